@@ -1,0 +1,1 @@
+# The event handlers and their manual pages.

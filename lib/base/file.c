@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reading, replacing and appending files; see file.h. */
+#include "config.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+void cs_closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int open_for_read(const char *path, struct cs_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd >= 0)
+		return fd;
+	cs_error_set_errno(err, errno, "cannot read %s", path);
+	if (err->sys_errno == ENOENT)
+		err->code = CS_E_NOT_FOUND;
+	return err->code;
+}
+
+int cs_file_read(const char *path, struct cs_strbuf *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep) int fd = open_for_read(path, err);
+	char chunk[16384];
+	ssize_t len;
+
+	if (fd < 0)
+		return err->code;
+	while ((len = read(fd, chunk, sizeof chunk)) != 0) {
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return cs_error_set_errno(err, errno, "cannot read %s", path);
+		cs_strbuf_add_bytes(ret, chunk, (size_t)len);
+		if (cs_strbuf_check(ret, path, err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
+int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
+	size_t *ret_len, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep) int fd = open_for_read(path, err);
+	struct stat st;
+	size_t len = 0;
+
+	if (fd < 0)
+		return err->code;
+	if (fstat(fd, &st) < 0)
+		return cs_error_set_errno(err, errno, "cannot look at %s", path);
+	if (S_ISREG(st.st_mode) && st.st_mode & 07)
+		return cs_error_set(err, CS_E_REFUSED,
+			"%s holds a secret and others can read or write it (mode %04o); "
+			"type: chmod o= %s",
+			path, (unsigned)st.st_mode & 07777, path);
+	while (len < size_bytes) {
+		ssize_t got = read(fd, buffer + len, size_bytes - len);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return cs_error_set_errno(err, errno, "cannot read %s", path);
+		if (got == 0)
+			break;
+		len += (size_t)got;
+	}
+	if (len == size_bytes)
+		return cs_error_set(err, CS_E_LIMIT,
+			"%s is larger than the limit of %zu bytes", path, size_bytes - 1);
+	buffer[len] = '\0';
+	*ret_len = len;
+	return 0;
+}
+
+static int write_all(int fd, const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t done = write(fd, bytes, len);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -1;
+		bytes += done;
+		len -= (size_t)done;
+	}
+	return 0;
+}
+
+/* Without this a rename can be lost in a power failure although the file is there. */
+static int sync_folder_of(const char *path)
+{
+	CS_AUTO_FREE char *copy = cs_strdup(path);
+	CS_CLEANUP(cs_closep)
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+static int fill_and_rename(int fd, const char *temporary, const char *target,
+	const struct cs_strbuf *content, const struct stat *old, mode_t mode)
+{
+	if (old && fchown(fd, old->st_uid, old->st_gid) < 0 &&
+		(old->st_uid != geteuid() || old->st_gid != getegid()))
+		return -1;
+	if (fchmod(fd, old ? old->st_mode & 07777 : mode) < 0)
+		return -1;
+	if (write_all(fd, cs_strbuf_text(content), content->len) < 0 || fsync(fd) < 0)
+		return -1;
+	if (rename(temporary, target) < 0)
+		return -1;
+	return sync_folder_of(target);
+}
+
+int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err)
+{
+	CS_AUTO_FREE char *resolved = realpath(path, NULL);
+	const char *target = resolved ? resolved : path;
+	CS_AUTO_FREE char *temporary = cs_asprintf("%s.XXXXXX", target);
+	struct stat st;
+	bool exists = stat(target, &st) == 0;
+	struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+	CS_CLEANUP(cs_closep) int fd = mkostemp(temporary, O_CLOEXEC);
+
+	if (fd < 0)
+		return cs_error_set_errno(
+			err, errno, "cannot create a file beside %s", target);
+	if (fill_and_rename(fd, temporary, target, &content, exists ? &st : NULL, mode) <
+		0) {
+		int errnum = errno;
+
+		unlink(temporary);
+		return cs_error_set_errno(err, errnum, "cannot replace %s", target);
+	}
+	return 0;
+}
+
+/* A torn last line of a crash must not swallow ours. */
+static bool ends_in_newline(int fd)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	char last;
+
+	return end <= 0 || pread(fd, &last, 1, end - 1) != 1 || last == '\n';
+}
+
+int cs_file_append_line(const char *path, const char *line, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep)
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+	if (fd < 0)
+		return cs_error_set_errno(
+			err, errno, "cannot open %s for appending", path);
+	CS_AUTO_FREE char *whole =
+		cs_asprintf("%s%s\n", ends_in_newline(fd) ? "" : "\n", line);
+	off_t start = lseek(fd, 0, SEEK_END);
+	if (write_all(fd, whole, strlen(whole)) < 0 || fsync(fd) < 0 ||
+		(start == 0 && sync_folder_of(path) < 0))
+		return cs_error_set_errno(err, errno, "cannot append to %s", path);
+	return 0;
+}
+
+static int make_folders(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *partial = cs_strdup(path);
+
+	for (char *slash = partial; slash; *slash = '/') {
+		slash = strchr(slash + 1, '/');
+		if (slash)
+			*slash = '\0';
+		if (mkdir(partial, 0750) < 0 && errno != EEXIST)
+			return cs_error_set_errno(
+				err, errno, "cannot make the folder %s", partial);
+		if (!slash)
+			break;
+	}
+	return 0;
+}
+
+static int check_owner(const char *path, const struct stat *st, struct cs_error *err)
+{
+	if (st->st_uid == geteuid())
+		return 0;
+	const struct passwd *owner = getpwuid(st->st_uid);
+	CS_AUTO_FREE char *number = cs_asprintf("#%u", (unsigned)st->st_uid);
+	const char *name = owner ? owner->pw_name : number;
+	return cs_error_set(err, CS_E_REFUSED,
+		"the state folder %s belongs to user %s; run this as: sudo -u %s ...",
+		path, name, name);
+}
+
+int cs_state_dir_open(const char *path, struct cs_error *err)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (make_folders(path, err) < 0)
+		return err->code;
+	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
+		return cs_error_set_errno(
+			err, errno, "cannot look at the state folder %s", path);
+	if (!S_ISDIR(st.st_mode))
+		return cs_error_set(
+			err, CS_E_CONFIG, "the state folder %s is not a folder", path);
+	if (fs.f_type == NFS_SUPER_MAGIC || fs.f_type == FUSE_SUPER_MAGIC)
+		return cs_error_set(err, CS_E_REFUSED,
+			"the state folder %s is on NFS or FUSE, where locks and fsync "
+			"cannot be "
+			"relied on; set state-dir to a local disk",
+			path);
+	return check_owner(path, &st, err);
+}

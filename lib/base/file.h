@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Files that survive a crash, and locks that name their holder. */
+#ifndef CS_BASE_FILE_H
+#define CS_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/strbuf.h"
+
+/* Closes *fd if it is open; the clean-up for `CS_CLEANUP(cs_closep) int fd = -1;`. */
+void cs_closep(int *fd) CS_NONNULL_ALL;
+
+/* Appends the whole file to `ret`; larger than its ceiling: CS_E_LIMIT. A missing file is
+ * CS_E_NOT_FOUND, everything else CS_E_IO. Regular files and pipes only. */
+int cs_file_read(const char *path, struct cs_strbuf *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Reads a file that holds a secret into `buffer` (size_bytes, NUL-terminated; larger is
+ * CS_E_LIMIT). CS_E_REFUSED when others than owner and group may read or write it. */
+int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
+	size_t *ret_len, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Replaces `path` in one step: a temporary file beside it, fsync, rename, fsync of the
+ * folder. A symbolic link is followed, so the link stays. Owner and mode of an existing
+ * file are kept; a new one gets `mode`. */
+int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
+
+/* Appends `line` and "\n" in one write and fsyncs; creates the file 0640. A crash can
+ * leave an incomplete last line and nothing else: readers drop a line without its end,
+ * and the next append ends it first. */
+int cs_file_append_line(const char *path, const char *line,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Makes the folder (and its parents) 0750 when missing. Refuses NFS and FUSE, where locks
+ * and fsync do not hold what they promise, and a folder that belongs to another user than
+ * the effective one (the message says the `sudo -u` to type). */
+int cs_state_dir_open(
+	const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* An exclusive lock on a file, held until released or the process ends. */
+struct cs_lock {
+	int fd; /* -1: not held */
+};
+#define CS_LOCK_NONE     \
+	(struct cs_lock) \
+	{                \
+		.fd = -1 \
+	}
+
+/* Does not wait: CS_E_LOCKED names holder, purpose and age. `purpose` is one word or two
+ * ("scale", "sync"). Open file description locks: fcntl_locking(2). */
+int cs_lock_take(const char *path, const char *purpose, struct cs_lock *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* 0 when nobody holds it (at this moment), CS_E_LOCKED as above; takes nothing. */
+int cs_lock_peek(const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+void cs_lock_release(struct cs_lock *lock) CS_NONNULL_ALL;
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Allocation that ends the program through one hook instead of failing. */
+#include "config.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void die_on_stderr(void)
+{
+	static const char message[] = "out of memory\n";
+
+	if (write(STDERR_FILENO, message, sizeof message - 1) < 0)
+		_exit(3);
+	_exit(3);
+}
+
+void (*cs_out_of_memory)(void) = die_on_stderr;
+
+static void *check(void *pointer)
+{
+	if (!pointer) {
+		cs_out_of_memory();
+		abort();
+	}
+	return pointer;
+}
+
+void *cs_calloc(size_t count, size_t size_bytes)
+{
+	return check(calloc(count ? count : 1, size_bytes ? size_bytes : 1));
+}
+
+void *cs_reallocarray(void *pointer, size_t count, size_t size_bytes)
+{
+	return check(
+		reallocarray(pointer, count ? count : 1, size_bytes ? size_bytes : 1));
+}
+
+char *cs_strdup(const char *text)
+{
+	return check(strdup(text));
+}
+
+char *cs_strndup(const char *text, size_t len)
+{
+	return check(strndup(text, len));
+}
+
+char *cs_asprintf(const char *format, ...)
+{
+	va_list args;
+	char *text = NULL;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	return check(text);
+}
+
+void cs_strset(char **slot, const char *text)
+{
+	char *copy = text ? cs_strdup(text) : NULL;
+
+	free(*slot);
+	*slot = copy;
+}
+
+void cs_strings_add(struct cs_strings *list, const char *text)
+{
+	list->items = cs_reallocarray(list->items, list->n + 2, sizeof *list->items);
+	list->items[list->n++] = cs_strdup(text);
+	list->items[list->n] = NULL;
+}
+
+void cs_strings_done(struct cs_strings *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct cs_strings){0};
+}

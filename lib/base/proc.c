@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Running programs and detaching; see proc.h. */
+#include "config.h"
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#define OUTPUT_MAX (1 << 20)
+
+static void null_to(int fd)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null >= 0 && null != fd) {
+		dup2(null, fd);
+		close(null);
+	}
+}
+
+static void default_signals(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++) {
+		if (number != SIGKILL && number != SIGSTOP)
+			signal(number, SIG_DFL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the child; only async-signal-safe calls. Reports the errno of a failed exec through
+ * `report`, which closes by itself when the exec succeeds. */
+static _Noreturn void become(char *const argv[], int out, int err, int report)
+{
+	setpgid(0, 0);
+	default_signals();
+	null_to(STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	dup2(report, 3);
+	fcntl(3, F_SETFD, FD_CLOEXEC);
+	close_range(4, ~0U, 0);
+	execvp(argv[0], argv);
+	int errnum = errno;
+	if (write(3, &errnum, sizeof errnum) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* One pipe's pending bytes; false at its end. */
+static bool drain(int fd, struct cs_strbuf *into)
+{
+	char chunk[8192];
+	ssize_t len = read(fd, chunk, sizeof chunk);
+
+	if (len < 0)
+		return errno == EINTR || errno == EAGAIN;
+	cs_strbuf_add_bytes(into, chunk, (size_t)len);
+	return len > 0;
+}
+
+/* False when the deadline passed before both pipes were closed. */
+static bool collect(
+	int out, int err, struct cs_deadline deadline, struct cs_proc_result *result)
+{
+	struct pollfd fds[2] = {
+		{.fd = out, .events = POLLIN}, {.fd = err, .events = POLLIN}};
+
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		int64_t left = cs_deadline_left_ms(deadline);
+
+		if (left == 0)
+			return false;
+		if (poll(fds, 2, (int)(left < 60000 ? left : 60000)) < 0 &&
+			errno != EINTR)
+			return false;
+		if (fds[0].revents && !drain(out, &result->out))
+			fds[0].fd = -1;
+		if (fds[1].revents && !drain(err, &result->err))
+			fds[1].fd = -1;
+		fds[0].revents = fds[1].revents = 0;
+	}
+	return true;
+}
+
+/* A program may close its outputs and run on, so the wait has the deadline too. */
+static bool reap(pid_t pid, struct cs_deadline deadline, int *ret_status)
+{
+	for (int pause_ms = 1;; pause_ms = pause_ms < 50 ? pause_ms * 2 : 50) {
+		pid_t got = waitpid(pid, ret_status, WNOHANG);
+
+		if (got == pid || (got < 0 && errno != EINTR))
+			return true;
+		if (!cs_deadline_sleep(deadline, pause_ms))
+			return false;
+	}
+}
+
+struct pipe_pair {
+	int read, write;
+};
+
+static void pipe_done(struct pipe_pair *pair)
+{
+	cs_closep(&pair->read);
+	cs_closep(&pair->write);
+}
+
+static int pipe_open(struct pipe_pair *ret, struct cs_error *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return cs_error_set_errno(err, errno, "cannot make a pipe");
+	*ret = (struct pipe_pair){.read = fds[0], .write = fds[1]};
+	return 0;
+}
+
+#define PIPE_NONE          \
+	(struct pipe_pair) \
+	{                  \
+		-1, -1     \
+	}
+
+static int finish(pid_t pid, const char *name, bool in_time, struct cs_deadline deadline,
+	struct cs_proc_result *ret, struct cs_error *err)
+{
+	int status = 0;
+
+	if (!in_time || !reap(pid, deadline, &status)) {
+		kill(-pid, SIGKILL);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		return cs_error_set(
+			err, CS_E_TIMEOUT, "%s did not end in time and was killed", name);
+	}
+	ret->exit_status =
+		WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return 0;
+}
+
+int cs_proc_run(char *const argv[], struct cs_deadline deadline,
+	struct cs_proc_result *ret, struct cs_error *err)
+{
+	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
+	CS_CLEANUP(pipe_done) struct pipe_pair errors = PIPE_NONE;
+	CS_CLEANUP(pipe_done) struct pipe_pair report = PIPE_NONE;
+	int errnum = 0;
+
+	*ret = (struct cs_proc_result){
+		.out = CS_STRBUF(OUTPUT_MAX), .err = CS_STRBUF(OUTPUT_MAX)};
+	if (pipe_open(&out, err) < 0 || pipe_open(&errors, err) < 0 ||
+		pipe_open(&report, err) < 0)
+		return err->code;
+	pid_t pid = fork();
+	if (pid < 0)
+		return cs_error_set_errno(err, errno, "cannot start %s", argv[0]);
+	if (pid == 0)
+		become(argv, out.write, errors.write, report.write);
+	setpgid(pid, pid); /* whoever of the two comes first */
+	cs_closep(&out.write);
+	cs_closep(&errors.write);
+	cs_closep(&report.write);
+	if (read(report.read, &errnum, sizeof errnum) == sizeof errnum) {
+		waitpid(pid, NULL, 0);
+		cs_error_set_errno(err, errnum, "cannot start %s", argv[0]);
+		err->code = CS_E_NOT_FOUND;
+		return err->code;
+	}
+	bool in_time = collect(out.read, errors.read, deadline, ret);
+	return finish(pid, argv[0], in_time, deadline, ret, err);
+}
+
+void cs_proc_result_done(struct cs_proc_result *result)
+{
+	cs_strbuf_done(&result->out);
+	cs_strbuf_done(&result->err);
+}
+
+void cs_proc_clean_inheritance(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			null_to(fd);
+	}
+	close_range(3, ~0U, 0);
+	default_signals();
+	signal(SIGPIPE, SIG_IGN);
+	umask(027);
+}
+
+int cs_proc_detach(struct cs_error *err)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return cs_error_set_errno(err, errno, "cannot detach");
+	if (pid > 0) {
+		int status = 0;
+
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (status != 0)
+			return cs_error_set(
+				err, CS_E_IO, "cannot detach: the second fork failed");
+		return 1;
+	}
+	setsid();
+	pid = fork();
+	if (pid != 0)
+		_exit(pid < 0);
+	if (chdir("/") < 0)
+		_exit(1);
+	null_to(STDIN_FILENO);
+	null_to(STDOUT_FILENO);
+	null_to(STDERR_FILENO);
+	close_range(3, ~0U, 0);
+	return 0;
+}

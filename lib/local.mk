@@ -1,0 +1,31 @@
+# One archive: the linker takes what a program uses, so a handler does not pull in
+# net-snmp. The folder of a file is its layer (tests/tree/layers.sh).
+noinst_LIBRARIES += lib/libclusterscale.a
+lib_libclusterscale_a_SOURCES = \
+	lib/base/deadline.c lib/base/deadline.h \
+	lib/base/error.c lib/base/error.h \
+	lib/base/file.c lib/base/file.h lib/base/lock.c \
+	lib/base/log.c lib/base/log.h \
+	lib/base/macros.h \
+	lib/base/mem.c lib/base/mem.h \
+	lib/base/parse.c lib/base/parse.h \
+	lib/base/proc.c lib/base/proc.h \
+	lib/base/secret.c lib/base/secret.h \
+	lib/base/stamp.c lib/base/stamp.h \
+	lib/base/strbuf.c lib/base/strbuf.h
+
+lib_libclusterscale_a_SOURCES += \
+	lib/format/json.c lib/format/json.h
+
+lib_libclusterscale_a_SOURCES += \
+	lib/client/nova.h
+
+lib_libclusterscale_a_SOURCES += \
+	lib/domain/config.h \
+	lib/domain/fleet.h \
+	lib/domain/history.h \
+	lib/domain/journal.h \
+	lib/domain/members.h
+
+lib_libclusterscale_a_SOURCES += \
+	lib/cli/options.c lib/cli/options.h

@@ -1,0 +1,1 @@
+# The check plugins and their manual pages.
