@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The part of the Compute API (v2.1) that scaling needs, and the two look-ups in Image
+ * and Network that turn names into ids.
+ * Source: https://docs.openstack.org/api-ref/compute/ .
+ *
+ * A struct cs_nova borrows its session. Results are owned by the caller. Every call ends
+ * within the session's deadline and reports, beside the general codes, CS_E_NOT_FOUND
+ * (404), CS_E_CONFLICT (409), CS_E_QUOTA (403 with a quota message), CS_E_FORBIDDEN,
+ * CS_E_REMOTE (5xx), CS_E_PROTOCOL (malformed) and, for what changes something, CS_E_LOST
+ * when the request may have been carried out although no answer came. */
+#ifndef CS_CLIENT_NOVA_H
+#define CS_CLIENT_NOVA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/mem.h"
+
+struct cs_keystone; /* client/keystone.h: an authenticated session */
+struct cs_nova;
+
+struct cs_server_address {
+	char *network; /* its name in Nova's `addresses` */
+	char *ip;
+	int version; /* 4 or 6 */
+};
+
+struct cs_server {
+	char *id, *name;
+	char *status;		 /* ACTIVE, BUILD, ERROR, ... as Nova spells it */
+	char *task_state;	 /* or NULL */
+	char *image_id;		 /* "" for boot from volume */
+	char *flavor;		 /* original_name (>= 2.47) or id */
+	int64_t vcpus;		 /* of the flavor, 0 when not told */
+	char *zone;		 /* or NULL */
+	char *fault;		 /* message of an ERROR server, or NULL */
+	int64_t created_wall_ms; /* -1 unknown */
+	bool locked;
+	struct cs_server_address *addresses;
+	size_t n_addresses;
+	/* our marks in its metadata, NULL when absent */
+	char *mark_cluster;  /* clusterscale.cluster */
+	char *mark_op;	     /* clusterscale.op */
+	char *mark_draining; /* clusterscale.draining: wall ms as decimal text */
+	struct cs_strings tags;
+};
+
+struct cs_server_list {
+	struct cs_server *servers;
+	size_t n;
+	int64_t taken_wall_ms; /* when the first page was asked for */
+};
+
+struct cs_server_request {
+	const char *name, *image_id, *flavor_id, *key_name,
+		*zone; /* the last two or NULL */
+	const struct cs_strings *network_ids, *security_groups;
+	const char *user_data_base64; /* or NULL */
+	const char *mark_cluster, *mark_op;
+};
+
+#define CS_NOVA_MARK_CLUSTER "clusterscale.cluster"
+#define CS_NOVA_MARK_OP "clusterscale.op"
+#define CS_NOVA_MARK_DRAINING "clusterscale.draining"
+
+/* Negotiates the microversion (floor 2.26, wanted 2.73; the version document of the
+ * endpoint says what there is). */
+int cs_nova_open(struct cs_keystone *session, struct cs_nova **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_nova_close(struct cs_nova *nova);
+CS_DEFINE_FREEP(struct cs_nova, cs_nova_close)
+
+/* Every server of the project, all pages, no server-side filter; or an error: a part is
+ * never returned as a whole. */
+int cs_nova_list(struct cs_nova *nova, struct cs_server_list *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_show(struct cs_nova *nova, const char *id, struct cs_server *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Never repeated by itself. Marks go into metadata, and into tag clusterscale:<cluster>
+ * from 2.52. */
+int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
+	char **ret_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* 204; CS_E_NOT_FOUND when it is gone already. */
+int cs_nova_delete(struct cs_nova *nova, const char *id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_metadata_set(struct cs_nova *nova, const char *id, const char *key,
+	const char *value, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_metadata_unset(struct cs_nova *nova, const char *id, const char *key,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_tag_add(struct cs_nova *nova, const char *id, const char *tag,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Name or id to id. Two of one name: CS_E_CONFIG listing their ids; none: CS_E_NOT_FOUND.
+ */
+int cs_nova_image_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_flavor_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* Both, because Nova lists addresses under the network's name. */
+int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	char **ret_name, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+void cs_server_done(struct cs_server *server) CS_NONNULL_ALL;
+void cs_server_list_done(struct cs_server_list *list) CS_NONNULL_ALL;
+
+/* Parses one page of GET /servers/detail into `list` (appends) and returns the path and
+ * query of its `next` link, or NULL. For cs_nova_list() and its fuzz target. */
+int cs_nova_parse_page(const char *text, size_t len, struct cs_server_list *list,
+	char **ret_next, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One look at a cluster in its cloud: what every program begins with. Finds the
+ * credentials, authenticates, resolves the configured names once, and lists the servers.
+ */
+#ifndef CS_DOMAIN_FLEET_H
+#define CS_DOMAIN_FLEET_H
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "client/nova.h"
+#include "domain/config.h"
+#include "domain/members.h"
+
+/* An open connection to a cluster's cloud. */
+struct cs_fleet;
+
+/* One complete list and the cluster's members in it. */
+struct cs_fleet_view {
+	struct cs_server_list list;
+	struct cs_members members; /* borrows from `list` */
+};
+
+/* `cloud`: the name in clouds.yaml (cluster->cloud, or cluster->haproxy.cloud). Borrows
+ * config and cluster. The deadline bounds every later call until it is moved. */
+int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
+	const char *cloud, struct cs_deadline deadline, struct cs_fleet **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_fleet_set_deadline(
+	struct cs_fleet *fleet, struct cs_deadline deadline) CS_NONNULL_ALL;
+void cs_fleet_close(struct cs_fleet *fleet);
+CS_DEFINE_FREEP(struct cs_fleet, cs_fleet_close)
+
+/* Lists and selects. `view` is filled only from a complete list. */
+int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_fleet_view_done(struct cs_fleet_view *view) CS_NONNULL_ALL;
+
+/* For what changes servers; borrowed. */
+struct cs_nova *cs_fleet_nova(struct cs_fleet *fleet) CS_NONNULL_ALL;
+
+/* What a journal is bound to; borrowed. */
+const char *cs_fleet_auth_url(const struct cs_fleet *fleet) CS_NONNULL_ALL;
+const char *cs_fleet_project_id(const struct cs_fleet *fleet) CS_NONNULL_ALL;
+const char *cs_fleet_region(
+	const struct cs_fleet *fleet) CS_NONNULL_ALL; /* "" for none */
+
+/* The configured names resolved to ids (asked for on first use, then kept); borrowed. */
+int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_fleet_network_ids(struct cs_fleet *fleet, const struct cs_strings **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif

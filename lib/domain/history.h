@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The measurements of a cluster: one line of JSON per run of check_cluster_cpu in
+ * <dir>/history, appended and fsync'd; moved to history.1 when larger than 1 MiB. */
+#ifndef CS_DOMAIN_HISTORY_H
+#define CS_DOMAIN_HISTORY_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/stamp.h"
+
+struct cs_measurement {
+	struct cs_stamp at;    /* when the members were polled */
+	int64_t load_permille; /* aggregate of the sampled members; -1: below quorum */
+	int64_t servers;       /* members that are ACTIVE and not draining */
+	int64_t sampled;       /* of those: gave a figure */
+	int64_t missing;       /* of those: silent or unusable */
+	int64_t warming;       /* of those: answered, no baseline yet */
+};
+
+int cs_history_append(const char *dir, const struct cs_measurement *measurement,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The newest complete line; CS_E_NOT_FOUND when there is none. Unreadable lines are
+ * passed over, newest first. */
+int cs_history_last(const char *dir, struct cs_measurement *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif
