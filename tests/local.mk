@@ -7,7 +7,7 @@ AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir;
-EXTRA_DIST += tests/run-pytest
+EXTRA_DIST += tests/run-pytest tests/run-valgrind
 UNIT_LIBS = $(CS_LIBS) $(NETSNMP_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS =
@@ -32,3 +32,8 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
 check_PROGRAMS += $(FUZZ_TESTS)
+
+# What ./dev test runs under valgrind: the programs themselves, not the scripts.
+print-valgrind-tests:
+	@echo $(UNIT_TESTS)
+.PHONY: print-valgrind-tests
