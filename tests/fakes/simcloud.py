@@ -31,7 +31,7 @@ Control endpoint, JSON in and out, no token (the same as the methods named):
     PUT    /_sim/down       {services: [keystone|neutron|glance]}  what Nova cannot reach
     PUT    /_sim/quota      {instances, cores, ram}
     DELETE /_sim/tokens                      no token is valid any more
-    POST   /_sim/images     {name, id, status, properties}; PUT, DELETE /_sim/images/ID
+    POST   /_sim/images     {name, id, status, properties, min_disk}; PUT, DELETE /_sim/images/ID
     GET    /_sim/servers                     what exists, oldest first
     POST   /_sim/servers    {name, count, ...}     foreign servers; add_server()
     PUT    /_sim/servers/ID {...}            changes fields; change_server()
@@ -151,8 +151,9 @@ class SimCloud:
                 "image": self.image.name, "image_id": self.image.id,
                 "network": self.network.name, "network_id": self.network.id}
 
-    def add_image(self, name, id=None, status="active", properties=()):
-        image = Image(name, self.project.id, id or str(uuid.uuid4()), status, dict(properties))
+    def add_image(self, name, id=None, status="active", properties=(), min_disk=0):
+        image = Image(name, self.project.id, id or str(uuid.uuid4()), status, dict(properties),
+                      min_disk)
         self.images[image.id] = image
         return image
 
@@ -292,13 +293,16 @@ def main():
     ready, log = given.pop("ready_file"), given.pop("log")
     given["on_spawn"] = hook(given.pop("spawn_hook"))
     given["on_destroy"] = hook(given.pop("destroy_hook"))
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    # Not a blocked signal with sigwait: the hooks' children would inherit the mask.
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     with SimCloud(**given, log_file=open(log, "a") if log else None) as cloud:
         if ready:
             write_ready(ready, cloud.facts())
         else:
             print(json.dumps(cloud.facts()), flush=True)
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        ended.wait()
     return 0
 
 

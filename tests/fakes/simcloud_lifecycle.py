@@ -60,6 +60,7 @@ class Lifecycle:
         self.build_seconds, self.delete_seconds = build_seconds, delete_seconds
         self.on_spawn, self.on_destroy = on_spawn, on_destroy
         self.servers = {}  # id -> SimServer, oldest first
+        self.gone = collections.deque(maxlen=1000)  # deleted ones, which changes-since lists
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.build_plans, self.delete_plans = collections.deque(), collections.deque()
@@ -105,6 +106,7 @@ class Lifecycle:
             self.servers.pop(server.id, None)
             self._release(server.ports)
             server.change(vm_state="deleted", task_state=None, ports=[])
+            self.gone.append(server)
             self.changed.notify_all()
 
     def stop(self):

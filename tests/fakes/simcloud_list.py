@@ -21,8 +21,8 @@ SORT_KEYS = (
     "cell_name cleaned default_ephemeral_device default_swap_device deleted deleted_at "
     "disable_terminate ephemeral_gb ephemeral_key_uuid id key_data launched_on locked memory_mb "
     "os_type reservation_id root_gb shutdown_terminate user_data vcpus vm_mode").split()
-SORT_FIELDS = {"created_at": "created", "updated_at": "updated", "display_name": "name",
-               "uuid": "id", "vm_state": "vm_state", "image_ref": "image"}
+SORT_FIELDS = {"created_at": lambda s: int(s.created), "updated_at": lambda s: int(s.updated),
+               "display_name": lambda s: s.name, "uuid": lambda s: s.id, "vm_state": lambda s: s.vm_state}
 TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
 KNOWN = {"limit", "marker", "sort_key", "sort_dir", "all_tenants", "name", "status", "image",
          "flavor", "ip", "ip6", "changes-since", "changes-before", "reservation_id", "deleted",
@@ -96,16 +96,19 @@ def conditions(request, minor):
 
 
 def selected(cloud, request, token, minor):
-    """The servers that the query is about, newest first or sorted."""
+    """The servers that the query is about, newest first; equal ones by id, upwards.
+
+    A list of changes is the only one that has deleted servers too.
+    """
     project = token.project and token.project.id
     every = token.is_admin and request.args("all_tenants")
     tests = list(conditions(request, minor))
-    servers = [s for s in reversed(cloud.servers.values())
+    deleted = cloud.lifecycle.gone if request.args("changes-since") else ()
+    servers = [s for s in (*cloud.servers.values(), *deleted)
                if (every or s.project_id == project) and all(test(s) for test in tests)]
-    key = SORT_FIELDS.get(request.arg("sort_key"))
-    if key:
-        servers.sort(key=lambda s: getattr(s, key),
-                     reverse=request.arg("sort_dir", "desc") == "desc")
+    key = SORT_FIELDS.get(request.arg("sort_key"), SORT_FIELDS["created_at"])
+    servers.sort(key=lambda s: s.id)
+    servers.sort(key=key, reverse=request.arg("sort_dir", "desc") == "desc")
     return servers
 
 
