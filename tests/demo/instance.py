@@ -15,6 +15,7 @@ PAGE_BYTES = 3000
 # A page leaves in three pieces over about 25 ms, so at any moment some answers are half sent: a server that is cut off
 # too early, or a reload that drops connections, cannot go unnoticed.
 NGINX_CONF = """\
+{user}
 daemon off;
 worker_processes 1;
 pid {dir}/nginx.pid;
@@ -47,6 +48,8 @@ class Instance:
         self.values = {"dir": self.dir, "address": address, "http_port": http_port, "community": community,
                        "capacity": capacity, "python": sys.executable,
                        "counters": pathlib.Path(__file__).with_name("cpu_counters.py")}
+        # A worker keeps the rights of whoever runs this: only root's would be given away
+        self.values["user"] = "user root;" if os.geteuid() == 0 else ""
         self.children = []
 
     def start(self):
