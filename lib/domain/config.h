@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* clusterscale.yaml as data: checked, with every default filled in. Unknown keys, wrong
+ * types and values out of range are CS_E_CONFIG with "FILE:LINE: key: what was expected".
+ *
+ * A struct cs_config owns everything in it; clusters are borrowed from it. All strings
+ * are non-NULL unless a comment says otherwise. Loads are permille, times ms. */
+#ifndef CS_DOMAIN_CONFIG_H
+#define CS_DOMAIN_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/mem.h"
+
+enum cs_mode { CS_MODE_OBSERVE, CS_MODE_ACT };
+
+/* servers: what a new server is made of */
+struct cs_server_spec {
+	char *image;		    /* name or id */
+	char *flavor;		    /* name or id */
+	struct cs_strings networks; /* names or ids; the first one carries the traffic */
+	char *name;		    /* strftime(3) format, local time */
+	char *key_name;		    /* or NULL */
+	struct cs_strings security_groups;
+	char *user_data_file;	 /* or NULL */
+	char *availability_zone; /* or NULL */
+	bool adopt_image; /* also balance and count unmarked servers of the image */
+	int64_t build_timeout_ms; /* build-timeout, 600 s: BUILD longer than this failed
+				   */
+};
+
+/* cpu: how members are measured */
+struct cs_cpu_spec {
+	char *version;	      /* "2c" */
+	char *community_file; /* or NULL (then haproxy_sync alone uses the cluster) */
+	int64_t port;	      /* 161 */
+	int64_t min_span_ms;  /* min-span, 10 s */
+	int64_t max_span_ms;  /* max-span, 180 s */
+	int64_t timeout_ms;   /* timeout, 3 s: for one poll of all members */
+};
+
+/* policy: the step policy */
+struct cs_policy_spec {
+	int64_t scale_up_at_permille;	/* 700 */
+	int64_t scale_down_at_permille; /* 100 */
+	int64_t step_up, step_down;	/* 1 */
+	int64_t cool_down_up_ms;	/* 60 s */
+	int64_t cool_down_down_ms;	/* 300 s */
+	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
+	int64_t creates_per_hour; /* 20 */
+	int64_t deletes_per_hour; /* 20 */
+};
+
+/* haproxy: what haproxy_sync writes, for one cluster */
+struct cs_haproxy_spec {
+	bool present; /* the section exists */
+	char *cloud;  /* its own credentials; default: the cluster's cloud */
+	char *template_path;
+	char *config_path;
+	char *backend;		  /* name of the backend (or listen) section */
+	int64_t port;		  /* server: port, 80; the port that is probed too */
+	char *options;		  /* server: options, "maxconn 512 check" */
+	char *master_socket;	  /* path, or NULL with a reload command */
+	char *stats_socket;	  /* path */
+	char *state_file;	  /* server-state file that a reload loads, or NULL */
+	struct cs_strings reload; /* argv of a reload command, empty: master socket */
+	char *program;		  /* "haproxy": what validates (-c) */
+	char *state_dir;	  /* of haproxy_sync; default
+				     <localstatedir>/lib/clusterscale-haproxy */
+	int64_t drain_timeout_ms; /* drain-timeout, 300 s: then sessions are shut */
+};
+
+/* load-balancers: how nova_scale reaches each haproxy_sync */
+struct cs_load_balancer {
+	char *name;
+	struct cs_strings sync; /* argv, no shell */
+};
+
+struct cs_cluster {
+	char *name; /* cs_cluster_name_ok() */
+	enum cs_mode mode;
+	char *cloud; /* name in clouds.yaml */
+	struct cs_server_spec servers;
+	int64_t min, max; /* size; 1 <= min <= max */
+	struct cs_cpu_spec cpu;
+	struct cs_policy_spec policy;
+	struct cs_haproxy_spec haproxy;
+	struct cs_load_balancer *load_balancers;
+	size_t n_load_balancers;
+};
+
+struct cs_config {
+	char *path;	   /* where it was read */
+	char *state_dir;   /* state-dir */
+	char *clouds_file; /* clouds-file, or NULL: searched */
+	char *log_file;	   /* log-file, or NULL: syslog only */
+	struct cs_cluster *clusters;
+	size_t n_clusters;
+};
+
+/* `path` NULL: <sysconfdir>/clusterscale/clusterscale.yaml. Owned by the caller. */
+int cs_config_load(const char *path, struct cs_config **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(2, 3);
+
+/* The same from memory; `path` is for messages. */
+int cs_config_parse(const char *text, size_t len, const char *path,
+	struct cs_config **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* CS_E_CONFIG lists the names that there are. Borrowed. */
+int cs_config_cluster(const struct cs_config *config, const char *name,
+	const struct cs_cluster **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* <state-dir>/<cluster>; owned by the caller. */
+char *cs_config_cluster_dir(const struct cs_config *config,
+	const struct cs_cluster *cluster) CS_MUST_CHECK CS_NONNULL_ALL;
+
+void cs_config_free(struct cs_config *config);
+CS_DEFINE_FREEP(struct cs_config, cs_config_free)
+
+#endif
