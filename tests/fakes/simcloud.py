@@ -50,7 +50,7 @@ import time
 import uuid
 
 from simcloud_control import Control
-from simcloud_http import HTML, Reply, Server, html_reply
+from simcloud_http import Reply, Server, html_reply
 from simcloud_keystone import Keystone
 from simcloud_lifecycle import Addresses, Lifecycle
 from simcloud_lookups import Glance, Image, Network, Neutron
@@ -239,7 +239,7 @@ class SimCloud:
             return Reply(0, ending="drop")
         if prefix in self.services:
             return self.services[prefix].handle(request.below(f"/{prefix}"))
-        return html_reply(404, "Not Found", "The resource could not be found.", [], HTML)
+        return html_reply(404, "Not Found", "The resource could not be found.")
 
 
 def hook(command):

@@ -68,11 +68,11 @@ def json_reply(status, value, headers=(), content_type=JSON):
     return Reply(status, json.dumps(value).encode(), content_type, list(headers))
 
 
-def html_reply(status, title, text, headers=(), content_type=HTML):
+def html_reply(status, title, text, headers=(), detail=""):
     """An error page in the form that WebOb gives it."""
     body = (f"<html>\n <head>\n  <title>{status} {title}</title>\n </head>\n <body>\n"
-            f"  <h1>{status} {title}</h1>\n  {text}<br /><br />\n\n\n\n </body>\n</html>")
-    return Reply(status, body.encode(), content_type, list(headers))
+            f"  <h1>{status} {title}</h1>\n  {text}<br /><br />\n{detail}\n\n\n </body>\n</html>")
+    return Reply(status, body.encode(), HTML, list(headers))
 
 
 def request_id():

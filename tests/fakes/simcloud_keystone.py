@@ -51,6 +51,7 @@ class Token:
     methods: list
     issued_at: float
     expires_at: float
+    credential: AppCredential | None = None
     audit_id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:22])
 
     @property
@@ -69,6 +70,11 @@ class KeystoneError(Exception):
         self.body = {"error": {"code": code, "message": message, "title": TITLES[code], **extra}}
 
 
+def by_id(row):
+    """Keystone's order, which is chance to a client: ids are random."""
+    return row["id"]
+
+
 class Keystone:
     def __init__(self, url, token_lifetime):
         """`url`: root URL of the cloud; `token_lifetime`: seconds."""
@@ -77,13 +83,14 @@ class Keystone:
         self.token_lifetime = token_lifetime
         self.projects, self.users, self.credentials, self.tokens = {}, {}, {}, {}
         self.role_ids = {}
-        self.catalog = [self._service(*service) for service in SERVICES]
+        self.catalog = sorted((self._service(*service) for service in SERVICES), key=by_id)
 
     def _service(self, kind, name, path):
         endpoints = [{"id": uuid.uuid4().hex, "interface": interface, "region_id": "RegionOne",
                       "url": f"{self.url}/{path}", "region": "RegionOne"}
                      for interface in ("internal", "public", "admin")]
-        return {"endpoints": endpoints, "id": uuid.uuid4().hex, "type": kind, "name": name}
+        return {"endpoints": sorted(endpoints, key=by_id), "id": uuid.uuid4().hex,
+                "type": kind, "name": name}
 
     def add_project(self, name, id=None):
         self.projects[name] = Project(name, id or uuid.uuid4().hex)
@@ -172,11 +179,13 @@ class Keystone:
     def _issue(self, request):
         auth = self._auth_of(request)
         identity = auth["identity"]
+        credential = None
         method = identity["methods"][0] if identity.get("methods") else ""
         if method not in identity:
             raise KeystoneError(400, f"Expecting to find {method} in identity. {MALFORMED}")
         if method == "application_credential":
-            user, project, roles = self._by_credential(identity[method], auth.get("scope"))
+            credential = self._by_credential(identity[method], auth.get("scope"))
+            user, project, roles = credential.user, credential.project, credential.roles
         elif method == "password":
             user = self._by_password(identity[method].get("user", {}))
             project, roles = self._scope(user, auth.get("scope"))
@@ -186,7 +195,7 @@ class Keystone:
         now = time.time()
         value = "gAAAAAB" + uuid.uuid4().hex + uuid.uuid4().hex
         self.tokens[value] = Token(user, project, roles, identity["methods"], now,
-                                   now + self.token_lifetime)
+                                   now + self.token_lifetime, credential)
         return self._token_reply(201, value, "nocatalog" in dict(request.query))
 
     def _auth_of(self, request):
@@ -249,7 +258,7 @@ class Keystone:
             raise KeystoneError(401, "Error authenticating with application credential: "
                                      "Application credentials cannot request a scope.",
                                 identity={})
-        return credential.user, credential.project, credential.roles
+        return credential
 
     def _token_reply(self, status, value, without_catalog):
         token = self.tokens[value]
@@ -259,6 +268,10 @@ class Keystone:
                 "audit_ids": [token.audit_id],
                 "expires_at": iso_time(token.expires_at, ".000000Z"),
                 "issued_at": iso_time(token.issued_at, ".000000Z")}
+        if token.credential:
+            body["application_credential"] = {"id": token.credential.id,
+                                              "name": token.credential.name,
+                                              "restricted": True}
         if token.project:
             body.update({"project": {"domain": DOMAIN, "id": token.project.id,
                                      "name": token.project.name},

@@ -199,7 +199,7 @@ class Lifecycle:
             with self.changed:
                 server.change(vm_state="error", task_state=None,
                               fault={"code": 500, "created": iso_time(time.time()),
-                                     "message": plan.message or "Delete failed"})
+                                     "message": plan.message or "InternalServerError"})
                 self.changed.notify_all()
             return
         with server.hooks:

@@ -10,7 +10,7 @@ import re
 import time
 from urllib.parse import urlencode
 
-from simcloud_create import NovaError, invalid
+from simcloud_create import NovaError
 from simcloud_http import Reply
 
 SORT_KEYS = (
@@ -22,12 +22,17 @@ SORT_KEYS = (
     "disable_terminate ephemeral_gb ephemeral_key_uuid id key_data launched_on locked memory_mb "
     "os_type reservation_id root_gb shutdown_terminate user_data vcpus vm_mode").split()
 SORT_FIELDS = {"created_at": lambda s: int(s.created), "updated_at": lambda s: int(s.updated),
-               "display_name": lambda s: s.name, "uuid": lambda s: s.id, "vm_state": lambda s: s.vm_state}
+               "display_name": lambda s: s.name, "uuid": lambda s: s.id,
+               "vm_state": lambda s: s.vm_state}
 TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
 KNOWN = {"limit", "marker", "sort_key", "sort_dir", "all_tenants", "name", "status", "image",
          "flavor", "ip", "ip6", "changes-since", "changes-before", "reservation_id", "deleted",
          "project_id", "tenant_id", "user_id", "host", "hostname", "locked", *TAG_FILTERS,
          *SORT_KEYS}
+
+
+def invalid(key, value, why):
+    return NovaError(400, f"Invalid input for query parameters {key}. Value: {value}. {why}")
 
 
 def check_query(request, token, minor, detail):
@@ -38,15 +43,15 @@ def check_query(request, token, minor, detail):
                 raise NovaError(400, f"{key!r} does not match any of the regexes: '^_'")
     limit = request.arg("limit", "0")
     if not re.fullmatch("[0-9]*", limit):
-        raise invalid("query parameters limit", limit, f"{limit!r} does not match '^[0-9]*$'")
+        raise invalid("limit", limit, f"{limit!r} does not match '^[0-9]*$'")
     for key in request.args("sort_key"):
         if key not in SORT_KEYS:
-            raise invalid("query parameters sort_key", key, f"{key!r} is not one of {SORT_KEYS}")
+            raise invalid("sort_key", key, f"{key!r} is not one of {SORT_KEYS}")
     for name in request.args("name"):
         try:
             re.compile(name)
         except re.error:
-            raise invalid("query parameters name", name, f"{name!r} is not a 'regex'")
+            raise invalid("name", name, f"{name!r} is not a 'regex'")
     if request.args("all_tenants") and not token.is_admin:
         view = "detail" if detail else "index"
         raise NovaError(403, f"Policy doesn't allow os_compute_api:servers:{view}:"
@@ -61,7 +66,7 @@ def timestamp(text):
     try:
         return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
     except ValueError:
-        raise invalid("query parameters changes-since", text, f"{text!r} is not a 'date-time'")
+        raise invalid("changes-since", text, f"{text!r} is not a 'date-time'")
 
 
 def tag_conditions(request):

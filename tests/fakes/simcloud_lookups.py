@@ -5,6 +5,7 @@ import ipaddress
 import re
 import time
 import uuid
+from urllib.parse import urlencode
 
 from simcloud_http import html_reply, iso_time, json_reply, request_id
 from simcloud_keystone import UNAUTHORIZED
@@ -70,7 +71,8 @@ class Glance:
         if marker in self.images:
             images = images[images.index(self.images[marker]) + 1:]
         limit = min(int(request.arg("limit", 25)), 1000)
-        first, _, _ = request.target.partition("&marker=")
+        query = urlencode([(k, v) for k, v in request.query if k != "marker"])
+        first = "/v2/images" + (f"?{query}" if query else "")
         body = {"images": [self._show(i) for i in images[:limit]], "first": first,
                 "schema": "/v2/schemas/images"}
         if limit and len(images) > limit:
@@ -82,8 +84,10 @@ class Glance:
     def _show(image):
         stored = image.status == "active"
         path = f"/v2/images/{image.id}"
+        known = stored or not image.properties  # a snapshot gets its formats when stored
         body = image.properties | {
-            "name": image.name, "disk_format": "raw", "container_format": "bare",
+            "name": image.name, "disk_format": "raw" if known else None,
+            "container_format": "bare" if known else None,
             "visibility": "private" if image.properties else "shared",
             "size": 49 if stored else None, "virtual_size": 49 if stored else None,
             "status": image.status, "checksum": "8b0aa10dfc8cf7a42433761857e9bcfc"

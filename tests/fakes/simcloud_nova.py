@@ -84,8 +84,8 @@ class Nova:
         if "keystone" in self.cloud.down:
             return html_reply(503, "Service Unavailable",
                               "The server is currently unavailable. Please try again at a later "
-                              "time.<br /><br />\nThe Keystone service is temporarily "
-                              "unavailable.")
+                              "time.",
+                              detail="The Keystone service is temporarily unavailable.")
         token = self.cloud.keystone.token(request.headers.get("x-auth-token"))
         rest = (request.path[root.end():].rstrip("/") or "/") if root else None
         if not token and rest != "/":
