@@ -7,7 +7,9 @@ AM_TESTS_ENVIRONMENT = \
 	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
 	top_builddir='$(abs_top_builddir)'; export top_builddir;
-EXTRA_DIST += tests/run-pytest tests/run-valgrind
+# make QUICK=yes check leaves out tests/integration.
+AM_TESTS_ENVIRONMENT += CS_QUICK='$(QUICK)'; export CS_QUICK;
+EXTRA_DIST += tests/run-pytest tests/run-valgrind tests/bench tests/demo tests/fakes
 UNIT_LIBS = $(CS_LIBS) $(NETSNMP_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS =
@@ -32,6 +34,9 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
 check_PROGRAMS += $(FUZZ_TESTS)
+
+dist-hook:
+	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
 
 # What ./dev test runs under valgrind: the programs themselves, not the scripts.
 print-valgrind-tests:
