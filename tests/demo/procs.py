@@ -90,10 +90,10 @@ def descendants(root=None):
     return found
 
 
-def reap(pids):
-    """Collects those of PIDS that are orphans of ours and have ended."""
-    for pid in pids:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
+def reap_orphans():
+    """Collects every child that has ended and that nobody waits for any more: call it last."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        pass
