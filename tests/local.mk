@@ -36,7 +36,7 @@ endif
 check_PROGRAMS += $(FUZZ_TESTS)
 
 dist-hook:
-	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
+	find $(distdir) '(' -name __pycache__ -o -name '*.log' -o -name '*.trs' ')' -prune -exec rm -rf {} +
 
 # What ./dev test runs under valgrind: the programs themselves, not the scripts.
 print-valgrind-tests:
