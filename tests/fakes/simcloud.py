@@ -12,9 +12,9 @@ was recorded to answer; test_simcloud.py holds it to the recording. One port on
 As a command: simcloud.py --port 0 --ready-file FILE, see --help. It ends on
 SIGTERM and destroys what it spawned.
 
-Fields that deviate from Nova on purpose: `strict_roles` refuses writes of a
-mere reader, as a deployment with the new policy defaults does; the recorded
-cloud let a reader create (pass strict_roles=False for that).
+One deviation on purpose: writes of a mere reader are refused, as deployments
+with the new policy defaults do. The recorded cloud, with the old ones, let a
+reader create; strict_roles=False does too.
 
 Control endpoint, JSON in and out, no token (the same as the methods named):
 
@@ -47,10 +47,11 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import uuid
 
 from simcloud_control import Control
-from simcloud_http import Reply, Server, html_reply
+from simcloud_http import Reply, Server, html_reply, json_reply
 from simcloud_keystone import Keystone
 from simcloud_lifecycle import Addresses, Lifecycle
 from simcloud_lookups import Glance, Image, Network, Neutron
@@ -89,7 +90,7 @@ class SimCloud:
         self.project = self.keystone.add_project(project, project_id)
         self.user = self.keystone.add_user(user, password, {project: ["member", "reader"]},
                                            user_id)
-        self.keystone.add_user(reader, reader_password, {project: ["reader"]})
+        self.reader = self.keystone.add_user(reader, reader_password, {project: ["reader"]})
         for name, secret, where, roles in users:
             if where not in self.keystone.projects:
                 self.keystone.add_project(where)
@@ -146,6 +147,7 @@ class SimCloud:
                 "project": self.project.name, "project_id": self.project.id,
                 "user": self.user.name, "user_id": self.user.id,
                 "password": self.user.password,
+                "reader": self.reader.name, "reader_password": self.reader.password,
                 "app_credential_id": self.app_credential.id,
                 "app_credential_secret": self.app_credential.secret,
                 "image": self.image.name, "image_id": self.image.id,
@@ -238,7 +240,12 @@ class SimCloud:
         if prefix == "identity" and "keystone" in self.down:
             return Reply(0, ending="drop")
         if prefix in self.services:
-            return self.services[prefix].handle(request.below(f"/{prefix}"))
+            try:
+                return self.services[prefix].handle(request.below(f"/{prefix}"))
+            except Exception as error:  # a body of a shape that no service expects
+                traceback.print_exc()
+                return json_reply(500, {"computeFault": {"code": 500, "message":
+                                                         f"simcloud: {error!r}"}})
         return html_reply(404, "Not Found", "The resource could not be found.")
 
 

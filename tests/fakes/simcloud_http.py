@@ -105,6 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client went away
 
+    def handle_expect_100(self):
+        proceed = super().handle_expect_100()
+        self.wfile.flush()  # or a client with a large body waits for its own time-out
+        return proceed
+
     def answer(self):
         length = int(self.headers.get("Content-Length") or 0)
         request = Request(self.command, self.path,

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -485,10 +486,41 @@ def test_the_request_log(make):
 def test_one_connection_serves_many_requests(make):
     cloud, client = make()
     client.names()
-    socket = client.connection.sock
+    first = client.connection.sock
     for _ in range(5):
         client.names()
-    assert client.connection.sock is socket
+    assert client.connection.sock is first
+
+
+def test_a_large_body_is_taken_at_once(make):
+    cloud, client = make()
+    body = json.dumps({"server": {"name": "big", "imageRef": cloud.image.id, "flavorRef": "2",
+                                  "user_data": "A" * 60000}})
+    raw = socket.create_connection(urlsplit(cloud.url).netloc.split(":"), timeout=10)
+    raw.sendall((f"POST /compute/v2.1/servers HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                 f"X-Auth-Token: {client.headers['X-Auth-Token']}\r\n"
+                 f"Content-Length: {len(body)}\r\n\r\n").encode())
+    assert raw.recv(100).startswith(b"HTTP/1.1 100")
+    raw.sendall(body.encode())
+    assert raw.recv(100).startswith(b"HTTP/1.1 202")
+    raw.close()
+
+
+def test_a_body_of_a_strange_shape_is_an_error(make, capfd):
+    _, client = make()
+    assert client.nova("POST", "/servers", {"server": [1]})[0] >= 400
+    assert client.nova("POST", "/servers", {"server": {"name": "x", "flavorRef": "2", "imageRef":
+                                                       7, "networks": "auto"}})[0] >= 400
+    capfd.readouterr()
+
+
+def test_stop_ends_kept_connections():
+    cloud = SimCloud().start()
+    client = Client(cloud.url).login()
+    cloud.stop()
+    with pytest.raises((http.client.HTTPException, OSError)):
+        client.connection.request("GET", "/compute/v2.1/servers")
+        client.connection.getresponse()
 
 
 # The command
