@@ -1,1 +1,2 @@
 # What administrators start from.
+EXTRA_DIST += contrib/clusterscale.yaml contrib/clouds.yaml

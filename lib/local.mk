@@ -15,13 +15,15 @@ lib_libclusterscale_a_SOURCES = \
 	lib/base/strbuf.c lib/base/strbuf.h
 
 lib_libclusterscale_a_SOURCES += \
-	lib/format/json.c lib/format/json.h
+	lib/format/json.c lib/format/json.h \
+	lib/format/schema.c lib/format/schema.h \
+	lib/format/yaml.c lib/format/yaml.h
 
 lib_libclusterscale_a_SOURCES += \
 	lib/client/nova.h
 
 lib_libclusterscale_a_SOURCES += \
-	lib/domain/config.h \
+	lib/domain/config.c lib/domain/config.h \
 	lib/domain/fleet.h \
 	lib/domain/history.h \
 	lib/domain/journal.h \

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The keys of clusterscale.yaml and what must hold between them; see config.h. The
+ * angle brackets matter: in this folder "config.h" is the header of this module. */
+#include <config.h>
+#include "domain/config.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/parse.h"
+#include "base/strbuf.h"
+#include "format/schema.h"
+#include "format/yaml.h"
+
+#define DEFAULT_PATH CS_SYSCONFDIR "/clusterscale/clusterscale.yaml"
+#define HOUR_MS (3600 * INT64_C(1000))
+#define DAY_MS (24 * HOUR_MS)
+#define SERVERS_MAX 10000
+
+/* Nova makes the name the host name, and HAProxy the server's. */
+#define NAME_LEN_MAX 58 /* 63 of a host name, less "-" and 4 hex digits */
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+#define AT(member) .offset = offsetof(struct cs_server_spec, member)
+static const struct cs_schema_key servers_keys[] = {
+	{"image", CS_SCHEMA_STRING, AT(image), .required = true},
+	{"flavor", CS_SCHEMA_STRING, AT(flavor), .required = true},
+	{"networks", CS_SCHEMA_STRINGS, AT(networks)},
+	{"name", CS_SCHEMA_STRING, AT(name), .required = true},
+	{"key-name", CS_SCHEMA_STRING, AT(key_name)},
+	{"security-groups", CS_SCHEMA_STRINGS, AT(security_groups)},
+	{"user-data-file", CS_SCHEMA_PATH, AT(user_data_file)},
+	{"availability-zone", CS_SCHEMA_STRING, AT(availability_zone)},
+	{"adopt-image", CS_SCHEMA_BOOL, AT(adopt_image), .fallback = "false"},
+	{"build-timeout", CS_SCHEMA_SECONDS, AT(build_timeout_ms), 1000, DAY_MS,
+		.fallback = "600"},
+	{0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_cluster, member)
+static const struct cs_schema_key size_keys[] = {
+	{"min", CS_SCHEMA_INT, AT(min), 1, SERVERS_MAX, .required = true},
+	{"max", CS_SCHEMA_INT, AT(max), 1, SERVERS_MAX, .required = true}, {0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_cpu_spec, member)
+static const struct cs_schema_key snmp_keys[] = {
+	{"version", CS_SCHEMA_STRING, AT(version), .fallback = "2c"},
+	{"community-file", CS_SCHEMA_PATH, AT(community_file)},
+	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "161"}, {0}};
+
+static const struct cs_schema_key cpu_keys[] = {
+	{"snmp", CS_SCHEMA_SECTION, .keys = snmp_keys},
+	{"min-span", CS_SCHEMA_SECONDS, AT(min_span_ms), 1000, HOUR_MS, .fallback = "10"},
+	{"max-span", CS_SCHEMA_SECONDS, AT(max_span_ms), 1000, HOUR_MS,
+		.fallback = "180"},
+	{"timeout", CS_SCHEMA_SECONDS, AT(timeout_ms), 100, 60000, .fallback = "3"}, {0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_policy_spec, member)
+static const struct cs_schema_key policy_keys[] = {
+	{"scale-up-at", CS_SCHEMA_PERCENT, AT(scale_up_at_permille), 0, 1000,
+		.fallback = "70"},
+	{"scale-down-at", CS_SCHEMA_PERCENT, AT(scale_down_at_permille), 0, 1000,
+		.fallback = "10"},
+	{"step-up", CS_SCHEMA_INT, AT(step_up), 1, SERVERS_MAX, .fallback = "1"},
+	{"step-down", CS_SCHEMA_INT, AT(step_down), 1, SERVERS_MAX, .fallback = "1"},
+	{"cool-down-up", CS_SCHEMA_SECONDS, AT(cool_down_up_ms), 0, DAY_MS,
+		.fallback = "60"},
+	{"cool-down-down", CS_SCHEMA_SECONDS, AT(cool_down_down_ms), 0, DAY_MS,
+		.fallback = "300"},
+	{"max-age", CS_SCHEMA_SECONDS, AT(max_age_ms), 1000, HOUR_MS, .fallback = "90"},
+	{"creates-per-hour", CS_SCHEMA_INT, AT(creates_per_hour), 1, SERVERS_MAX,
+		.fallback = "20"},
+	{"deletes-per-hour", CS_SCHEMA_INT, AT(deletes_per_hour), 1, SERVERS_MAX,
+		.fallback = "20"},
+	{0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_haproxy_spec, member)
+static const struct cs_schema_key server_keys[] = {
+	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "80"},
+	{"options", CS_SCHEMA_TEXT, AT(options), .fallback = "maxconn 512 check"}, {0}};
+
+static const struct cs_schema_key haproxy_keys[] = {
+	{"cloud", CS_SCHEMA_STRING, AT(cloud)},
+	{"template", CS_SCHEMA_PATH, AT(template_path), .required = true},
+	{"config", CS_SCHEMA_PATH, AT(config_path), .required = true},
+	{"backend", CS_SCHEMA_STRING, AT(backend), .required = true},
+	{"server", CS_SCHEMA_SECTION, .keys = server_keys},
+	{"master-socket", CS_SCHEMA_PATH, AT(master_socket)},
+	{"stats-socket", CS_SCHEMA_PATH, AT(stats_socket), .required = true},
+	{"state-file", CS_SCHEMA_PATH, AT(state_file)},
+	{"reload", CS_SCHEMA_STRINGS, AT(reload)},
+	{"program", CS_SCHEMA_STRING, AT(program), .fallback = "haproxy"},
+	{"state-dir", CS_SCHEMA_PATH, AT(state_dir),
+		.fallback = CS_LOCALSTATEDIR "/lib/clusterscale-haproxy"},
+	{"drain-timeout", CS_SCHEMA_SECONDS, AT(drain_timeout_ms), 0, DAY_MS,
+		.fallback = "300"},
+	{0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_load_balancer, member)
+static const struct cs_schema_key load_balancer_keys[] = {
+	{"name", CS_SCHEMA_STRING, AT(name), .required = true},
+	{"sync", CS_SCHEMA_STRINGS, AT(sync), .required = true}, {0}};
+#undef AT
+
+static const char *const modes[] = {
+	[CS_MODE_OBSERVE] = "observe", [CS_MODE_ACT] = "act", NULL};
+
+#define AT(member) .offset = offsetof(struct cs_cluster, member)
+static const struct cs_schema_key cluster_keys[] = {
+	{"mode", CS_SCHEMA_CHOICE, AT(mode), .choices = modes, .fallback = "observe"},
+	{"cloud", CS_SCHEMA_STRING, AT(cloud), .required = true},
+	{"servers", CS_SCHEMA_SECTION, AT(servers), .keys = servers_keys,
+		.required = true},
+	{"size", CS_SCHEMA_SECTION, .keys = size_keys, .required = true},
+	{"cpu", CS_SCHEMA_SECTION, AT(cpu), .keys = cpu_keys},
+	{"policy", CS_SCHEMA_SECTION, AT(policy), .keys = policy_keys},
+	{"haproxy", CS_SCHEMA_SECTION, AT(haproxy), .keys = haproxy_keys},
+	{"load-balancers", CS_SCHEMA_LIST, AT(load_balancers), .keys = load_balancer_keys,
+		.size_bytes = sizeof(struct cs_load_balancer),
+		.count_offset = offsetof(struct cs_cluster, n_load_balancers)},
+	{0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_config, member)
+static const struct cs_schema_key top_keys[] = {
+	{"state-dir", CS_SCHEMA_PATH, AT(state_dir),
+		.fallback = CS_LOCALSTATEDIR "/lib/clusterscale"},
+	{"clouds-file", CS_SCHEMA_PATH, AT(clouds_file)},
+	{"log-file", CS_SCHEMA_PATH, AT(log_file)},
+	{"clusters", CS_SCHEMA_MAP, AT(clusters), .keys = cluster_keys, .required = true,
+		.size_bytes = sizeof(struct cs_cluster),
+		.count_offset = offsetof(struct cs_config, n_clusters)},
+	{0}};
+#undef AT
+
+/* What a check needs to name the line of the key that it finds wrong. */
+struct context {
+	const char *path;
+	const struct cs_yaml_node *node; /* of the cluster */
+	const char *cluster;
+	struct cs_error *err;
+};
+
+/* The line of `section.key`, or of what is there of it. */
+static int line_of(const struct context *at, const char *section, const char *key)
+{
+	const struct cs_yaml_item *item = cs_yaml_find(at->node, section);
+	const struct cs_yaml_item *inner = cs_yaml_find(item ? item->value : NULL, key);
+
+	return inner ? inner->line : item ? item->line : at->node->line;
+}
+
+/* `key` "" is the section itself. */
+static int refuse(
+	const struct context *at, const char *section, const char *key, const char *why)
+{
+	return cs_error_set(at->err, CS_E_CONFIG, "%s:%d: key 'clusters.%s.%s%s%s': %s",
+		at->path, line_of(at, section, key), at->cluster, section,
+		*key ? "." : "", key, why);
+}
+
+static int check_server_name(const struct cs_cluster *cluster, const struct context *at)
+{
+	char name[256];
+	struct tm tm;
+	time_t now = time(NULL);
+
+	localtime_r(&now, &tm);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	size_t len = strftime(name, sizeof name, cluster->servers.name, &tm);
+#pragma GCC diagnostic pop
+	if (len == 0)
+		return refuse(at, "servers", "name",
+			"expected a name, possibly with %Y%m%d%H%M of strftime(3), found "
+			"one that is empty or too long");
+	if (len > NAME_LEN_MAX || strspn(name, NAME_CHARS) != len) {
+		CS_AUTO_FREE char *why = cs_asprintf(
+			"expected at most %d letters, digits, '.', '-' or '_', found "
+			"'%s' after strftime(3)",
+			NAME_LEN_MAX, name);
+		return refuse(at, "servers", "name", why);
+	}
+	return 0;
+}
+
+static int check_policy(const struct cs_cluster *cluster, const struct context *at)
+{
+	if (cluster->min > cluster->max)
+		return refuse(at, "size", "max", "expected at least size.min");
+	if (cluster->policy.scale_down_at_permille >=
+		cluster->policy.scale_up_at_permille)
+		return refuse(at, "policy", "scale-down-at",
+			"expected less than policy.scale-up-at");
+	if (cluster->cpu.min_span_ms >= cluster->cpu.max_span_ms)
+		return refuse(at, "cpu", "max-span", "expected more than cpu.min-span");
+	if (strcmp(cluster->cpu.version, "2c") != 0)
+		return refuse(at, "cpu", "snmp",
+			"expected version 2c, the one there is so far");
+	return 0;
+}
+
+static int check_load_balancers(
+	const struct cs_cluster *cluster, const struct context *at)
+{
+	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
+		if (cluster->load_balancers[i].sync.n == 0)
+			return refuse(at, "load-balancers", "",
+				"expected a command in every 'sync', found an empty "
+				"list");
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(cluster->load_balancers[i].name,
+				    cluster->load_balancers[j].name) == 0)
+				return refuse(at, "load-balancers", "",
+					"expected a different name for each");
+		}
+	}
+	return 0;
+}
+
+static int finish_haproxy(struct cs_cluster *cluster, const struct context *at)
+{
+	struct cs_haproxy_spec *haproxy = &cluster->haproxy;
+
+	haproxy->present = cs_yaml_find(at->node, "haproxy") != NULL;
+	if (!haproxy->cloud)
+		haproxy->cloud = cs_strdup(cluster->cloud);
+	if (haproxy->present && !haproxy->master_socket && haproxy->reload.n == 0)
+		return refuse(at, "haproxy", "",
+			"expected master-socket (haproxy -S) or a reload command");
+	return 0;
+}
+
+static int finish_cluster(struct cs_cluster *cluster, const struct context *at)
+{
+	if (!cs_cluster_name_ok(cluster->name))
+		return cs_error_set(at->err, CS_E_CONFIG,
+			"%s:%d: cluster name '%.60s': expected 1 to 40 letters, digits, "
+			"'-' or '_', beginning with a letter or digit",
+			at->path, at->node->line, cluster->name);
+	if (check_server_name(cluster, at) < 0 || check_policy(cluster, at) < 0 ||
+		check_load_balancers(cluster, at) < 0 || finish_haproxy(cluster, at) < 0)
+		return at->err->code;
+	return 0;
+}
+
+int cs_config_parse(const char *text, size_t len, const char *path,
+	struct cs_config **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_yaml_freep) struct cs_yaml *yaml = NULL;
+	CS_CLEANUP(cs_config_freep)
+	struct cs_config *config = cs_calloc(1, sizeof *config);
+
+	config->path = cs_strdup(path);
+	if (cs_yaml_parse(text, len, path, &yaml, err) < 0)
+		return err->code;
+	const struct cs_yaml_node *root = cs_yaml_root(yaml);
+	if (cs_schema_read(top_keys, root, path, config, err) < 0)
+		return err->code;
+	const struct cs_yaml_item *clusters = cs_yaml_find(root, "clusters");
+	if (config->n_clusters == 0)
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s:%d: key 'clusters': expected at least one cluster", path,
+			clusters->line);
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		const struct context at = {path, clusters->value->items[i].value,
+			config->clusters[i].name, err};
+		if (finish_cluster(&config->clusters[i], &at) < 0)
+			return err->code;
+	}
+	*ret = CS_TAKE(config);
+	return 0;
+}
+
+/* Whoever can write it chooses the commands that nova_scale runs. */
+static int check_mode(const char *path, struct cs_error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IWOTH)
+		return cs_error_set(err, CS_E_REFUSED,
+			"everybody can write %s (mode %04o), which names commands to "
+			"run; "
+			"type: chmod o-w %s",
+			path, (unsigned)st.st_mode & 07777, path);
+	return 0;
+}
+
+int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
+
+	if (!path)
+		path = DEFAULT_PATH;
+	if (check_mode(path, err) < 0)
+		return err->code;
+	if (cs_file_read(path, &text, err) < 0) {
+		err->code = CS_E_CONFIG;
+		return cs_error_prefix(err, "configuration");
+	}
+	return cs_config_parse(cs_strbuf_text(&text), text.len, path, ret, err);
+}
+
+int cs_config_cluster(const struct cs_config *config, const char *name,
+	const struct cs_cluster **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf names = CS_STRBUF(256);
+
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		if (strcmp(config->clusters[i].name, name) == 0) {
+			*ret = &config->clusters[i];
+			return 0;
+		}
+		cs_strbuf_addf(&names, "%s%s", i ? ", " : "", config->clusters[i].name);
+	}
+	return cs_error_set(err, CS_E_CONFIG, "%s has no cluster '%.60s'; it has: %s",
+		config->path, name, cs_strbuf_text(&names));
+}
+
+char *cs_config_cluster_dir(
+	const struct cs_config *config, const struct cs_cluster *cluster)
+{
+	return cs_asprintf("%s/%s", config->state_dir, cluster->name);
+}
+
+void cs_config_free(struct cs_config *config)
+{
+	if (!config)
+		return;
+	cs_schema_free(top_keys, config);
+	free(config->path);
+	free(config);
+}
