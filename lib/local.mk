@@ -16,18 +16,27 @@ lib_libclusterscale_a_SOURCES = \
 
 lib_libclusterscale_a_SOURCES += \
 	lib/format/json.c lib/format/json.h \
+	lib/format/perfdata.c lib/format/perfdata.h \
 	lib/format/schema.c lib/format/schema.h \
+	lib/format/threshold.c lib/format/threshold.h \
 	lib/format/yaml.c lib/format/yaml.h
 
 lib_libclusterscale_a_SOURCES += \
-	lib/client/nova.h
+	lib/client/nova.h \
+	lib/client/snmp.c lib/client/snmp.h \
+	lib/client/snmp_codec.c lib/client/snmp_codec.h \
+	lib/client/snmp_resolve.c
 
 lib_libclusterscale_a_SOURCES += \
 	lib/domain/config.c lib/domain/config.h \
+	lib/domain/cpuload.c lib/domain/cpuload.h \
 	lib/domain/fleet.h \
-	lib/domain/history.h \
+	lib/domain/history.c lib/domain/history.h \
 	lib/domain/journal.h \
-	lib/domain/members.h
+	lib/domain/measure.c lib/domain/measure.h \
+	lib/domain/members.h \
+	lib/domain/samples.c lib/domain/samples.h
 
 lib_libclusterscale_a_SOURCES += \
-	lib/cli/options.c lib/cli/options.h
+	lib/cli/options.c lib/cli/options.h \
+	lib/cli/plugin_output.c lib/cli/plugin_output.h

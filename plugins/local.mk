@@ -1,1 +1,9 @@
 # The check plugins and their manual pages.
+plugin_PROGRAMS += plugins/check_cluster_cpu
+man8_MANS += plugins/check_cluster_cpu.8
+EXTRA_DIST += plugins/check_cluster_cpu.8.scd
+
+plugins_check_cluster_cpu_SOURCES = plugins/check_cluster_cpu.c \
+	plugins/cpu_report.c plugins/cpu_report.h \
+	plugins/cpu_scope.c plugins/cpu_scope.h
+plugins_check_cluster_cpu_LDADD = $(CS_LIBS) $(NETSNMP_LIBS)

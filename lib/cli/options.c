@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/secret.h"
 #include "base/strbuf.h"
 
 #define OPTIONS_MAX 40
@@ -72,8 +73,16 @@ static int store_number(const struct cs_option *option, const char *text, int64_
 		(double)option->min / (double)scale, (double)option->max / (double)scale);
 }
 
-static int store(const struct cs_option *option, const char *text, void *values,
-	struct cs_error *err)
+/* Other users see argv in /proc. */
+static void store_secret(char *text, struct cs_secret **slot)
+{
+	cs_secret_free(*slot);
+	*slot = cs_secret_new(text);
+	memset(text, 'x', strlen(text));
+}
+
+static int store(
+	const struct cs_option *option, char *text, void *values, struct cs_error *err)
 {
 	void *slot = (char *)values + option->offset;
 
@@ -89,6 +98,9 @@ static int store(const struct cs_option *option, const char *text, void *values,
 		return 0;
 	case CS_OPTION_STRINGS:
 		cs_strings_add(slot, text);
+		return 0;
+	case CS_OPTION_SECRET:
+		store_secret(text, slot);
 		return 0;
 	case CS_OPTION_INT:
 	case CS_OPTION_SECONDS:

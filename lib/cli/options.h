@@ -23,6 +23,7 @@ enum cs_option_type {
 	CS_OPTION_COUNT,   /* int, one more each time */
 	CS_OPTION_STRING,  /* const char *, borrowed from argv; last one wins */
 	CS_OPTION_STRINGS, /* struct cs_strings (base/mem.h), repeatable */
+	CS_OPTION_SECRET,  /* struct cs_secret *, owned by the program; blanked in argv */
 	CS_OPTION_INT,	   /* int64_t within [min, max] */
 	CS_OPTION_SECONDS, /* int64_t in ms; "10" or "2.5"; min and max in ms */
 	CS_OPTION_HELP,	   /* nothing is stored: cs_options_parse() returns CS_RUN_HELP */

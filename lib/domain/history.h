@@ -4,6 +4,8 @@
 #ifndef CS_DOMAIN_HISTORY_H
 #define CS_DOMAIN_HISTORY_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -26,5 +28,9 @@ int cs_history_append(const char *dir, const struct cs_measurement *measurement,
  * passed over, newest first. */
 int cs_history_last(const char *dir, struct cs_measurement *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* One line without its end. For cs_history_last() and its fuzz target. */
+bool cs_history_parse_line(const char *text, size_t len,
+	struct cs_measurement *ret) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One SNMP GET to many agents at once. Own input and output, net-snmp as the codec: one
+ * packet, built once, goes to every agent with another request id, in small batches over
+ * one UDP socket per address family, so that ten thousand agents cost as little as the
+ * network allows. A reply counts only with our request id from the address it was asked
+ * of: a v2c reply proves its origin by nothing else. RFC 3416, RFC 3417. */
+#ifndef CS_CLIENT_SNMP_H
+#define CS_CLIENT_SNMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/secret.h"
+
+#define CS_SNMP_ARCS_MAX 16
+#define CS_SNMP_OBJECTS_MAX 16
+#define CS_SNMP_PORT 161
+
+/* A numeric object identifier, with the instance (.0 for a scalar). */
+struct cs_snmp_object {
+	size_t n_arcs;
+	unsigned long arcs[CS_SNMP_ARCS_MAX];
+};
+
+enum cs_snmp_outcome {
+	CS_SNMP_SILENT,	      /* nothing came within the time */
+	CS_SNMP_ANSWERED,     /* `values` and `present` hold */
+	CS_SNMP_UNREACHABLE,  /* the system or an ICMP message said so: detail is errno */
+	CS_SNMP_ERROR_STATUS, /* the agent refused: detail is the error-status */
+	CS_SNMP_MALFORMED,    /* only unusable replies came */
+	CS_SNMP_FOREIGN,      /* only replies from another address came */
+};
+
+struct cs_snmp_target {
+	struct sockaddr_storage address; /* in; family AF_UNSPEC: left alone */
+	enum cs_snmp_outcome outcome;	 /* out */
+	int detail;
+	/* Counter32, Gauge32, TimeTicks, or an INTEGER that is not negative */
+	uint32_t values[CS_SNMP_OBJECTS_MAX];
+	uint32_t present; /* bit i: the agent has objects[i] */
+};
+
+struct cs_snmp_query {
+	const struct cs_secret *community; /* v2c; at most 255 bytes */
+	const struct cs_snmp_object *objects;
+	size_t n_objects;
+};
+
+/* Asks every target and returns when all have an outcome or the deadline has passed; a
+ * target that does not answer is asked again soon, and again, at growing distances.
+ * Negative only when nothing could be asked at all. */
+int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targets,
+	size_t n, struct cs_deadline deadline, struct cs_error *err) CS_MUST_CHECK
+	CS_NONNULL(1, 2, 5);
+
+/* Why a target has no values, for people: "no answer", "connection refused", ... */
+#define CS_SNMP_REASON_SIZE 96
+const char *cs_snmp_reason(const struct cs_snmp_target *target,
+	char ret[CS_SNMP_REASON_SIZE]) CS_NONNULL_ALL;
+
+/* "host", "host:port", "address", "[v6]:port" to an address. Asks the name service.
+ * CS_E_USAGE for what has not that form, CS_E_NOT_FOUND for a name without address. */
+int cs_snmp_resolve(const char *text, int64_t default_port, struct sockaddr_storage *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Decodes one datagram. 0, or CS_E_PROTOCOL. For cs_snmp_poll() and its fuzz target. */
+struct cs_snmp_reply {
+	int32_t request_id;
+	int error_status;
+	bool matches; /* carries exactly the objects that were asked for */
+	uint32_t values[CS_SNMP_OBJECTS_MAX];
+	uint32_t present;
+};
+int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_object *objects,
+	size_t n_objects, struct cs_snmp_reply *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif

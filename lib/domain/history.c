@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The measurements of a cluster; see history.h. */
+#include <config.h>
+#include "domain/history.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "format/json.h"
+
+#define ROTATE_BYTES (1 << 20)
+#define READ_MAX (4 * ROTATE_BYTES)
+
+static const struct field {
+	const char *key;
+	size_t offset;
+} fields[] = {
+	{"t", offsetof(struct cs_measurement, at.wall_ms)},
+	{"bt", offsetof(struct cs_measurement, at.boot_ms)},
+	{"load_permille", offsetof(struct cs_measurement, load_permille)},
+	{"servers", offsetof(struct cs_measurement, servers)},
+	{"sampled", offsetof(struct cs_measurement, sampled)},
+	{"missing", offsetof(struct cs_measurement, missing)},
+	{"warming", offsetof(struct cs_measurement, warming)},
+};
+
+static int rotate(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
+	struct stat st;
+
+	if (stat(path, &st) < 0 || st.st_size <= ROTATE_BYTES)
+		return 0;
+	/* Another run may have done it in this moment. */
+	if (rename(path, old) < 0 && errno != ENOENT)
+		return cs_error_set_errno(err, errno, "cannot rename %s", path);
+	return 0;
+}
+
+int cs_history_append(
+	const char *dir, const struct cs_measurement *measurement, struct cs_error *err)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/history", dir);
+	CS_AUTO_JSON struct json_object *line = json_object_new_object();
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(fields); i++)
+		cs_json_add_int(line, fields[i].key,
+			*(const int64_t *)((const char *)measurement + fields[i].offset));
+	cs_json_add_str(line, "boot", measurement->at.boot_id);
+	if (rotate(path, err) < 0)
+		return err->code;
+	return cs_file_append_line(path, cs_json_text(line), err);
+}
+
+bool cs_history_parse_line(const char *text, size_t len, struct cs_measurement *ret)
+{
+	CS_AUTO_JSON struct json_object *line = NULL;
+	struct cs_measurement found = {0};
+	struct cs_error ignored;
+
+	if (cs_json_parse(text, len, "history", &line, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(fields); i++) {
+		if (!cs_json_int(line, fields[i].key,
+			    (int64_t *)((char *)&found + fields[i].offset)))
+			return false;
+	}
+	const char *boot_id = cs_json_str(line, "boot");
+	if (!boot_id || strlen(boot_id) >= sizeof found.at.boot_id)
+		return false;
+	memcpy(found.at.boot_id, boot_id, strlen(boot_id) + 1);
+	*ret = found;
+	return true;
+}
+
+/* The last line that ends in a newline and can be read. */
+static int last_of(const char *path, struct cs_measurement *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(READ_MAX);
+
+	if (cs_file_read(path, &text, err) < 0)
+		return err->code;
+	for (size_t end = text.len; end > 0;) {
+		const char *newline = memrchr(text.data, '\n', end);
+		if (!newline)
+			break;
+		end = (size_t)(newline - text.data);
+		const char *before = end ? memrchr(text.data, '\n', end) : NULL;
+		const char *start = before ? before + 1 : text.data;
+		if (cs_history_parse_line(start, (size_t)(newline - start), ret))
+			return 0;
+	}
+	return cs_error_set(err, CS_E_NOT_FOUND, "%s has no readable line", path);
+}
+
+int cs_history_last(const char *dir, struct cs_measurement *ret, struct cs_error *err)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/history", dir);
+	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
+
+	if (last_of(path, ret, err) == 0)
+		return 0;
+	/* The file has just been moved and its successor is still empty. */
+	return err->code == CS_E_NOT_FOUND ? last_of(old, ret, err) : err->code;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* check_cluster_cpu: one CPU figure for a cluster, measured over SNMP; see the manual. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/options.h"
+#include "cli/plugin_output.h"
+#include "cpu_report.h"
+#include "cpu_scope.h"
+#include "domain/measure.h"
+
+/* Kept back from -t for writing the result. */
+#define RESERVE_MS 250
+
+struct values {
+	struct cpu_source source;
+	const char *warn, *crit, *output;
+	int64_t timeout_ms;
+	int verbose;
+	bool per_instance;
+};
+
+static const struct cs_option options[] = {
+	{"host", 'H', "HOST", CS_OPTION_STRINGS, offsetof(struct values, source.hosts),
+		.help = "measure HOST, HOST:PORT or [IPV6]:PORT; repeatable"},
+	{"hosts", 0, "FILE", CS_OPTION_STRING, offsetof(struct values, source.hosts_file),
+		.help = "measure the hosts in FILE, one a line"},
+	{"community", 'C', "COMMUNITY", CS_OPTION_SECRET,
+		offsetof(struct values, source.community), .help = "SNMP v2c community"},
+	{"community-file", 0, "FILE", CS_OPTION_STRING,
+		offsetof(struct values, source.community_file),
+		.help = "read the community from FILE"},
+	{"warning", 'w', "RANGE", CS_OPTION_STRING, offsetof(struct values, warn),
+		.help = "WARNING by the load in percent"},
+	{"critical", 'c', "RANGE", CS_OPTION_STRING, offsetof(struct values, crit),
+		.help = "CRITICAL by the load in percent"},
+	{"timeout", 't', "SECONDS", CS_OPTION_SECONDS,
+		offsetof(struct values, timeout_ms), 500, 3600000,
+		"give up after so long (10)"},
+	{"output", 0, "FORMAT", CS_OPTION_STRING, offsetof(struct values, output),
+		.help = "text, or json: one document"},
+	{"perfdata-per-instance", 0, NULL, CS_OPTION_FLAG,
+		offsetof(struct values, per_instance),
+		.help = "performance data for each server"},
+	{"verbose", 'v', NULL, CS_OPTION_COUNT, offsetof(struct values, verbose),
+		.help = "say where the ticks went"},
+	CS_OPTIONS_COMMON, {0}};
+
+static _Noreturn void fail(const struct cs_error *err)
+{
+	cs_plugin_fail(err->message);
+}
+
+static _Noreturn void print_help(void)
+{
+	cs_options_help(options, "check_cluster_cpu",
+		"-H HOST ... {-C COMMUNITY | --community-file FILE} [-w RANGE] [-c "
+		"RANGE]",
+		"Measures the CPU load of all servers over SNMP as one figure.");
+	exit(CS_UNKNOWN);
+}
+
+/* Help and version exit 3 as for any plugin. */
+static void parse_options(int argc, char **argv, struct values *values)
+{
+	struct cs_error err;
+	int run = cs_options_parse(options, argc, argv, values, &err);
+
+	if (run == CS_RUN_HELP)
+		print_help();
+	if (run == CS_RUN_VERSION) {
+		cs_options_version("check_cluster_cpu");
+		exit(CS_UNKNOWN);
+	}
+	if (strcmp(values->output, "json") == 0)
+		cs_plugin_use_json();
+	else if (strcmp(values->output, "text") != 0)
+		cs_plugin_fail("option --output: give text or json");
+	if (run < 0)
+		fail(&err);
+}
+
+static void parse_range(const char *option, const char *text, struct cs_threshold *ret)
+{
+	struct cs_error err;
+
+	if (!text || cs_threshold_parse(text, ret, &err) == 0)
+		return;
+	cs_error_prefix(&err, "option --%s", option);
+	fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+	struct values values = {.output = "text", .timeout_ms = 10 * CS_MS_PER_S};
+	struct cpu_scope scope = {0};
+	struct cs_measure_result result;
+	struct cpu_report report = {.result = &result};
+	struct cs_error err;
+
+	cs_plugin_begin("CLUSTER CPU");
+	parse_options(argc, argv, &values);
+	parse_range("warning", values.warn, &report.warn);
+	parse_range("critical", values.crit, &report.crit);
+	cs_plugin_watchdog(values.timeout_ms);
+	if (cpu_scope_open(&values.source, cs_deadline_in(values.timeout_ms - RESERVE_MS),
+		    &scope, &err) < 0 ||
+		cs_measure(&scope.setup, scope.servers, scope.n, &result, &err) < 0)
+		fail(&err);
+	if (scope.state_error.code)
+		result.state_error = scope.state_error;
+	report.servers = scope.servers;
+	report.n = scope.n;
+	report.verbose = values.verbose;
+	report.per_instance = values.per_instance;
+	if (strcmp(values.output, "json") == 0)
+		cpu_report_json(&report);
+	cpu_report_text(&report);
+}

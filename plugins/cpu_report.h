@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What check_cluster_cpu says about a measurement: state, reason, figures. */
+#ifndef CS_PLUGINS_CPU_REPORT_H
+#define CS_PLUGINS_CPU_REPORT_H
+
+#include "cli/plugin_output.h"
+#include "domain/measure.h"
+#include "format/threshold.h"
+
+/* Of a configured cluster; loads in permille. */
+struct cpu_cluster {
+	const char *name;
+	int64_t min, max, up_at, down_at;
+	/* work that nova_scale has not finished */
+	int64_t open_requests, draining, unpublished;
+};
+
+struct cpu_report {
+	const struct cpu_cluster *cluster; /* NULL: ad hoc */
+	const struct cs_measure_result *result;
+	const struct cs_measured *servers;
+	size_t n;
+	struct cs_threshold warn, crit;
+	int verbose;
+	bool per_instance; /* perfdata for each server */
+};
+
+/* Print and exit. */
+_Noreturn void cpu_report_text(const struct cpu_report *report);
+_Noreturn void cpu_report_json(const struct cpu_report *report);
+
+#endif

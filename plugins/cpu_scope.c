@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Servers given by hand; see cpu_scope.h. */
+#include "config.h"
+#include "cpu_scope.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "client/snmp.h"
+
+#define HOSTS_FILE_MAX (4 << 20)
+
+/* What a cluster configures, for servers given by hand. */
+#define ADHOC_TIMEOUT_MS 3000
+#define ADHOC_MIN_SPAN_MS 10000
+#define ADHOC_MAX_SPAN_MS 180000
+
+static int read_hosts(const char *path, struct cs_strings *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(HOSTS_FILE_MAX);
+
+	if (cs_file_read(path, &text, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *copy = cs_strbuf_take(&text);
+	for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+		line[strcspn(line, "#\r")] = '\0';
+		line += strspn(line, " \t");
+		line[strcspn(line, " \t")] = '\0';
+		if (*line)
+			cs_strings_add(ret, line);
+	}
+	return 0;
+}
+
+static int compare_names(const void *one, const void *two)
+{
+	return strcmp(*(char *const *)one, *(char *const *)two);
+}
+
+/* A host that is given twice would count twice. */
+static int refuse_doubles(const struct cs_strings *names, struct cs_error *err)
+{
+	CS_AUTO_FREE char **sorted = cs_calloc(names->n, sizeof *sorted);
+
+	for (size_t i = 0; i < names->n; i++)
+		sorted[i] = names->items[i];
+	qsort(sorted, names->n, sizeof *sorted, compare_names);
+	for (size_t i = 1; i < names->n; i++) {
+		if (strcmp(sorted[i - 1], sorted[i]) == 0)
+			return cs_error_set(
+				err, CS_E_USAGE, "host '%s' is given twice", sorted[i]);
+	}
+	return 0;
+}
+
+/* A host without an address is missing, like one that is silent. */
+static int scope_from_hosts(
+	const struct cpu_source *source, struct cpu_scope *ret, struct cs_error *err)
+{
+	for (size_t i = 0; i < source->hosts.n; i++)
+		cs_strings_add(&ret->names, source->hosts.items[i]);
+	if (source->hosts_file && read_hosts(source->hosts_file, &ret->names, err) < 0)
+		return err->code;
+	if (ret->names.n == 0)
+		return cs_error_set(err, CS_E_USAGE,
+			"no hosts: give -H HOST or --hosts FILE; see --help");
+	if (refuse_doubles(&ret->names, err) < 0)
+		return err->code;
+	ret->n = ret->names.n;
+	ret->servers = cs_calloc(ret->n, sizeof *ret->servers);
+	for (size_t i = 0; i < ret->n; i++) {
+		struct cs_measured *server = &ret->servers[i];
+		server->id = server->name = ret->names.items[i];
+		if (cs_snmp_resolve(server->name, CS_SNMP_PORT, &server->address, err) ==
+			0)
+			continue;
+		if (err->code == CS_E_USAGE)
+			return err->code;
+		snprintf(server->reason, sizeof server->reason, "%.*s",
+			(int)sizeof server->reason - 1, err->message);
+	}
+	return 0;
+}
+
+static int load_community(
+	const struct cpu_source *source, struct cs_secret **ret, struct cs_error *err)
+{
+	if (source->community && source->community_file)
+		return cs_error_set(err, CS_E_USAGE,
+			"give either --community or --community-file; see --help");
+	if (source->community) {
+		*ret = cs_secret_copy(source->community);
+		return 0;
+	}
+	if (!source->community_file)
+		return cs_error_set(err, CS_E_USAGE,
+			"no community: give --community-file FILE or -C COMMUNITY; see "
+			"--help");
+	return cs_secret_from_file(source->community_file, ret, err);
+}
+
+/* Where the samples of hosts given by hand are kept: as for any plugin of the host. */
+static char *adhoc_state_dir(void)
+{
+	const char *prefix = getenv("MP_STATE_PATH");
+
+	if (!prefix || !*prefix)
+		prefix = getenv("NAGIOS_PLUGIN_STATE_DIRECTORY");
+	if (!prefix || !*prefix)
+		prefix = CS_LOCALSTATEDIR "/lib/clusterscale-plugin";
+	return cs_asprintf("%s/%u/check_cluster_cpu", prefix, (unsigned)geteuid());
+}
+
+int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	if (load_community(source, &ret->community, err) < 0 ||
+		scope_from_hosts(source, ret, err) < 0)
+		return err->code;
+	ret->state_dir = adhoc_state_dir();
+	if (cs_state_dir_open(ret->state_dir, &ret->state_error) < 0)
+		cs_strset(&ret->state_dir, NULL);
+	ret->setup = (struct cs_measure_setup){.community = ret->community,
+		.state_dir = ret->state_dir,
+		.spans = {ADHOC_MIN_SPAN_MS, ADHOC_MAX_SPAN_MS},
+		.timeout_ms = ADHOC_TIMEOUT_MS,
+		.deadline = deadline};
+	return 0;
+}
