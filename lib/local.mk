@@ -26,6 +26,14 @@ lib_libclusterscale_a_SOURCES += \
 	lib/client/snmp.c lib/client/snmp.h \
 	lib/client/snmp_codec.c lib/client/snmp_codec.h \
 	lib/client/snmp_resolve.c
+	lib/format/haproxy_config.c lib/format/haproxy_config.h \
+	lib/format/haproxy_stat.c lib/format/haproxy_stat.h \
+	lib/format/json.c lib/format/json.h
+
+lib_libclusterscale_a_SOURCES += \
+	lib/client/haproxy_socket.c lib/client/haproxy_socket.h \
+	lib/client/nova.h \
+	lib/client/tcp_probe.c lib/client/tcp_probe.h
 
 lib_libclusterscale_a_SOURCES += \
 	lib/domain/config.c lib/domain/config.h \
