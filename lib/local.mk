@@ -1,50 +1,44 @@
 # One archive: the linker takes what a program uses, so a handler does not pull in
 # net-snmp. The folder of a file is its layer (tests/tree/layers.sh).
 noinst_LIBRARIES += lib/libclusterscale.a
-lib_libclusterscale_a_SOURCES = \
-	lib/base/deadline.c lib/base/deadline.h \
-	lib/base/error.c lib/base/error.h \
-	lib/base/file.c lib/base/file.h lib/base/lock.c \
-	lib/base/log.c lib/base/log.h \
-	lib/base/macros.h \
-	lib/base/mem.c lib/base/mem.h \
-	lib/base/parse.c lib/base/parse.h \
-	lib/base/proc.c lib/base/proc.h \
-	lib/base/secret.c lib/base/secret.h \
-	lib/base/stamp.c lib/base/stamp.h \
-	lib/base/strbuf.c lib/base/strbuf.h
+lib_libclusterscale_a_SOURCES =
 
-lib_libclusterscale_a_SOURCES += \
-	lib/format/json.c lib/format/json.h \
-	lib/format/perfdata.c lib/format/perfdata.h \
-	lib/format/schema.c lib/format/schema.h \
-	lib/format/threshold.c lib/format/threshold.h \
-	lib/format/yaml.c lib/format/yaml.h
+lib_libclusterscale_a_SOURCES += lib/base/deadline.c lib/base/deadline.h
+lib_libclusterscale_a_SOURCES += lib/base/error.c lib/base/error.h
+lib_libclusterscale_a_SOURCES += lib/base/file.c lib/base/file.h
+lib_libclusterscale_a_SOURCES += lib/base/lock.c
+lib_libclusterscale_a_SOURCES += lib/base/log.c lib/base/log.h
+lib_libclusterscale_a_SOURCES += lib/base/macros.h
+lib_libclusterscale_a_SOURCES += lib/base/mem.c lib/base/mem.h
+lib_libclusterscale_a_SOURCES += lib/base/parse.c lib/base/parse.h
+lib_libclusterscale_a_SOURCES += lib/base/proc.c lib/base/proc.h
+lib_libclusterscale_a_SOURCES += lib/base/secret.c lib/base/secret.h
+lib_libclusterscale_a_SOURCES += lib/base/stamp.c lib/base/stamp.h
+lib_libclusterscale_a_SOURCES += lib/base/strbuf.c lib/base/strbuf.h
 
-lib_libclusterscale_a_SOURCES += \
-	lib/client/nova.h \
-	lib/client/snmp.c lib/client/snmp.h \
-	lib/client/snmp_codec.c lib/client/snmp_codec.h \
-	lib/client/snmp_resolve.c
-	lib/format/haproxy_config.c lib/format/haproxy_config.h \
-	lib/format/haproxy_stat.c lib/format/haproxy_stat.h \
-	lib/format/json.c lib/format/json.h
+lib_libclusterscale_a_SOURCES += lib/format/haproxy_config.c lib/format/haproxy_config.h
+lib_libclusterscale_a_SOURCES += lib/format/haproxy_stat.c lib/format/haproxy_stat.h
+lib_libclusterscale_a_SOURCES += lib/format/json.c lib/format/json.h
+lib_libclusterscale_a_SOURCES += lib/format/perfdata.c lib/format/perfdata.h
+lib_libclusterscale_a_SOURCES += lib/format/schema.c lib/format/schema.h
+lib_libclusterscale_a_SOURCES += lib/format/threshold.c lib/format/threshold.h
+lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
-lib_libclusterscale_a_SOURCES += \
-	lib/client/haproxy_socket.c lib/client/haproxy_socket.h \
-	lib/client/nova.h \
-	lib/client/tcp_probe.c lib/client/tcp_probe.h
+lib_libclusterscale_a_SOURCES += lib/client/haproxy_socket.c lib/client/haproxy_socket.h
+lib_libclusterscale_a_SOURCES += lib/client/nova.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp.c lib/client/snmp.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
+lib_libclusterscale_a_SOURCES += lib/client/tcp_probe.c lib/client/tcp_probe.h
 
-lib_libclusterscale_a_SOURCES += \
-	lib/domain/config.c lib/domain/config.h \
-	lib/domain/cpuload.c lib/domain/cpuload.h \
-	lib/domain/fleet.h \
-	lib/domain/history.c lib/domain/history.h \
-	lib/domain/journal.h \
-	lib/domain/measure.c lib/domain/measure.h \
-	lib/domain/members.h \
-	lib/domain/samples.c lib/domain/samples.h
+lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
+lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
+lib_libclusterscale_a_SOURCES += lib/domain/fleet.h
+lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
+lib_libclusterscale_a_SOURCES += lib/domain/journal.h
+lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
+lib_libclusterscale_a_SOURCES += lib/domain/members.h
+lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
 
-lib_libclusterscale_a_SOURCES += \
-	lib/cli/options.c lib/cli/options.h \
-	lib/cli/plugin_output.c lib/cli/plugin_output.h
+lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
+lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h
