@@ -4,10 +4,10 @@
 
 usage: cpu_counters.py STATUS_SOCKET CAPACITY
 
-Serves the ssCpuRaw* counters of UCD-SNMP-MIB for a machine with one CPU that can answer CAPACITY requests a
-second. STATUS_SOCKET is nginx's stub_status: each request that this nginx answered has cost 1/CAPACITY seconds of
-CPU, an interval is never busier than 100 %, and the rest of the wall time was idle. So the load that a poller sees
-is the load that this instance really served.
+Serves the ssCpuRaw* counters of UCD-SNMP-MIB for a machine with one CPU that can answer CAPACITY
+requests a second. STATUS_SOCKET is nginx's stub_status: each request that this nginx answered has
+cost 1/CAPACITY seconds of CPU, an interval is never busier than 100 %, and the rest of the wall
+time was idle. So the load that a poller sees is the load that this instance really served.
 
 snmpd speaks the pass_persist protocol on stdin and stdout (snmpd.conf(5)).
 """
@@ -17,14 +17,18 @@ import time
 
 BASE = ".1.3.6.1.4.1.2021.11"
 TICKS_PER_SECOND = 100
-# A real agent reads /proc/stat every 5 s; the demo squeezes a morning into two minutes, so its agent looks every second.
+# A real agent reads /proc/stat every 5 s; the demo squeezes a morning into two minutes, so its
+# agent looks every second.
 REFRESH_S = 1.0
-# Where a web server's busy time goes; the remainder is softirq, which only agents from 2.6 kernels on report.
+# Where a web server's busy time goes; the remainder is softirq, which only agents from 2.6
+# kernels on report.
 USER_SHARE, SYSTEM_SHARE = 0.7, 0.2
 
 
 def requests_served(status_socket):
-    """Requests that nginx has answered since its start, from stub_status (our own question is one of them)."""
+    """Requests that nginx has answered since its start, from stub_status (our own question is one
+    of them).
+    """
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1)
         sock.connect(status_socket)
@@ -37,7 +41,9 @@ def requests_served(status_socket):
 
 
 class Cpu:
-    """The tick counters; refreshed at most once a REFRESH_S, so that one GET of eight counters is one moment."""
+    """The tick counters; refreshed at most once a REFRESH_S, so that one GET of eight counters is
+    one moment.
+    """
 
     def __init__(self, status_socket, capacity):
         self.status_socket, self.capacity = status_socket, capacity
@@ -45,7 +51,8 @@ class Cpu:
         self.served = 0
         self.moment = time.monotonic()
         self.busy = 0.0
-        self.total = 6000.0  # all-zero counters mean "agent just started": begin as a machine that booted a minute ago
+        # All-zero counters mean "agent just started": begin as a machine up for a minute
+        self.total = 6000.0
 
     def refresh(self):
         now = time.monotonic()
@@ -60,9 +67,24 @@ class Cpu:
 
     def table(self):
         """The last arc of each OID -> (SNMP type, value)."""
-        busy, user, system = int(self.busy), int(self.busy * USER_SHARE), int(self.busy * SYSTEM_SHARE)
-        counters = {50: user, 51: 0, 52: system, 53: int(self.total) - busy, 54: 0, 55: 0, 56: 0,
-                    61: busy - user - system, 64: 0, 65: 0, 66: 0}
+        busy, user, system = (
+            int(self.busy),
+            int(self.busy * USER_SHARE),
+            int(self.busy * SYSTEM_SHARE),
+        )
+        counters = {
+            50: user,
+            51: 0,
+            52: system,
+            53: int(self.total) - busy,
+            54: 0,
+            55: 0,
+            56: 0,
+            61: busy - user - system,
+            64: 0,
+            65: 0,
+            66: 0,
+        }
         return {arc: ("counter", value) for arc, value in counters.items()} | {67: ("integer", 1)}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo's HAProxy: the shipped template in a directory of its own, master-worker mode, and what it says of itself."""
+"""The demo's HAProxy: the shipped template, master-worker mode, and what it says of itself."""
 import csv
 import io
 import pathlib
@@ -7,7 +7,15 @@ import socket
 
 import procs
 
-TEMPLATE = pathlib.Path(__file__).parents[2] / "contrib" / "haproxy" / "haproxy.cfg.template"
+# Beside this tree's tests, or beside a copy of this directory
+TEMPLATE = next(
+    (
+        path
+        for parent in pathlib.Path(__file__).resolve().parents[1:3]
+        if (path := parent / "contrib" / "haproxy" / "haproxy.cfg.template").exists()
+    ),
+    None,
+)
 BACKEND = "web"
 # Lines of the template that need root; everything else of it is what users get.
 ROOT_ONLY = ("chroot ", "user ", "group ")
@@ -31,30 +39,44 @@ class HAProxy:
         self.dir, self.address, self.port = pathlib.Path(directory), address, port
         self.template, self.config = self.dir / "haproxy.cfg.template", self.dir / "haproxy.cfg"
         self.master, self.stats = self.dir / "master.sock", self.dir / "admin.sock"
+        self.state_file = self.dir / "server-state"
         self.child = None
 
     def write_template(self):
-        """The shipped template with this directory's paths; it is also the first configuration, without servers."""
-        text = "".join(line for line in TEMPLATE.read_text().splitlines(keepends=True)
-                       if not line.strip().startswith(ROOT_ONLY))
-        for shipped, ours in {"log /dev/log local0": "log stdout format raw local0",
-                              "/run/haproxy/admin.sock": str(self.stats),
-                              "/var/lib/haproxy/server-state": str(self.dir / "server-state"),
-                              "bind :80": f"bind {self.address}:{self.port}"}.items():
+        """The shipped template with this directory's paths; it is also the first configuration,
+        without servers.
+        """
+        text = "".join(
+            line
+            for line in TEMPLATE.read_text().splitlines(keepends=True)
+            if not line.strip().startswith(ROOT_ONLY)
+        )
+        for shipped, ours in {
+            "log /dev/log local0": "log stdout format raw local0",
+            "/run/haproxy/admin.sock": str(self.stats),
+            "/var/lib/haproxy/server-state": str(self.state_file),
+            "bind :80": f"bind {self.address}:{self.port}",
+        }.items():
             if text.count(shipped) != 1:
-                raise ValueError(f"{TEMPLATE}: '{shipped}' stands there {text.count(shipped)} times, expected once")
+                raise ValueError(
+                    f"{TEMPLATE}: '{shipped}' is there {text.count(shipped)} times, not once"
+                )
             text = text.replace(shipped, ours)
         for path in (self.template, self.config):
             path.write_text(text)
-        (self.dir / "server-state").touch()
+        self.state_file.touch()
 
     def start(self):
-        self.child = procs.spawn(["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
-                                 self.dir / "haproxy.log")
+        self.child = procs.spawn(
+            ["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
+            self.dir / "haproxy.log",
+        )
         procs.wait_until(self.workers, 5, "HAProxy starts")
 
     def workers(self):
-        """The 'show proc' lines of the current and the old workers; empty while the master does not answer."""
+        """The 'show proc' lines of the current and the old workers; empty while the master does not
+        answer.
+        """
         try:
             lines = ask(self.master, "show proc").splitlines()
         except OSError:
@@ -62,10 +84,19 @@ class HAProxy:
         return [line for line in lines if len(line.split()) > 1 and line.split()[1] == "worker"]
 
     def servers(self):
-        """{name: {"address", "status", "sessions"}} of the running worker's backend; OSError when it cannot say."""
+        """{name: {"address", "status", "sessions"}} of the running worker's backend; OSError when
+        it cannot say.
+        """
         rows = csv.DictReader(io.StringIO(ask(self.stats, "show stat").removeprefix("# ")))
-        return {row["svname"]: {"address": row["addr"], "status": row["status"], "sessions": int(row["scur"])}
-                for row in rows if row["pxname"] == BACKEND and row["svname"] != "BACKEND"}
+        return {
+            row["svname"]: {
+                "address": row["addr"],
+                "status": row["status"],
+                "sessions": int(row["scur"]),
+            }
+            for row in rows
+            if row["pxname"] == BACKEND and row["svname"] != "BACKEND"
+        }
 
     def end(self):
         if self.child:

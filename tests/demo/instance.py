@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One instance of the demo's cloud: a real nginx and a real snmpd on a loopback address of its own.
 
-The instance can answer `capacity` requests a second; its snmpd reports the CPU time that the requests it really
-served have cost (cpu_counters.py). Ports above 1024, no root, and it dies as a deleted server does: at once.
+The instance can answer `capacity` requests a second; its snmpd reports the CPU time that the
+requests it really served have cost (cpu_counters.py). Ports above 1024, no root, and it dies as a
+deleted server does: at once.
 """
 import os
 import pathlib
@@ -12,8 +13,8 @@ import sys
 import procs
 
 PAGE_BYTES = 3000
-# A page leaves in three pieces over about 25 ms, so at any moment some answers are half sent: a server that is cut off
-# too early, or a reload that drops connections, cannot go unnoticed.
+# A page leaves in three pieces over about 25 ms, so at any moment some answers are half sent: a
+# server that is cut off too early, or a reload that drops connections, cannot go unnoticed.
 NGINX_CONF = """\
 {user}
 daemon off;
@@ -45,9 +46,15 @@ class Instance:
     def __init__(self, directory, address, http_port, snmp_port, community, capacity):
         self.dir, self.address, self.http_port = pathlib.Path(directory), address, http_port
         self.snmp = f"udp:{address}:{snmp_port}"
-        self.values = {"dir": self.dir, "address": address, "http_port": http_port, "community": community,
-                       "capacity": capacity, "python": sys.executable,
-                       "counters": pathlib.Path(__file__).with_name("cpu_counters.py")}
+        self.values = {
+            "dir": self.dir,
+            "address": address,
+            "http_port": http_port,
+            "community": community,
+            "capacity": capacity,
+            "python": sys.executable,
+            "counters": pathlib.Path(__file__).with_name("cpu_counters.py"),
+        }
         # A worker keeps the rights of whoever runs this: only root's would be given away
         self.values["user"] = "user root;" if os.geteuid() == 0 else ""
         self.children = []
@@ -55,16 +62,33 @@ class Instance:
     def start(self):
         for part in ("www", "tmp", "snmp"):
             (self.dir / part).mkdir(parents=True)
-        (self.dir / "www" / "index.html").write_text(f"served by {self.address}\n".ljust(PAGE_BYTES - 1, ".") + "\n")
+        (self.dir / "www" / "index.html").write_text(
+            f"served by {self.address}\n".ljust(PAGE_BYTES - 1, ".") + "\n"
+        )
         self._write("nginx.conf", NGINX_CONF)
         self._write("snmpd.conf", SNMPD_CONF)
         self.children = [
-            procs.spawn(["nginx", "-e", self.dir / "nginx-error.log", "-c", self.dir / "nginx.conf"],
-                        self.dir / "nginx.log"),
+            procs.spawn(
+                ["nginx", "-e", self.dir / "nginx-error.log", "-c", self.dir / "nginx.conf"],
+                self.dir / "nginx.log",
+            ),
             # -I -vmstat: without it the built-in counters of this machine win over ours
-            procs.spawn(["snmpd", "-f", "-C", "-c", self.dir / "snmpd.conf", "-I", "-vmstat,smux", "-Lo", self.snmp],
-                        self.dir / "snmpd.log", env=os.environ | {"SNMP_PERSISTENT_DIR": str(self.dir / "snmp"),
-                                                                  "MIBS": ""})]
+            procs.spawn(
+                [
+                    "snmpd",
+                    "-f",
+                    "-C",
+                    "-c",
+                    self.dir / "snmpd.conf",
+                    "-I",
+                    "-vmstat,smux",
+                    "-Lo",
+                    self.snmp,
+                ],
+                self.dir / "snmpd.log",
+                env=os.environ | {"SNMP_PERSISTENT_DIR": str(self.dir / "snmp"), "MIBS": ""},
+            ),
+        ]
 
     def _write(self, name, text):
         path = self.dir / name

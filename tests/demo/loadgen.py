@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A load generator that cannot overlook a failure: HTTP GETs at a given rate, never one of them repeated.
+"""A load generator that cannot overlook a failure: HTTP GETs at a given rate, none repeated.
 
-Open loop: requests leave when the schedule says so, whatever became of the ones before. Every second request goes over
-kept connections that are used again and again, the others ask for "Connection: close". Every request ends as exactly one of
+Open loop: requests leave when the schedule says so, whatever became of the ones before. Every
+second request goes over kept connections that are used again and again, the others ask for
+"Connection: close". Every request ends as exactly one of
 
     ok        2xx and every byte that Content-Length promised
     refused   no connection: nothing listens
@@ -11,16 +12,17 @@ kept connections that are used again and again, the others ask for "Connection: 
     short     the connection ended within the answer
     timeout   no whole answer within --timeout, connecting included
     non2xx    an answer with another status
-    other     an answer that is not HTTP, an error of this machine, or --max-in-flight requests waiting already
+    other     an answer that is not HTTP, an error of this machine, or --max-in-flight wait already
 
-Closing an idle kept connection is the server's right, so each one is looked at (MSG_PEEK) immediately before it is
-used again, and one that was closed is replaced: nothing had been sent on it. Once a request was sent there is no
-excuse; a server that closes just then counts as "reset". So that the generator does not itself provoke that race, it
-gives up connections that were idle for --idle-limit, which must lie well below the server's keep-alive time-out.
+Closing an idle kept connection is the server's right, so each one is looked at (MSG_PEEK)
+immediately before it is used again, and one that was closed is replaced: nothing had been sent on
+it. Once a request was sent there is no excuse; a server that closes just then counts as "reset".
+So that the generator does not itself provoke that race, it gives up connections that were idle for
+--idle-limit, which must lie well below the server's keep-alive time-out.
 
-Standard input steers: each line "RATE SECONDS" moves to RATE requests a second within SECONDS and stays there; the end
-of the input ends the run. Standard output has one JSON object a second with the totals so far, the last one with "end".
-Each failure is a line on standard error.
+Standard input steers: each line "RATE SECONDS" moves to RATE requests a second within SECONDS and
+stays there; the end of the input ends the run. Standard output has one JSON object a second with
+the totals so far, the last one with "end". Each failure is a line on standard error.
 """
 import argparse
 import asyncio
@@ -43,7 +45,9 @@ class Connection:
         self.sock, self.requests, self.idle_since = sock, 0, 0.0
 
     def open_and_quiet(self):
-        """False when the server closed the idle connection, or said something that nobody asked for."""
+        """False when the server closed the idle connection, or said something that nobody asked
+        for.
+        """
         try:
             self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -75,7 +79,10 @@ def parse_head(head):
     version, _, rest = lines[0].partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
         raise Failure("other", f"not HTTP: {lines[0][:60]!r}")
-    fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    fields = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     length = fields.get("content-length", "")
     keeps = version == "HTTP/1.1" and fields.get("connection", "").lower() != "close"
     return int(rest[:3]), int(length) if length.isdigit() else None, keeps
@@ -96,7 +103,9 @@ class Generator:
         self.end = None
         self.address = socket.getaddrinfo(*options.target, type=socket.SOCK_STREAM)[0]
         host = options.target[0]
-        self.head = f"GET {options.path} HTTP/1.1\r\nHost: {f'[{host}]' if ':' in host else host}\r\n"
+        self.head = (
+            f"GET {options.path} HTTP/1.1\r\nHost: {f'[{host}]' if ':' in host else host}\r\n"
+        )
 
     async def connect(self):
         family, kind, protocol, _, address = self.address
@@ -111,7 +120,7 @@ class Generator:
         return Connection(sock)
 
     async def kept_connection(self):
-        """The kept connection that was idle longest, if it may still be used; otherwise a new one."""
+        """The kept connection that was idle longest, if it may still be used, or a new one."""
         while self.idle and self.kept_open >= self.options.connections:
             connection = self.idle.popleft()
             fresh = self.loop.time() - connection.idle_since < self.options.idle_limit
@@ -128,7 +137,9 @@ class Generator:
         connection.sock.close()
 
     async def answer(self, connection, request):
-        """Sends the request and reads its answer to the end; True when the server keeps the connection."""
+        """Sends the request and reads its answer to the end; True when the server keeps the
+        connection.
+        """
         data, sock = b"", connection.sock
         try:
             await self.loop.sock_sendall(sock, request)
@@ -176,7 +187,9 @@ class Generator:
                 self.idle.append(connection)
                 connection = None
         except TimeoutError as error:
-            raise Failure("timeout", f"nothing complete within {self.options.timeout:g} s") from error
+            raise Failure(
+                "timeout", f"nothing complete within {self.options.timeout:g} s"
+            ) from error
         except OSError as error:
             raise Failure("other", str(error)) from error
         finally:
@@ -201,7 +214,11 @@ class Generator:
         self.counts[outcome] += 1
         if outcome != "ok":
             kind = "keep-alive" if keep else "close"
-            print(f"{self.loop.time() - self.start:.3f} {outcome} ({kind}): {seen}", file=sys.stderr, flush=True)
+            print(
+                f"{self.loop.time() - self.start:.3f} {outcome} ({kind}): {seen}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def launch(self, tasks):
         self.sent += 1
@@ -214,7 +231,9 @@ class Generator:
         task.add_done_callback(tasks.discard)
 
     async def run(self):
-        """Lets requests go when they are due, until the input ends or a limit is reached; then waits for the last ones."""
+        """Lets requests go when they are due, until the input ends or a limit is reached; then
+        waits for the last ones.
+        """
         tasks, owed, before = set(), 0.0, self.loop.time()
         while not self.ended():
             rate = self.schedule.rate(before)
@@ -253,13 +272,22 @@ class Generator:
     def report(self):
         elapsed = self.loop.time() - self.start
         ordered = sorted(self.latencies)
-        totals = {"t": round(elapsed, 3), "rate": round(self.schedule.rate(self.loop.time()), 1), "sent": self.sent,
-                  **self.counts, "in_flight": self.in_flight, "reused": self.reused, "closed_idle": self.closed_idle,
-                  "worst_lag_ms": round(self.worst_lag_s * 1000, 1)}
+        totals = {
+            "t": round(elapsed, 3),
+            "rate": round(self.schedule.rate(self.loop.time()), 1),
+            "sent": self.sent,
+            **self.counts,
+            "in_flight": self.in_flight,
+            "reused": self.reused,
+            "closed_idle": self.closed_idle,
+            "worst_lag_ms": round(self.worst_lag_s * 1000, 1),
+        }
         if ordered:
-            totals |= {"p50_ms": round(ordered[len(ordered) // 2] * 1000, 1),
-                       "p99_ms": round(ordered[len(ordered) * 99 // 100] * 1000, 1),
-                       "max_ms": round(ordered[-1] * 1000, 1)}
+            totals |= {
+                "p50_ms": round(ordered[len(ordered) // 2] * 1000, 1),
+                "p99_ms": round(ordered[len(ordered) * 99 // 100] * 1000, 1),
+                "max_ms": round(ordered[-1] * 1000, 1),
+            }
         if self.end and not self.in_flight:
             totals["end"] = self.end
         print(json.dumps(totals), flush=True)
@@ -271,11 +299,17 @@ def target(text):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--target", required=True, type=target, metavar="HOST:PORT")
     parser.add_argument("--path", default="/")
-    parser.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS", help="for a whole request")
-    parser.add_argument("--connections", type=int, default=24, help="kept connections to cycle through")
+    parser.add_argument(
+        "--timeout", type=float, default=5.0, metavar="SECONDS", help="for a whole request"
+    )
+    parser.add_argument(
+        "--connections", type=int, default=24, help="kept connections to cycle through"
+    )
     parser.add_argument("--idle-limit", type=float, default=2.0, metavar="SECONDS")
     parser.add_argument("--max-in-flight", type=int, default=400)
     parser.add_argument("--max-requests", type=int, default=100_000)
@@ -285,7 +319,10 @@ def parse_options():
 
 async def main():
     generator = Generator(parse_options())
-    helpers = [asyncio.create_task(generator.steer()), asyncio.create_task(generator.report_each_second())]
+    helpers = [
+        asyncio.create_task(generator.steer()),
+        asyncio.create_task(generator.report_each_second()),
+    ]
     await generator.run()
     for helper in helpers:
         helper.cancel()

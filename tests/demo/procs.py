@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Children of the demo: start, end by pid, and nothing left behind.
 
-The demo makes itself the reaper of its orphans (prctl(2), PR_SET_CHILD_SUBREAPER): a handler that detached, whose
-parent is gone, becomes the demo's child, so it can be found, waited for and, at the very end, killed by pid.
+The demo makes itself the reaper of its orphans (prctl(2), PR_SET_CHILD_SUBREAPER): a handler that
+detached, whose parent is gone, becomes the demo's child, so it can be found, waited for and, at
+the very end, killed by pid.
 """
 import ctypes
 import os
+import random
 import signal
 import socket
-import random
 import subprocess
 import time
 
+# nginx, snmpd and haproxy lie where an ordinary user's PATH does not look
+os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 PR_SET_CHILD_SUBREAPER = 36
-# Below the kernel's range for outgoing connections, so that no client socket sits on a port picked here.
+NAME_LENGTH = 15  # characters of a program's name that the kernel keeps
+# Below the kernel's range for outgoing connections, so that no client socket sits on a port
+# picked here.
 PORT_RANGE = range(20000, 32000)
 
 
@@ -36,8 +42,14 @@ def free_port(kind=socket.SOCK_STREAM):
 def spawn(argv, log, **options):
     """Starts ARGV in a session of its own, its output appended to the file LOG."""
     with open(log, "ab") as out:
-        return subprocess.Popen([str(arg) for arg in argv], stdin=options.pop("stdin", subprocess.DEVNULL), stdout=out,
-                                stderr=subprocess.STDOUT, start_new_session=True, **options)
+        return subprocess.Popen(
+            [str(arg) for arg in argv],
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
 
 
 def kill_group(child):
@@ -61,7 +73,9 @@ def end(child, patience_s=3.0):
 
 
 def wait_until(condition, limit_s, what, interval_s=0.05):
-    """Polls CONDITION until it is true and returns its value; TimeoutError that says WHAT after LIMIT_S."""
+    """Polls CONDITION until it is true and returns its value; TimeoutError that says WHAT after
+    LIMIT_S.
+    """
     deadline = time.monotonic() + limit_s
     while not (value := condition()):
         if time.monotonic() > deadline:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What really happens to the servers, seen in the cloud and in the running HAProxy and nowhere else.
+"""What really happens to the servers, seen in the cloud and in the running HAProxy only.
 
 The verdict of the demo rests on this, not on what the programs under test say of themselves.
 """
@@ -64,11 +64,16 @@ class Watch(threading.Thread):
         if rows is not None:
             self.up = [life.name for life in self.alive() if status(life, rows).startswith("UP")]
             self.peak = max(self.peak, len(self.up))
-            self.strangers = sorted({name for name, _ in rows} - {life.name for life in self.alive()})
+            self.strangers = sorted(
+                {name for name, _ in rows} - {life.name for life in self.alive()}
+            )
 
     def rows(self):
         """{(name, address): row} of the running HAProxy."""
-        return {(name, row["address"].rpartition(":")[0]): row for name, row in self.proxy.servers().items()}
+        return {
+            (name, row["address"].rpartition(":")[0]): row
+            for name, row in self.proxy.servers().items()
+        }
 
     def look_at(self, life, summary, rows):
         life.address = summary["address"] or life.address
@@ -95,27 +100,39 @@ class Watch(threading.Thread):
         return [life for life in list(self.lives.values()) if life.gone is None]
 
     def at_rest(self, size):
-        """Nothing is under way, and the cloud and the running HAProxy have the same SIZE servers, all serving."""
+        """Nothing is under way, and the cloud and the running HAProxy have the same SIZE servers,
+        all serving.
+        """
         alive = self.alive()
-        return (len(alive) == len(self.up) == size and not self.strangers
-                and all(life.serving and life.draining is None and life.out is None for life in alive))
+        return (
+            len(alive) == len(self.up) == size
+            and not self.strangers
+            and all(life.serving and life.draining is None and life.out is None for life in alive)
+        )
 
     def is_deleted(self, name, address):
-        """The cloud deletes a server at this moment: HAProxy must not be sending requests to it any more."""
+        """The cloud deletes a server at this moment: HAProxy must not be sending requests to it any
+        more.
+        """
         try:
             row = self.rows().get((name, address))
         except OSError as error:
             self.violations.append(f"HAProxy did not answer while {name} was deleted: {error}")
             return
         if row and (row["status"].startswith("UP") or row["sessions"]):
-            self.violations.append(f"{name} was deleted while HAProxy had it {row['status']} with {row['sessions']} sessions")
+            self.violations.append(
+                f"{name} was deleted while HAProxy had it {row['status']} with "
+                f"{row['sessions']} sessions"
+            )
 
     def table(self):
         """The lives of the servers as lines of text."""
         yield "server".ljust(16) + "".join(step.rjust(10) for step in STEPS)
         for life in self.lives.values():
             times = (getattr(life, step) for step in STEPS)
-            yield life.name.ljust(16) + "".join(("-" if t is None else clock(t)).rjust(10) for t in times)
+            yield life.name.ljust(16) + "".join(
+                ("-" if t is None else clock(t)).rjust(10) for t in times
+            )
 
 
 def status(life, rows):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The parts that the demo is judged by: what they measure must be true before the demo may say "0 failed"."""
+"""The parts that the demo is judged by: what they say must be true before it may say "0 failed"."""
 import json
 import pathlib
 import shutil
@@ -32,7 +32,9 @@ def need(*programs):
 
 
 class ScriptedServer:
-    """A web server that does to every request what `behave(connection, nth request on it)` says; False closes."""
+    """A web server that does to every request what `behave(connection, nth request on it)` says;
+    False closes.
+    """
 
     def __init__(self, behave):
         self.behave, self.requests, self.connections = behave, 0, 0
@@ -81,8 +83,13 @@ class Load:
     """loadgen.py, steered as the demo steers it."""
 
     def __init__(self, port, *options):
-        self.child = subprocess.Popen([sys.executable, DEMO / "loadgen.py", "--target", f"127.0.0.1:{port}", *options],
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.child = subprocess.Popen(
+            [sys.executable, DEMO / "loadgen.py", "--target", f"127.0.0.1:{port}", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def rate(self, rate, seconds=0):
         self.child.stdin.write(f"{rate} {seconds}\n")
@@ -98,7 +105,11 @@ class Load:
 
 
 def run_load(port, requests=40, rate=200, **options):
-    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    words = [
+        word
+        for name, value in options.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
     load = Load(port, "--max-requests", str(requests), *words)
     load.rate(rate)
     load.child.wait(30)
@@ -107,8 +118,11 @@ def run_load(port, requests=40, rate=200, **options):
 
 def only(totals, outcome):
     """Every request ended as OUTCOME and no other outcome was counted."""
-    counted = {name: totals[name] for name in ("ok", "refused", "reset", "timeout", "short", "non2xx", "other")
-               if totals[name]}
+    counted = {
+        name: totals[name]
+        for name in ("ok", "refused", "reset", "timeout", "short", "non2xx", "other")
+        if totals[name]
+    }
     return counted == {outcome: totals["sent"]}
 
 
@@ -121,6 +135,7 @@ def say(text, keep):
     def behave(sock, _):
         sock.sendall(text)
         return keep
+
     return behave
 
 
@@ -137,24 +152,41 @@ def short_then_reset(sock, _):
 def outgoing(sock):
     """Bytes that the peer's kernel has not acknowledged (SIOCOUTQ)."""
     import fcntl
+
     return struct.unpack("i", fcntl.ioctl(sock, 0x5411, b"\0" * 4))[0]
 
 
-@pytest.mark.parametrize("outcome, behave", [
-    ("ok", say(PAGE, True)),
-    ("reset", lambda sock, _: reset(sock)),
-    ("reset", lambda sock, _: False),
-    ("short", say(SHORT_PAGE, False)),
-    ("short", say(b"HTTP/1.1 200 OK\r\nContent-Le", False)),
-    ("short", short_then_reset),
-    ("non2xx", say(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", True)),
-    ("non2xx", say(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", True)),
-    ("other", say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", True)),
-    ("other", say(b"HTTP/1.1 200 OK\r\n\r\nhow long is this?", False)),
-    ("other", say(PAGE + b"too much", True)),
-    ("timeout", wait_for_ever),
-], ids=["ok", "reset", "closed-without-answer", "short-body", "short-head", "reset-in-body", "503", "302", "not-http",
-        "no-length", "too-long", "no-answer"])
+@pytest.mark.parametrize(
+    "outcome, behave",
+    [
+        ("ok", say(PAGE, True)),
+        ("reset", lambda sock, _: reset(sock)),
+        ("reset", lambda sock, _: False),
+        ("short", say(SHORT_PAGE, False)),
+        ("short", say(b"HTTP/1.1 200 OK\r\nContent-Le", False)),
+        ("short", short_then_reset),
+        ("non2xx", say(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", True)),
+        ("non2xx", say(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", True)),
+        ("other", say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", True)),
+        ("other", say(b"HTTP/1.1 200 OK\r\n\r\nhow long is this?", False)),
+        ("other", say(PAGE + b"too much", True)),
+        ("timeout", wait_for_ever),
+    ],
+    ids=[
+        "ok",
+        "reset",
+        "closed-without-answer",
+        "short-body",
+        "short-head",
+        "reset-in-body",
+        "503",
+        "302",
+        "not-http",
+        "no-length",
+        "too-long",
+        "no-answer",
+    ],
+)
 def test_every_outcome_is_counted_as_itself(outcome, behave):
     with ScriptedServer(behave) as server:
         totals, said = run_load(server.port, timeout=0.3)
@@ -206,7 +238,9 @@ def test_a_connection_idle_too_long_is_not_used_again():
 
 
 def test_a_close_under_a_sent_request_is_a_failure_on_a_kept_connection_too():
-    with ScriptedServer(lambda sock, nth: sock.sendall(PAGE) is None if nth == 1 else False) as server:
+    with ScriptedServer(
+        lambda sock, nth: sock.sendall(PAGE) is None if nth == 1 else False
+    ) as server:
         totals, said = run_load(server.port, connections=2)
     assert totals["reset"] == totals["reused"] > 0
     assert totals["ok"] + totals["reset"] == totals["sent"] == server.requests
@@ -238,8 +272,9 @@ def machines(run_dir):
     http_port, snmp_port, started = procs.free_port(), procs.free_port(socket.SOCK_DGRAM), []
 
     def start(number):
-        machine = instance.Instance(run_dir / f"vm{number}", f"127.18.1.{number}", http_port, snmp_port, "secret",
-                                    CAPACITY)
+        machine = instance.Instance(
+            run_dir / f"vm{number}", f"127.18.1.{number}", http_port, snmp_port, "secret", CAPACITY
+        )
         started.append(machine)
         machine.start()
         procs.wait_until(machine.listening, 5, f"nginx on {machine.address}")
@@ -254,9 +289,23 @@ def counters(machine):
     """{arc: value} of the eight counters that make the total, by the agent."""
     arcs = (50, 51, 52, 53, 54, 56, 61, 64)
     host, port = machine.snmp.removeprefix("udp:").split(":")
-    answer = subprocess.run(["snmpget", "-v2c", "-c", "secret", "-Oqvn", "-t", "1", f"{host}:{port}",
-                             *(f".1.3.6.1.4.1.2021.11.{arc}.0" for arc in arcs)],
-                            capture_output=True, text=True, check=True, env={"MIBS": "", "PATH": "/usr/bin:/bin"})
+    answer = subprocess.run(
+        [
+            "snmpget",
+            "-v2c",
+            "-c",
+            "secret",
+            "-Oqvn",
+            "-t",
+            "1",
+            f"{host}:{port}",
+            *(f".1.3.6.1.4.1.2021.11.{arc}.0" for arc in arcs),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"MIBS": "", "PATH": "/usr/bin:/bin"},
+    )
     return dict(zip(arcs, map(int, answer.stdout.split())))
 
 
@@ -288,10 +337,16 @@ def test_idle_instance_reports_idle_and_walks(machines):
     need("nginx", "snmpd", "snmpget")
     machine = machines(1)
     before = procs.wait_until(lambda: counters(machine), 5, "snmpd answers")
-    after = procs.wait_until(lambda: (now := counters(machine)) != before and now, 5, "the next refresh")
+    after = procs.wait_until(
+        lambda: (now := counters(machine)) != before and now, 5, "the next refresh"
+    )
     assert busy_percent(before, after)[0] == 0
-    walk = subprocess.run(["snmpwalk", "-v2c", "-c", "secret", "-Oqn", machine.snmp, ".1.3.6.1.4.1.2021.11"],
-                          capture_output=True, text=True, check=True).stdout
+    walk = subprocess.run(
+        ["snmpwalk", "-v2c", "-c", "secret", "-Oqn", machine.snmp, ".1.3.6.1.4.1.2021.11"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     arcs = [int(line.split()[0].split(".")[-2]) for line in walk.splitlines()]
     assert arcs == [50, 51, 52, 53, 54, 55, 56, 61, 64, 65, 66, 67]
 
@@ -312,13 +367,19 @@ def serve(proxy, machines):
     proxy.config.write_text(proxy.template.read_text() + lines)
     old = {line.split()[0] for line in proxy.workers()}
     haproxy.ask(proxy.master, "reload")
-    procs.wait_until(lambda: any(line.split()[0] not in old for line in proxy.workers()), 10, "reload")
-    procs.wait_until(lambda: set(proxy.servers()) == {m.dir.name for m in machines}, 5, "the new worker answers")
+    procs.wait_until(
+        lambda: any(line.split()[0] not in old for line in proxy.workers()), 10, "reload"
+    )
+    procs.wait_until(
+        lambda: set(proxy.servers()) == {m.dir.name for m in machines}, 5, "the new worker answers"
+    )
 
 
 def drain(proxy, machine):
     haproxy.ask(proxy.stats, f"set server {haproxy.BACKEND}/{machine.dir.name} state drain")
-    procs.wait_until(lambda: proxy.servers()[machine.dir.name]["sessions"] == 0, 5, "no session left")
+    procs.wait_until(
+        lambda: proxy.servers()[machine.dir.name]["sessions"] == 0, 5, "no session left"
+    )
     procs.wait_until(lambda: len(proxy.workers()) == 1, 15, "old workers leave")
 
 
