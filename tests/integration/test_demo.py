@@ -32,7 +32,7 @@ def stage():
     for program in PROGRAMS:
         shutil.copy(BUILD / program, path / "programs")
     (path / "run").mkdir()
-    subprocess.run(["chmod", "-R", "a+rX", path], check=True)
+    subprocess.run(["chmod", "-R", "a+rX,u+w", path], check=True)
     return path
 
 
