@@ -24,8 +24,14 @@ lib_libclusterscale_a_SOURCES += lib/format/schema.c lib/format/schema.h
 lib_libclusterscale_a_SOURCES += lib/format/threshold.c lib/format/threshold.h
 lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
+lib_libclusterscale_a_SOURCES += lib/client/catalog.c
 lib_libclusterscale_a_SOURCES += lib/client/haproxy_socket.c lib/client/haproxy_socket.h
-lib_libclusterscale_a_SOURCES += lib/client/nova.h
+lib_libclusterscale_a_SOURCES += lib/client/http.c lib/client/http.h
+lib_libclusterscale_a_SOURCES += lib/client/keystone.c lib/client/keystone.h
+lib_libclusterscale_a_SOURCES += lib/client/nova.c lib/client/nova.h
+lib_libclusterscale_a_SOURCES += lib/client/nova_internal.h
+lib_libclusterscale_a_SOURCES += lib/client/nova_lookup.c
+lib_libclusterscale_a_SOURCES += lib/client/nova_parse.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp.c lib/client/snmp.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c

@@ -81,7 +81,8 @@ int cs_nova_show(struct cs_nova *nova, const char *id, struct cs_server *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Never repeated by itself. Marks go into metadata, and into tag clusterscale:<cluster>
- * from 2.52. */
+ * from 2.52. Without networks Nova chooses ("auto"). CS_E_LOST also for 5xx other than
+ * 503: Nova can fail after it has made the server. */
 int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
 	char **ret_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
@@ -108,9 +109,13 @@ int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **re
 void cs_server_done(struct cs_server *server) CS_NONNULL_ALL;
 void cs_server_list_done(struct cs_server_list *list) CS_NONNULL_ALL;
 
-/* Parses one page of GET /servers/detail into `list` (appends) and returns the path and
- * query of its `next` link, or NULL. For cs_nova_list() and its fuzz target. */
+/* Parses one page of GET /servers/detail into `list` (appends) and returns the query of
+ * its `next` link, or NULL; only the query, because host and path of the link are what
+ * the service believes itself to be behind its proxies. For cs_nova_list() and its fuzz
+ * target, like the next one for the answer of GET /servers/ID. */
 int cs_nova_parse_page(const char *text, size_t len, struct cs_server_list *list,
 	char **ret_next, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_parse_server(const char *text, size_t len, struct cs_server *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* HTTP as OpenStack's services speak it: JSON both ways, one kept connection, a deadline
+ * on every call, ceilings on every answer. Redirects are not followed (a token must not
+ * travel to where an answer points), and what changes something goes out at most once.
+ *
+ * The proxy variables (https_proxy, no_proxy, ...) are libcurl's and are honoured, except
+ * for loopback addresses. A message names method and URL, never a header or a body. */
+#ifndef CS_CLIENT_HTTP_H
+#define CS_CLIENT_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/secret.h"
+#include "base/strbuf.h"
+
+struct cs_http;
+
+/* `ca_file` NULL: the system's authorities. Owned by the caller. */
+struct cs_http *cs_http_new(bool verify, const char *ca_file) CS_MUST_CHECK;
+void cs_http_free(struct cs_http *http);
+CS_DEFINE_FREEP(struct cs_http, cs_http_free)
+
+struct cs_http_request {
+	const char *method; /* a GET is repeated once when its connection breaks */
+	const char *url;    /* http or https, without user or password */
+	const char *body;   /* JSON, or NULL */
+	const struct cs_secret *token; /* X-Auth-Token, or NULL */
+	const char *const *headers;    /* more lines, NULL-terminated, or NULL */
+	bool changes; /* repeating it would do harm: a lost answer is CS_E_LOST */
+};
+
+struct cs_http_reply {
+	int status;
+	struct cs_strbuf body;		 /* at most 64 MiB */
+	char request_id[80];		 /* "" when there was none */
+	char location[256];		 /* of a redirect, "" when there was none */
+	struct cs_secret *subject_token; /* X-Subject-Token, or NULL */
+};
+
+/* 0 for every answer, whatever its status. CS_E_CONFIG: not a URL that we take.
+ * CS_E_CONNECT: nothing was sent. CS_E_TIMEOUT, CS_E_REMOTE (the connection broke),
+ * CS_E_LIMIT (the answer is too large): sent, no whole answer; CS_E_LOST instead of the
+ * three when the request changes something. `reply` has to be zeroed or a former one, and
+ * is to be released with cs_http_reply_done() in any case. */
+int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
+	struct cs_deadline deadline, struct cs_http_reply *reply,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_http_reply_done(struct cs_http_reply *reply) CS_NONNULL_ALL;
+
+/* Turns an answer that is not a success into an error: 401 CS_E_AUTH, 403 CS_E_QUOTA or
+ * CS_E_FORBIDDEN, 404 CS_E_NOT_FOUND, 409 CS_E_CONFLICT, 413 and 429 CS_E_QUOTA, the rest
+ * CS_E_REMOTE. The message has the service's own words, out of
+ * whichever envelope it uses, and its request id; `remote_status` is the status. */
+int cs_http_fail(const struct cs_http_request *request, const struct cs_http_reply *reply,
+	struct cs_error *err) CS_NONNULL_ALL;
+
+/* The "message" of an error body: {"NAME": {"message": ...}}, {"message": ...} or the
+ * like of Neutron; borrowed words of `text` are copied to `ret`. false when there is
+ * none, as in HTML. For cs_http_fail() and its fuzz target. */
+bool cs_http_error_text(
+	const char *text, size_t len, struct cs_strbuf *ret) CS_NONNULL_ALL;
+
+/* `text` for use inside a query or path; owned by the caller. */
+char *cs_http_escape(const char *text) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif

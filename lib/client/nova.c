@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests to Nova; see nova.h. */
+#include "config.h"
+#include "client/nova.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "base/stamp.h"
+#include "client/nova_internal.h"
+
+#define MINOR_FLOOR 26	/* tags */
+#define MINOR_WANTED 73 /* UNKNOWN rows of a cell that is down, `locked` filter */
+#define MINOR_NETWORKS 37
+#define MINOR_CREATE_TAGS 52
+#define PAGES_MAX 1000
+#define SERVERS_MAX 100000
+
+static int send_json(struct cs_nova *nova, const struct cs_http_request *request,
+	struct cs_http_reply *reply, struct cs_error *err)
+{
+	const char *const headers[] = {*nova->header ? nova->header : NULL, NULL};
+	struct cs_http_request whole = *request;
+
+	whole.headers = headers;
+	return cs_keystone_send(nova->session, &whole, reply, err);
+}
+
+int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	const struct cs_http_request request = {.method = "GET", .url = url};
+
+	if (send_json(nova, &request, &reply, err) < 0)
+		return err->code;
+	if (reply.status != 200)
+		return cs_http_fail(&request, &reply, err);
+	return cs_json_parse(cs_strbuf_text(&reply.body), reply.body.len, url, ret, err);
+}
+
+/* "2.93" -> 93, -1 when it is not a version 2. */
+static int minor_of(struct json_object *version, const char *key)
+{
+	const char *text = cs_json_str(version, key);
+	int64_t minor;
+
+	if (!text || strncmp(text, "2.", 2) != 0 ||
+		!cs_parse_int(text + 2, 0, 9999, &minor))
+		return -1;
+	return (int)minor;
+}
+
+/* A versioned endpoint answers {"version": {}}, the bare service {"versions": []}. */
+static struct json_object *find_version(struct json_object *body)
+{
+	struct json_object *list = cs_json_arr(body, "versions");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *item = json_object_array_get_idx(list, i);
+		const char *id = cs_json_str(item, "id");
+		if (id && strcmp(id, "v2.1") == 0)
+			return item;
+	}
+	return cs_json_obj(body, "version");
+}
+
+static int negotiate(struct cs_nova *nova, struct json_object *body, const char *url,
+	struct cs_error *err)
+{
+	struct json_object *version = find_version(body);
+	int min = minor_of(version, "min_version"), max = minor_of(version, "version");
+
+	if (max < MINOR_FLOOR || min > MINOR_WANTED)
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"Nova at %s offers microversions 2.%d to 2.%d; one from 2.%d "
+			"(OpenStack Newton) to 2.%d is needed",
+			url, min < 0 ? 0 : min, max < 0 ? 0 : max, MINOR_FLOOR,
+			MINOR_WANTED);
+	nova->minor = max < MINOR_WANTED ? max : MINOR_WANTED;
+	snprintf(nova->header, sizeof nova->header, "OpenStack-API-Version: compute 2.%d",
+		nova->minor);
+	return 0;
+}
+
+int cs_nova_open(struct cs_keystone *session, struct cs_nova **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_nova_closep) struct cs_nova *nova = cs_calloc(1, sizeof *nova);
+	CS_AUTO_JSON struct json_object *body = NULL;
+	CS_AUTO_FREE char *endpoint = NULL;
+
+	nova->session = session;
+	if (cs_keystone_endpoint(session, "compute", &endpoint, err) < 0)
+		return err->code;
+	/* Behind the version there may be the project's id, as in /v2.1/da357d1f. */
+	const char *version = strstr(endpoint, "/v2.1");
+	int prefix_len = version ? (int)(version - endpoint) : (int)strlen(endpoint);
+	CS_AUTO_FREE char *url =
+		cs_asprintf("%.*s%s/", prefix_len, endpoint, version ? "/v2.1" : "");
+	nova->base = version ? cs_strdup(endpoint) : cs_asprintf("%s/v2.1", endpoint);
+	if (cs_nova_get(nova, url, &body, err) < 0 || negotiate(nova, body, url, err) < 0)
+		return err->code;
+	*ret = CS_TAKE(nova);
+	return 0;
+}
+
+void cs_nova_close(struct cs_nova *nova)
+{
+	if (!nova)
+		return;
+	free(nova->base);
+	free(nova);
+}
+
+static int list_page(struct cs_nova *nova, const char *query, struct cs_server_list *list,
+	char **ret_next, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	CS_AUTO_FREE char *url = cs_asprintf(
+		"%s/servers/detail%s%s", nova->base, *query ? "?" : "", query);
+	const struct cs_http_request request = {.method = "GET", .url = url};
+
+	if (send_json(nova, &request, &reply, err) < 0)
+		return err->code;
+	if (reply.status != 200)
+		return cs_http_fail(&request, &reply, err);
+	if (cs_nova_parse_page(
+		    cs_strbuf_text(&reply.body), reply.body.len, list, ret_next, err) < 0)
+		return cs_error_prefix(err, "GET %s", url);
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A service that ignores the marker would make one server count twice. */
+static int check_unique(const struct cs_server_list *list, struct cs_error *err)
+{
+	CS_AUTO_FREE char **ids = cs_calloc(list->n, sizeof *ids);
+
+	for (size_t i = 0; i < list->n; i++)
+		ids[i] = list->servers[i].id;
+	qsort(ids, list->n, sizeof *ids, by_id);
+	for (size_t i = 1; i < list->n; i++) {
+		if (strcmp(ids[i - 1], ids[i]) == 0)
+			return cs_error_set(err, CS_E_PROTOCOL,
+				"Nova lists server %s twice; the list is not used",
+				ids[i]);
+	}
+	return 0;
+}
+
+static int list_all(
+	struct cs_nova *nova, struct cs_server_list *list, struct cs_error *err)
+{
+	CS_AUTO_FREE char *query = cs_strdup("");
+
+	for (int page = 0; page < PAGES_MAX; page++) {
+		CS_AUTO_FREE char *next = NULL;
+
+		if (list_page(nova, query, list, &next, err) < 0)
+			return page == 0 ? err->code
+					 : cs_error_prefix(err,
+						   "page %d of Nova's list failed, the "
+						   "others are not used",
+						   page + 1);
+		if (!next)
+			return check_unique(list, err);
+		if (strcmp(next, query) == 0)
+			return cs_error_set(err, CS_E_PROTOCOL,
+				"Nova's list refers to the same page again (%s)", next);
+		if (list->n > SERVERS_MAX)
+			break;
+		free(query);
+		query = CS_TAKE(next);
+	}
+	return cs_error_set(err, CS_E_LIMIT,
+		"Nova's list has no end: %zu servers so far; it is not used", list->n);
+}
+
+int cs_nova_list(struct cs_nova *nova, struct cs_server_list *ret, struct cs_error *err)
+{
+	struct cs_server_list list = {0};
+	struct cs_stamp now;
+
+	cs_stamp_now(&now);
+	list.taken_wall_ms = now.wall_ms;
+	if (list_all(nova, &list, err) < 0) {
+		cs_server_list_done(&list);
+		return err->code;
+	}
+	*ret = list;
+	return 0;
+}
+
+/* The URL of a server or of a part of it; owned by the caller. Ids come from Nova and
+ * from people, so they are escaped like any text. */
+static char *server_url(
+	const struct cs_nova *nova, const char *id, const char *format, const char *part)
+{
+	CS_AUTO_FREE char *escaped_id = cs_http_escape(id);
+	CS_AUTO_FREE char *escaped_part = cs_http_escape(part);
+
+	return cs_asprintf(
+		"%s/servers/%s%s%s", nova->base, escaped_id, format, escaped_part);
+}
+
+int cs_nova_show(
+	struct cs_nova *nova, const char *id, struct cs_server *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	CS_AUTO_FREE char *url = server_url(nova, id, "", "");
+	const struct cs_http_request request = {.method = "GET", .url = url};
+
+	if (send_json(nova, &request, &reply, err) < 0)
+		return err->code;
+	if (reply.status != 200)
+		return cs_http_fail(&request, &reply, err);
+	if (cs_nova_parse_server(cs_strbuf_text(&reply.body), reply.body.len, ret, err) <
+		0)
+		return cs_error_prefix(err, "GET %s", url);
+	return 0;
+}
+
+static struct json_object *networks_of(
+	const struct cs_nova *nova, const struct cs_strings *ids)
+{
+	if (ids->n == 0) /* below, leaving it out means the same */
+		return nova->minor >= MINOR_NETWORKS ? json_object_new_string("auto")
+						     : NULL;
+	struct json_object *list = json_object_new_array();
+	for (size_t i = 0; i < ids->n; i++) {
+		struct json_object *network = json_object_new_object();
+		cs_json_add_str(network, "uuid", ids->items[i]);
+		json_object_array_add(list, network);
+	}
+	return list;
+}
+
+static struct json_object *groups_of(const struct cs_strings *names)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < names->n; i++) {
+		struct json_object *group = json_object_new_object();
+		cs_json_add_str(group, "name", names->items[i]);
+		json_object_array_add(list, group);
+	}
+	return list;
+}
+
+static void add_marks(const struct cs_nova *nova, struct json_object *server,
+	const struct cs_server_request *request)
+{
+	struct json_object *metadata = json_object_new_object();
+	struct json_object *tags = json_object_new_array();
+	CS_AUTO_FREE char *tag = cs_asprintf("clusterscale:%s", request->mark_cluster);
+
+	cs_json_add_str(metadata, CS_NOVA_MARK_CLUSTER, request->mark_cluster);
+	cs_json_add_str(metadata, CS_NOVA_MARK_OP, request->mark_op);
+	json_object_object_add(server, "metadata", metadata);
+	json_object_array_add(tags, json_object_new_string(tag));
+	if (nova->minor >= MINOR_CREATE_TAGS)
+		json_object_object_add(server, "tags", tags);
+	else
+		json_object_put(tags);
+}
+
+static struct json_object *create_body(
+	const struct cs_nova *nova, const struct cs_server_request *request)
+{
+	struct json_object *body = json_object_new_object();
+	struct json_object *server = json_object_new_object();
+	struct json_object *networks = networks_of(nova, request->network_ids);
+
+	json_object_object_add(body, "server", server);
+	cs_json_add_str(server, "name", request->name);
+	cs_json_add_str(server, "imageRef", request->image_id);
+	cs_json_add_str(server, "flavorRef", request->flavor_id);
+	if (networks)
+		json_object_object_add(server, "networks", networks);
+	if (request->key_name)
+		cs_json_add_str(server, "key_name", request->key_name);
+	if (request->zone)
+		cs_json_add_str(server, "availability_zone", request->zone);
+	if (request->user_data_base64)
+		cs_json_add_str(server, "user_data", request->user_data_base64);
+	if (request->security_groups->n > 0)
+		json_object_object_add(
+			server, "security_groups", groups_of(request->security_groups));
+	add_marks(nova, server, request);
+	return body;
+}
+
+static int take_new_id(
+	const struct cs_http_reply *reply, char **ret_id, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	const char *id;
+
+	if (cs_json_parse(cs_strbuf_text(&reply->body), reply->body.len, "Nova's answer",
+		    &body, err) < 0)
+		return cs_error_set(err, CS_E_LOST,
+			"Nova accepted a new server, but its answer is not readable");
+	id = cs_json_str(cs_json_obj(body, "server"), "id");
+	if (!id || *id == '\0')
+		return cs_error_set(err, CS_E_LOST,
+			"Nova accepted a new server, but its answer has no id");
+	*ret_id = cs_strdup(id);
+	return 0;
+}
+
+int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
+	char **ret_id, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	CS_AUTO_JSON struct json_object *body = create_body(nova, request);
+	CS_AUTO_FREE char *url = cs_asprintf("%s/servers", nova->base);
+	const struct cs_http_request post = {.method = "POST",
+		.url = url,
+		.body = cs_json_text(body),
+		.changes = true};
+
+	if (send_json(nova, &post, &reply, err) < 0)
+		return err->code;
+	if (reply.status == 202)
+		return take_new_id(&reply, ret_id, err);
+	cs_http_fail(&post, &reply, err);
+	if (reply.status >= 500 && reply.status != 503)
+		err->code = CS_E_LOST;
+	return err->code;
+}
+
+/* For what is answered by a status alone. */
+static int change(struct cs_nova *nova, const char *method, const char *url,
+	struct json_object *body, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	const struct cs_http_request request = {.method = method,
+		.url = url,
+		.body = body ? cs_json_text(body) : NULL,
+		.changes = true};
+
+	if (send_json(nova, &request, &reply, err) < 0)
+		return err->code;
+	if (reply.status < 200 || reply.status > 299)
+		return cs_http_fail(&request, &reply, err);
+	return 0;
+}
+
+int cs_nova_delete(struct cs_nova *nova, const char *id, struct cs_error *err)
+{
+	CS_AUTO_FREE char *url = server_url(nova, id, "", "");
+
+	return change(nova, "DELETE", url, NULL, err);
+}
+
+int cs_nova_metadata_set(struct cs_nova *nova, const char *id, const char *key,
+	const char *value, struct cs_error *err)
+{
+	CS_AUTO_FREE char *url = server_url(nova, id, "/metadata", "");
+	CS_AUTO_JSON struct json_object *body = json_object_new_object();
+	struct json_object *metadata = json_object_new_object();
+
+	json_object_object_add(body, "metadata", metadata);
+	cs_json_add_str(metadata, key, value);
+	return change(nova, "POST", url, body, err); /* POST merges, PUT replaces all */
+}
+
+int cs_nova_metadata_unset(
+	struct cs_nova *nova, const char *id, const char *key, struct cs_error *err)
+{
+	CS_AUTO_FREE char *url = server_url(nova, id, "/metadata/", key);
+
+	return change(nova, "DELETE", url, NULL, err);
+}
+
+int cs_nova_tag_add(
+	struct cs_nova *nova, const char *id, const char *tag, struct cs_error *err)
+{
+	CS_AUTO_FREE char *url = server_url(nova, id, "/tags/", tag);
+
+	return change(nova, "PUT", url, NULL, err);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of nova.h share. */
+#ifndef CS_CLIENT_NOVA_INTERNAL_H
+#define CS_CLIENT_NOVA_INTERNAL_H
+
+#include "client/keystone.h"
+#include "client/nova.h"
+#include "format/json.h"
+
+struct cs_nova {
+	struct cs_keystone *session; /* borrowed */
+	char *base;		     /* ".../v2.1" */
+	int minor;		     /* of the microversion 2.N */
+	char header[48];	     /* "OpenStack-API-Version: compute 2.N" */
+};
+
+/* GET `url` (whole). 0 only for status 200 with a JSON body, which the caller puts. */
+int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Nova's servers as structs; see nova.h. Only the id is insisted on: fields depend on the
+ * microversion, and rows of a cell that is down lack nearly everything. */
+#include "config.h"
+#include "client/nova.h"
+
+#include <string.h>
+
+#include "base/stamp.h"
+#include "format/json.h"
+
+void cs_server_done(struct cs_server *server)
+{
+	char *texts[] = {server->id, server->name, server->status, server->task_state,
+		server->image_id, server->flavor, server->zone, server->fault,
+		server->mark_cluster, server->mark_op, server->mark_draining};
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
+		free(texts[i]);
+	for (size_t i = 0; i < server->n_addresses; i++) {
+		free(server->addresses[i].network);
+		free(server->addresses[i].ip);
+	}
+	free(server->addresses);
+	cs_strings_done(&server->tags);
+	*server = (struct cs_server){0};
+}
+
+void cs_server_list_done(struct cs_server_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		cs_server_done(&list->servers[i]);
+	free(list->servers);
+	*list = (struct cs_server_list){0};
+}
+
+static char *copy_or(struct json_object *object, const char *key, const char *fallback)
+{
+	const char *text = cs_json_str(object, key);
+
+	if (!text)
+		text = fallback;
+	return text ? cs_strdup(text) : NULL;
+}
+
+static void parse_addresses(struct json_object *addresses, struct cs_server *ret)
+{
+	if (!addresses)
+		return;
+	json_object_object_foreach(addresses, network, list)
+	{
+		size_t n = json_object_is_type(list, json_type_array)
+				   ? json_object_array_length(list)
+				   : 0;
+
+		for (size_t i = 0; i < n; i++) {
+			struct json_object *item = json_object_array_get_idx(list, i);
+			const char *ip = cs_json_str(item, "addr");
+			int64_t version = 4;
+
+			if (!ip)
+				continue;
+			cs_json_int(item, "version", &version);
+			ret->addresses = cs_reallocarray(ret->addresses,
+				ret->n_addresses + 1, sizeof *ret->addresses);
+			ret->addresses[ret->n_addresses++] = (struct cs_server_address){
+				cs_strdup(network), cs_strdup(ip), version == 6 ? 6 : 4};
+		}
+	}
+}
+
+static void parse_tags(struct json_object *tags, struct cs_strings *ret)
+{
+	for (size_t i = 0; tags && i < json_object_array_length(tags); i++) {
+		struct json_object *tag = json_object_array_get_idx(tags, i);
+		if (json_object_is_type(tag, json_type_string))
+			cs_strings_add(ret, json_object_get_string(tag));
+	}
+}
+
+static int parse_server(
+	struct json_object *row, struct cs_server *ret, struct cs_error *err)
+{
+	struct json_object *flavor = cs_json_obj(row, "flavor");
+	struct json_object *metadata = cs_json_obj(row, "metadata");
+	const char *id = cs_json_str(row, "id");
+	const char *created = cs_json_str(row, "created");
+
+	if (!id || *id == '\0')
+		return cs_error_set(err, CS_E_PROTOCOL, "Nova lists a server without id");
+	*ret = (struct cs_server){
+		.id = cs_strdup(id),
+		.name = copy_or(row, "name", ""),
+		.status = copy_or(row, "status", "UNKNOWN"),
+		.task_state = copy_or(row, "OS-EXT-STS:task_state", NULL),
+		.image_id = copy_or(cs_json_obj(row, "image"), "id", ""),
+		.flavor = copy_or(flavor,
+			cs_json_str(flavor, "original_name") ? "original_name" : "id",
+			""),
+		.zone = copy_or(row, "OS-EXT-AZ:availability_zone", NULL),
+		.fault = copy_or(cs_json_obj(row, "fault"), "message", NULL),
+		.created_wall_ms = created ? cs_wall_parse(created) : -1,
+		.mark_cluster = copy_or(metadata, CS_NOVA_MARK_CLUSTER, NULL),
+		.mark_op = copy_or(metadata, CS_NOVA_MARK_OP, NULL),
+		.mark_draining = copy_or(metadata, CS_NOVA_MARK_DRAINING, NULL),
+	};
+	cs_json_int(flavor, "vcpus", &ret->vcpus);
+	cs_json_bool(row, "locked", &ret->locked);
+	parse_addresses(cs_json_obj(row, "addresses"), ret);
+	parse_tags(cs_json_arr(row, "tags"), &ret->tags);
+	return 0;
+}
+
+int cs_nova_parse_server(
+	const char *text, size_t len, struct cs_server *ret, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+
+	if (cs_json_parse(text, len, "Nova's answer", &body, err) < 0)
+		return err->code;
+	return parse_server(cs_json_obj(body, "server"), ret, err);
+}
+
+/* "http://internal/v2.1/servers/detail?limit=2&marker=ID" -> "limit=2&marker=ID" */
+static int parse_next(struct json_object *links, char **ret, struct cs_error *err)
+{
+	*ret = NULL;
+	for (size_t i = 0; links && i < json_object_array_length(links); i++) {
+		struct json_object *link = json_object_array_get_idx(links, i);
+		const char *rel = cs_json_str(link, "rel");
+		const char *href = cs_json_str(link, "href");
+
+		if (!rel || strcmp(rel, "next") != 0)
+			continue;
+		const char *query = href ? strchr(href, '?') : NULL;
+		if (!query || !strstr(query, "marker=") ||
+			strcspn(query, " \t\r\n\"<>#") != strlen(query))
+			return cs_error_set(err, CS_E_PROTOCOL,
+				"Nova's list has a next page but no usable link to it");
+		*ret = cs_strdup(query + 1);
+		return 0;
+	}
+	return 0;
+}
+
+int cs_nova_parse_page(const char *text, size_t len, struct cs_server_list *list,
+	char **ret_next, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+
+	if (cs_json_parse(text, len, "Nova's list", &body, err) < 0)
+		return err->code;
+	struct json_object *rows = cs_json_arr(body, "servers");
+	if (!rows)
+		return cs_error_set(
+			err, CS_E_PROTOCOL, "Nova's list has no array 'servers'");
+	size_t n = json_object_array_length(rows);
+	list->servers =
+		cs_reallocarray(list->servers, list->n + n, sizeof *list->servers);
+	for (size_t i = 0; i < n; i++) {
+		if (parse_server(json_object_array_get_idx(rows, i),
+			    &list->servers[list->n], err) < 0)
+			return err->code;
+		list->n++;
+	}
+	return parse_next(cs_json_arr(body, "servers_links"), ret_next, err);
+}
