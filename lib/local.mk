@@ -37,13 +37,14 @@ lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
 lib_libclusterscale_a_SOURCES += lib/client/tcp_probe.c lib/client/tcp_probe.h
 
+lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
 lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
 lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
-lib_libclusterscale_a_SOURCES += lib/domain/fleet.h
+lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
-lib_libclusterscale_a_SOURCES += lib/domain/members.h
+lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h

@@ -6,3 +6,6 @@ PYTESTS = \
 	tests/integration/test_demo.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS)
+check_PROGRAMS += tests/functional/fleet_probe
+tests_functional_fleet_probe_SOURCES = tests/functional/fleet_probe.c
+tests_functional_fleet_probe_LDADD = $(CS_LIBS)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Credentials, session, names and list of a cluster's cloud; see fleet.h. */
+#include <config.h>
+#include "domain/fleet.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "client/keystone.h"
+#include "domain/clouds.h"
+
+struct cs_fleet {
+	const struct cs_cluster *cluster; /* borrowed */
+	struct cs_credentials credentials;
+	struct cs_keystone *session;
+	struct cs_nova *nova;
+	char *image_id, *flavor_id;    /* NULL until asked for */
+	struct cs_strings network_ids; /* empty until asked for */
+	char *network_name;	       /* of the first network, likewise */
+};
+
+int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
+	const char *cloud, struct cs_deadline deadline, struct cs_fleet **ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_fleet_closep)
+	struct cs_fleet *fleet = cs_calloc(1, sizeof *fleet);
+
+	fleet->cluster = cluster;
+	if (cs_clouds_find(config->clouds_file, cloud, &fleet->credentials, err) < 0 ||
+		cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) <
+			0 ||
+		cs_nova_open(fleet->session, &fleet->nova, err) < 0)
+		return err->code;
+	*ret = CS_TAKE(fleet);
+	return 0;
+}
+
+void cs_fleet_set_deadline(struct cs_fleet *fleet, struct cs_deadline deadline)
+{
+	cs_keystone_set_deadline(fleet->session, deadline);
+}
+
+void cs_fleet_close(struct cs_fleet *fleet)
+{
+	if (!fleet)
+		return;
+	cs_nova_close(fleet->nova);
+	cs_keystone_close(fleet->session);
+	cs_credentials_done(&fleet->credentials);
+	free(fleet->image_id);
+	free(fleet->flavor_id);
+	cs_strings_done(&fleet->network_ids);
+	free(fleet->network_name);
+	free(fleet);
+}
+
+/* Nova lists addresses under the network's name, so a configured name needs no look-up,
+ * and a cloud whose Network service is slow or down can still be looked at. */
+static int find_network_name(
+	struct cs_fleet *fleet, const char **ret, struct cs_error *err)
+{
+	const struct cs_strings *networks = &fleet->cluster->servers.networks;
+	CS_AUTO_FREE char *id = NULL;
+
+	*ret = networks->n > 0 ? networks->items[0] : NULL;
+	if (!*ret || !cs_uuid_ok(*ret))
+		return 0;
+	if (!fleet->network_name && cs_nova_network_find(fleet->nova, *ret, &id,
+					    &fleet->network_name, err) < 0)
+		return err->code;
+	*ret = fleet->network_name;
+	return 0;
+}
+
+int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_error *err)
+{
+	const char *image_id = NULL, *network_name;
+
+	if (find_network_name(fleet, &network_name, err) < 0)
+		return err->code;
+	if (fleet->cluster->servers.adopt_image &&
+		cs_fleet_image_id(fleet, &image_id, err) < 0)
+		return err->code;
+	if (cs_nova_list(fleet->nova, &ret->list, err) < 0)
+		return err->code;
+	cs_members_select(
+		&ret->list, fleet->cluster, image_id, network_name, &ret->members);
+	return 0;
+}
+
+void cs_fleet_view_done(struct cs_fleet_view *view)
+{
+	cs_members_done(&view->members);
+	cs_server_list_done(&view->list);
+}
+
+struct cs_nova *cs_fleet_nova(struct cs_fleet *fleet)
+{
+	return fleet->nova;
+}
+
+const char *cs_fleet_auth_url(const struct cs_fleet *fleet)
+{
+	return cs_keystone_auth_url(fleet->session);
+}
+
+const char *cs_fleet_project_id(const struct cs_fleet *fleet)
+{
+	return cs_keystone_project_id(fleet->session);
+}
+
+const char *cs_fleet_region(const struct cs_fleet *fleet)
+{
+	return cs_keystone_region(fleet->session);
+}
+
+int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret, struct cs_error *err)
+{
+	if (!fleet->image_id &&
+		cs_nova_image_id(fleet->nova, fleet->cluster->servers.image,
+			&fleet->image_id, err) < 0)
+		return cs_error_prefix(err, "servers.image");
+	*ret = fleet->image_id;
+	return 0;
+}
+
+int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret, struct cs_error *err)
+{
+	if (!fleet->flavor_id &&
+		cs_nova_flavor_id(fleet->nova, fleet->cluster->servers.flavor,
+			&fleet->flavor_id, err) < 0)
+		return cs_error_prefix(err, "servers.flavor");
+	*ret = fleet->flavor_id;
+	return 0;
+}
+
+int cs_fleet_network_ids(
+	struct cs_fleet *fleet, const struct cs_strings **ret, struct cs_error *err)
+{
+	const struct cs_strings *networks = &fleet->cluster->servers.networks;
+
+	for (size_t i = fleet->network_ids.n; i < networks->n; i++) {
+		CS_AUTO_FREE char *id = NULL;
+		CS_AUTO_FREE char *name = NULL;
+
+		if (cs_nova_network_find(
+			    fleet->nova, networks->items[i], &id, &name, err) < 0)
+			return cs_error_prefix(err, "servers.networks");
+		cs_strings_add(&fleet->network_ids, id);
+	}
+	*ret = &fleet->network_ids;
+	return 0;
+}
