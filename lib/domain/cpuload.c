@@ -10,6 +10,7 @@
 #define MS_PER_CS 10
 /* snmpd refreshes every 5 s, so each end of a span may be that much off. */
 #define SLACK_MS 10000
+#define SPAN_MAX_MS (INT64_C(7) * 86400 * CS_MS_PER_S)
 #define BACKWARDS 0x80000000U
 #define CPUS_MAX 65536 /* an agent that claims more is not believed */
 
@@ -55,6 +56,8 @@ static bool rebooted(const struct cs_cpu_sample *before,
 /* Within a factor of two, because not every system ticks at 100 Hz. */
 static bool plausible(uint64_t total, int64_t cpus, int64_t span_ms)
 {
+	if (span_ms <= 0 || span_ms > SPAN_MAX_MS)
+		return false;
 	int64_t per_ms_x1000 = TICKS_PER_S * cpus;
 	int64_t least = span_ms > SLACK_MS ? (span_ms - SLACK_MS) * per_ms_x1000 / 2 : 0;
 	int64_t most = (span_ms + SLACK_MS) * per_ms_x1000 * 2;

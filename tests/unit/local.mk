@@ -1,4 +1,7 @@
 # One program per module.
+UNIT_TESTS += tests/unit/test_base tests/unit/test_config tests/unit/test_options
+UNIT_TESTS += tests/unit/test_cpuload tests/unit/test_history tests/unit/test_perfdata \
+	tests/unit/test_samples tests/unit/test_snmp tests/unit/test_threshold
 
 UNIT_TESTS += tests/unit/test_base
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
@@ -23,3 +26,15 @@ tests_unit_test_haproxy_stat_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_options
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
 tests_unit_test_options_LDADD = $(UNIT_LIBS)
+tests_unit_test_cpuload_SOURCES = tests/unit/test_cpuload.c
+tests_unit_test_cpuload_LDADD = $(UNIT_LIBS)
+tests_unit_test_history_SOURCES = tests/unit/test_history.c
+tests_unit_test_history_LDADD = $(UNIT_LIBS)
+tests_unit_test_perfdata_SOURCES = tests/unit/test_perfdata.c
+tests_unit_test_perfdata_LDADD = $(UNIT_LIBS)
+tests_unit_test_samples_SOURCES = tests/unit/test_samples.c
+tests_unit_test_samples_LDADD = $(UNIT_LIBS)
+tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
+tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
+tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
+tests_unit_test_threshold_LDADD = $(UNIT_LIBS)

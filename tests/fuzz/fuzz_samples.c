@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "domain/samples.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What was accepted is written as text that gives the same again, and measuring from it
+ * ends well whatever the numbers are. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	CS_AUTO_FREE char *text = cs_strndup((const char *)data, size);
+	CS_CLEANUP(cs_samples_done) struct cs_samples first = {0}, second = {0};
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf once = CS_STRBUF(1 << 24);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf twice = CS_STRBUF(1 << 24);
+
+	cs_samples_parse(text, &first);
+	cs_samples_render(&first, &once);
+	cs_samples_parse(cs_strbuf_text(&once), &second);
+	cs_samples_render(&second, &twice);
+	if (strcmp(cs_strbuf_text(&once), cs_strbuf_text(&twice)) != 0)
+		abort();
+	for (size_t i = 0; i < first.n; i++) {
+		struct cs_cpu_load load;
+		if (cs_cpu_load_between(&first.items[i].older, &first.items[i].newer,
+			    &load) == CS_CPU_LOAD &&
+			(load.permille < 0 || load.permille > 1000))
+			abort();
+	}
+	return 0;
+}

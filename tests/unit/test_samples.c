@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "domain/samples.h"
+
+#define BOOT "8d74f24e-74e9-4048-9f0a-d626b04d4937"
+#define OTHER_BOOT "00000000-74e9-4048-9f0a-d626b04d4937"
+static const struct cs_sample_spans spans = {10000, 180000};
+
+static struct cs_cpu_sample sample_at(int64_t second)
+{
+	struct cs_cpu_sample sample = {.at = {.wall_ms = 1700000000000 + second * 1000,
+					       .boot_ms = 1000000 + second * 1000,
+					       .boot_id = BOOT},
+		.cpus = 2,
+		.uptime_cs = (uint32_t)(second + 1000) * 100};
+
+	for (size_t i = 0; i < CS_CPU_COUNTER_COUNT; i++)
+		sample.ticks[i] = (uint32_t)second;
+	return sample;
+}
+
+/* One run at `second` of a plugin that lives for milliseconds: the state goes through its
+ * text. Returns the second of the baseline, or -1. */
+static int64_t run_at(struct cs_strbuf *file, int64_t second)
+{
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
+	struct cs_cpu_sample now = sample_at(second), base;
+
+	cs_samples_parse(cs_strbuf_text(file), &samples);
+	bool found = cs_samples_advance(&samples, "web1", &now, spans, &base);
+	cs_strbuf_clear(file);
+	cs_samples_render(&samples, file);
+	return found ? (int64_t)base.ticks[0] : -1;
+}
+
+#define SCHEDULE(...)                                                                \
+	do {                                                                         \
+		static const int64_t runs[][2] = {__VA_ARGS__};                      \
+		CS_CLEANUP(cs_strbuf_done) struct cs_strbuf file = CS_STRBUF(65536); \
+		for (size_t i = 0; i < CS_ARRAY_SIZE(runs); i++)                     \
+			assert_int_equal(run_at(&file, runs[i][0]), runs[i][1]);     \
+	} while (0)
+
+static void test_each_run_measures_since_the_last(void **state)
+{
+	(void)state;
+	SCHEDULE({0, -1}, {60, 0}, {120, 60}, {180, 120});
+}
+
+static void test_a_run_in_between_moves_nothing(void **state)
+{
+	(void)state;
+	SCHEDULE({0, -1}, {60, 0}, {61, 0}, {65, 0}, {120, 60}, {122, 60}, {180, 120});
+}
+
+static void test_spans_have_both_borders_inside(void **state)
+{
+	(void)state;
+	SCHEDULE({0, -1}, {10, 0}, {190, 10});
+	SCHEDULE({0, -1}, {181, -1}, {191, 181});
+}
+
+static void test_runs_closer_than_min_still_come_to_measure(void **state)
+{
+	(void)state;
+	SCHEDULE({0, -1}, {5, -1}, {10, 0}, {15, 0}, {20, 10}, {25, 10}, {30, 20});
+}
+
+static void test_too_old_is_no_baseline(void **state)
+{
+	(void)state;
+	/* At 185 the newer is young and the older too old. */
+	SCHEDULE({0, -1}, {178, 0}, {185, -1}, {188, 178});
+	SCHEDULE({0, -1}, {60, 0}, {1000, -1}, {1005, -1}, {1010, 1000});
+}
+
+static void test_a_run_at_the_same_time_disturbs_nothing(void **state)
+{
+	(void)state;
+	/* The second one took its sample first and came to the file last. */
+	SCHEDULE({0, -1}, {60, 0}, {59, 0}, {120, 60});
+}
+
+static void test_a_sample_from_the_future_is_replaced(void **state)
+{
+	(void)state;
+	SCHEDULE({1000, -1}, {60, -1}, {70, 60});
+}
+
+static void test_another_boot_counts_by_the_wall(void **state)
+{
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
+	struct cs_cpu_sample first = sample_at(0), second = sample_at(60), base;
+
+	(void)state;
+	memcpy(first.at.boot_id, OTHER_BOOT, CS_BOOT_ID_SIZE);
+	first.at.boot_ms = 99999999;
+	assert_false(cs_samples_advance(&samples, "a", &first, spans, &base));
+	samples.n_sorted = samples.n;
+	assert_true(cs_samples_advance(&samples, "a", &second, spans, &base));
+}
+
+static void test_unreadable_lines_are_dropped(void **state)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf file = CS_STRBUF(65536);
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
+	const char *good = "web1 1700000000000 1000000 " BOOT " 5 2 1 2 3 4 5 6 7 8 9";
+
+	(void)state;
+	cs_strbuf_addf(&file, "garbage\n\n%s\n", good);
+	cs_strbuf_addf(&file, "web2%s 7\n", strchr(good, ' ')); /* a field too many */
+	cs_strbuf_addf(&file, "web3%s\n", strrchr(good, ' '));	/* far too few */
+	cs_strbuf_addf(&file, " %s\n", good);			/* no id */
+	cs_strbuf_add(&file, "web4 1 1 no-boot-id 5 2 1 2 3 4 5 6 7 8 9\n");
+	cs_strbuf_add(&file, "web5 1 1 - 5 2 1 2 3 4 5 6 7 8 4294967296\n");
+	cs_strbuf_add(&file, "web6 -1 1 - 5 2 1 2 3 4 5 6 7 8 9\n");
+	cs_strbuf_addf(&file, "web7%s", strchr(good, ' ')); /* torn: no end */
+	cs_samples_parse(cs_strbuf_text(&file), &samples);
+	assert_int_equal(samples.n, 1);
+	assert_string_equal(samples.items[0].id, "web1");
+	assert_int_equal(samples.items[0].newer.ticks[CS_CPU_STEAL], 9);
+	assert_false(samples.items[0].has_older);
+}
+
+static void test_servers_that_are_gone_expire(void **state)
+{
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
+	struct cs_cpu_sample gone = sample_at(0), here = sample_at(181), base;
+	struct cs_cpu_sample ahead = sample_at(500);
+
+	(void)state;
+	assert_false(cs_samples_advance(&samples, "gone", &gone, spans, &base));
+	assert_false(cs_samples_advance(&samples, "here", &here, spans, &base));
+	assert_false(cs_samples_advance(&samples, "ahead", &ahead, spans, &base));
+	cs_samples_expire(&samples, &here.at, spans);
+	assert_int_equal(samples.n, 1);
+	assert_string_equal(samples.items[0].id, "here");
+}
+
+static void test_files_come_back_as_they_were_saved(void **state)
+{
+	char dir[] = "/tmp/test_samples.XXXXXX";
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0}, loaded = {0};
+	struct cs_cpu_sample now = sample_at(5), base;
+	struct cs_error err;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	cs_samples_load(dir, &loaded);
+	assert_int_equal(loaded.n, 0);
+	for (char id[2] = "z"; id[0] >= 'a'; id[0]--)
+		assert_false(cs_samples_advance(&samples, id, &now, spans, &base));
+	assert_int_equal(cs_samples_save(dir, &samples, &err), 0);
+	cs_samples_load(dir, &loaded);
+	assert_int_equal(loaded.n, 26);
+	assert_string_equal(loaded.items[0].id, "a");
+	assert_memory_equal(&loaded.items[0].newer, &now, sizeof now);
+	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
+	unlink(path);
+	rmdir(dir);
+	assert_int_equal(cs_samples_save(dir, &samples, &err), CS_E_IO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_run_measures_since_the_last),
+		cmocka_unit_test(test_a_run_in_between_moves_nothing),
+		cmocka_unit_test(test_spans_have_both_borders_inside),
+		cmocka_unit_test(test_runs_closer_than_min_still_come_to_measure),
+		cmocka_unit_test(test_too_old_is_no_baseline),
+		cmocka_unit_test(test_a_run_at_the_same_time_disturbs_nothing),
+		cmocka_unit_test(test_a_sample_from_the_future_is_replaced),
+		cmocka_unit_test(test_another_boot_counts_by_the_wall),
+		cmocka_unit_test(test_unreadable_lines_are_dropped),
+		cmocka_unit_test(test_servers_that_are_gone_expire),
+		cmocka_unit_test(test_files_come_back_as_they_were_saved),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

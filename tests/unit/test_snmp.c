@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The codec and the addresses; the exchange itself is tested against agents. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "client/snmp.h"
+#include "client/snmp_codec.h"
+
+static const struct cs_snmp_object objects[] = {
+	{10, {1, 3, 6, 1, 4, 1, 2021, 11, 50, 0}},
+	{10, {1, 3, 6, 1, 2, 1, 25, 1, 1, 0}},
+};
+
+/* GetResponse-PDU of both objects, id 0x4badf00d: Counter32 4294967295, noSuchInstance.
+ */
+static const uint8_t reply_bytes[] = {0x30, 0x3f, 0x02, 0x01, 0x01, 0x04, 0x06, 'p', 'u',
+	'b', 'l', 'i', 'c', 0xa2, 0x32, 0x02, 0x04, 0x4b, 0xad, 0xf0, 0x0d, 0x02, 0x01,
+	0x00, 0x02, 0x01, 0x00, 0x30, 0x24, 0x30, 0x13, 0x06, 0x0a, 0x2b, 0x06, 0x01,
+	0x04, 0x01, 0x8f, 0x65, 0x0b, 0x32, 0x00, 0x41, 0x05, 0x00, 0xff, 0xff, 0xff,
+	0xff, 0x30, 0x0d, 0x06, 0x09, 0x2b, 0x06, 0x01, 0x02, 0x01, 0x19, 0x01, 0x01,
+	0x00, 0x81, 0x00};
+
+static int decode(const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
+{
+	struct cs_error err;
+
+	/* An exact copy, so that a sanitizer sees a read past its end. */
+	CS_AUTO_FREE uint8_t *copy = cs_calloc(1, len);
+	memcpy(copy, bytes, len);
+	return cs_snmp_decode(copy, len, objects, CS_ARRAY_SIZE(objects), reply, &err);
+}
+
+static void test_a_reply_gives_its_values(void **state)
+{
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	assert_int_equal(decode(reply_bytes, sizeof reply_bytes, &reply), 0);
+	assert_int_equal(reply.request_id, 0x4badf00d);
+	assert_int_equal(reply.error_status, 0);
+	assert_true(reply.matches);
+	assert_int_equal(reply.present, 1);
+	assert_int_equal(reply.values[0], UINT32_MAX);
+}
+
+static void test_every_truncation_is_refused(void **state)
+{
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	for (size_t len = 1; len < sizeof reply_bytes; len++) {
+		if (decode(reply_bytes, len, &reply) == 0)
+			assert_false(reply.matches);
+	}
+}
+
+static void test_other_objects_do_not_match(void **state)
+{
+	uint8_t bytes[sizeof reply_bytes];
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	memcpy(bytes, reply_bytes, sizeof bytes);
+	bytes[41] = 51;
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), 0);
+	assert_false(reply.matches);
+}
+
+static void test_only_responses_of_v2c_are_taken(void **state)
+{
+	uint8_t bytes[sizeof reply_bytes];
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	memcpy(bytes, reply_bytes, sizeof bytes);
+	bytes[13] = 0xa0; /* GetRequest */
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_E_PROTOCOL);
+	memcpy(bytes, reply_bytes, sizeof bytes);
+	for (uint8_t version = 0; version < 4; version++) {
+		bytes[4] = version;
+		assert_int_equal(decode(bytes, sizeof bytes, &reply),
+			version == 1 ? 0 : CS_E_PROTOCOL);
+	}
+}
+
+static void test_the_id_of_a_request_can_be_overwritten(void **state)
+{
+	/* A community that looks like the id must not be taken for it. */
+	static const char *const communities[] = {"public", "@", "\x02\x04@@@@@", ""};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(communities); i++) {
+		CS_CLEANUP(cs_secret_freep)
+		struct cs_secret *secret = cs_secret_new(communities[i]);
+		struct cs_snmp_query query = {secret, objects, CS_ARRAY_SIZE(objects)};
+		struct cs_snmp_packet packet;
+		struct cs_error err;
+		static const uint8_t any_id[] = {0x02, 0x04, 0x40, 0, 0, 0};
+
+		assert_int_equal(cs_snmp_packet_make(&query, &packet, &err), 0);
+		assert_memory_equal(
+			packet.bytes + packet.id_offset - 2, any_id, sizeof any_id);
+		/* version (3 bytes in 2 of header), community, PDU header */
+		assert_int_equal(
+			packet.id_offset, 2 + 3 + 2 + strlen(communities[i]) + 2 + 2);
+	}
+}
+
+static void test_a_community_has_a_limit(void **state)
+{
+	char text[300];
+	struct cs_snmp_packet packet;
+	struct cs_error err;
+
+	(void)state;
+	memset(text, 'c', sizeof text);
+	for (size_t len = 255; len <= 256; len++) {
+		text[len] = '\0';
+		CS_CLEANUP(cs_secret_freep)
+		struct cs_secret *secret = cs_secret_new(text);
+		struct cs_snmp_query query = {secret, objects, CS_ARRAY_SIZE(objects)};
+		assert_int_equal(cs_snmp_packet_make(&query, &packet, &err),
+			len == 255 ? 0 : CS_E_CONFIG);
+		text[len] = 'c';
+	}
+	assert_string_equal(err.message,
+		"the SNMP community has 256 bytes, at most 255 are possible");
+}
+
+static void test_hosts_are_read_in_every_form(void **state)
+{
+	static const struct {
+		const char *text, *address;
+		int port;
+	} cases[] = {
+		{"127.0.0.1", "127.0.0.1", 161},
+		{"127.0.0.1:1161", "127.0.0.1", 1161},
+		{"[127.0.0.1]:1161", "127.0.0.1", 1161},
+		{"::1", "::1", 161},
+		{"[::1]", "::1", 161},
+		{"[::1]:1161", "::1", 1161},
+		{"2001:db8::5", "2001:db8::5", 161},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		struct sockaddr_storage address;
+		char text[INET6_ADDRSTRLEN];
+		struct cs_error err;
+		if (cs_snmp_resolve(cases[i].text, CS_SNMP_PORT, &address, &err) < 0)
+			fail_msg("%s", err.message);
+		bool v6 = address.ss_family == AF_INET6;
+		const struct sockaddr_in *v4_address = (void *)&address;
+		const struct sockaddr_in6 *v6_address = (void *)&address;
+		inet_ntop(address.ss_family,
+			v6 ? (const void *)&v6_address->sin6_addr
+			   : (const void *)&v4_address->sin_addr,
+			text, sizeof text);
+		assert_string_equal(text, cases[i].address);
+		assert_int_equal(ntohs(v6 ? v6_address->sin6_port : v4_address->sin_port),
+			cases[i].port);
+	}
+}
+
+static void test_other_forms_of_a_host_are_refused(void **state)
+{
+	static const char *const bad[] = {"", ":161", "host:", "host:0", "host:65536",
+		"host:snmp", "[::1", "[]:161", "[::1]161", "[::1]:", "host:+1"};
+	struct sockaddr_storage address;
+	struct cs_error err;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(bad); i++) {
+		if (cs_snmp_resolve(bad[i], CS_SNMP_PORT, &address, &err) != CS_E_USAGE)
+			fail_msg("'%s' is taken", bad[i]);
+	}
+}
+
+static void test_reasons_say_what_to_look_at(void **state)
+{
+	struct cs_snmp_target target = {.outcome = CS_SNMP_SILENT};
+	char text[CS_SNMP_REASON_SIZE];
+
+	(void)state;
+	assert_string_equal(cs_snmp_reason(&target, text),
+		"no answer (address, port, firewall or community?)");
+	target = (struct cs_snmp_target){
+		.outcome = CS_SNMP_UNREACHABLE, .detail = ECONNREFUSED};
+	assert_string_equal(
+		cs_snmp_reason(&target, text), "Connection refused (is snmpd running?)");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_reply_gives_its_values),
+		cmocka_unit_test(test_every_truncation_is_refused),
+		cmocka_unit_test(test_other_objects_do_not_match),
+		cmocka_unit_test(test_only_responses_of_v2c_are_taken),
+		cmocka_unit_test(test_the_id_of_a_request_can_be_overwritten),
+		cmocka_unit_test(test_a_community_has_a_limit),
+		cmocka_unit_test(test_hosts_are_read_in_every_form),
+		cmocka_unit_test(test_other_forms_of_a_host_are_refused),
+		cmocka_unit_test(test_reasons_say_what_to_look_at),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
