@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What was asked for and what became of it: <dir>/journal, append-only, one JSON object a
  * line, fsync'd before the next step; moved to journal.1 when larger than 1 MiB, and what
- * is still open is written again at the head of the new one.
+ * is still true is written again at the head of the new one.
  *
- *   bind       auth_url, project, region    what ids in here mean; first line
- *   intent     op, action, [server_id], name, why, [measurement]   before any request
+ *   bind       auth_url, project, region    what ids in here mean; another one forgets
+ *                                           the servers, as their ids mean nothing there
+ *   intent     op, action, [server_id], name, why, [measurement], [decision]
+ *                                           before any request
  *   request    op, server_id                the create was accepted with this id
- *   result     op, outcome, detail          done | failed | cancelled
+ *   result     op, action, outcome, detail  done | failed | cancelled
  *   published  server_id                    every load balancer serves it
- *   pause, resume
+ *   known      server_id, name              ours without an intent here: adopted, or
+ *                                           carried over from journal.1
+ *   gone       server_id, detail            deleted by somebody else: a complete list
+ *                                           lacks it and Nova says 404
+ *   pause, resume                           resume also forgives failed creates
  *
- * Every line has t, bt, boot (struct cs_stamp), run and type. */
+ * Every line has t, bt, boot (struct cs_stamp), run and type. Writers hold the cluster's
+ * lock, except for pause and resume, which a single write makes safe. */
 #ifndef CS_DOMAIN_JOURNAL_H
 #define CS_DOMAIN_JOURNAL_H
 
@@ -23,7 +30,10 @@
 #include "base/mem.h"
 #include "base/stamp.h"
 
+struct json_object;
+
 enum cs_action { CS_ACTION_CREATE, CS_ACTION_DELETE };
+const char *cs_action_text(enum cs_action action); /* "create", "delete" */
 
 /* An intent without result. */
 struct cs_journal_op {
@@ -40,6 +50,7 @@ struct cs_journal {
 	struct cs_journal_op *open;
 	size_t n_open;
 	struct cs_strings published; /* server ids */
+	struct cs_strings known;     /* ids of servers of ours not proved gone */
 	bool paused;
 	struct cs_stamp last_up, last_down;	      /* RESULTs; wall_ms 0: never */
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
@@ -50,12 +61,45 @@ struct cs_journal {
 };
 
 /* A missing journal is an empty one. A damaged line in the middle is CS_E_PROTOCOL (hold,
- * a person has to look); an incomplete last line is a write that never happened. */
+ * a person has to look); a line that breaks off is a write that never happened. */
 int cs_journal_load(const char *dir, const struct cs_stamp *now, struct cs_journal *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_journal_done(struct cs_journal *journal) CS_NONNULL_ALL;
 
+/* Folds the text of one journal file into `journal`; `name` is for messages. */
+int cs_journal_fold(const char *text, size_t len, const char *name,
+	const struct cs_stamp *now, struct cs_journal *journal,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 bool cs_journal_is_published(
 	const struct cs_journal *journal, const char *server_id) CS_NONNULL_ALL;
+bool cs_journal_is_known(
+	const struct cs_journal *journal, const char *server_id) CS_NONNULL_ALL;
+
+/* The open intent about a server: by its id or, for a create whose answer was lost, by
+ * the op that the server is marked with (or NULL). NULL when there is none. */
+const struct cs_journal_op *cs_journal_op_of(const struct cs_journal *journal,
+	const char *server_id, const char *mark_op) CS_NONNULL(1);
+
+/* One line to write; NULL and 0 are left out. Borrows everything. */
+struct cs_journal_line {
+	const char *type, *op, *action, *outcome, *server_id, *name, *why, *detail;
+	const char *auth_url, *project, *region;
+	int64_t measurement; /* wall ms of the measurement that justified an intent */
+	struct json_object *decision;
+};
+
+#define CS_OUTCOME_DONE "done"
+#define CS_OUTCOME_FAILED "failed"
+#define CS_OUTCOME_CANCELLED "cancelled"
+
+/* Stamped with now and `run`; on disk when it returns 0. */
+int cs_journal_append(const char *dir, const char *run,
+	const struct cs_journal_line *line,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Begins a new file when the present one is larger than 1 MiB. */
+int cs_journal_rotate(const char *dir, const char *run,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

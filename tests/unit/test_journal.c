@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "domain/journal.h"
+
+#define OP_A "11111111-1111-4111-8111-111111111111"
+#define OP_B "22222222-2222-4222-8222-222222222222"
+#define ID_A "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+#define ID_B "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+#define HOUR_MS 3600000
+#define NOW_MS 1700000000000
+
+static const struct cs_stamp now = {.wall_ms = NOW_MS, .boot_ms = 0, .boot_id = ""};
+
+/* Folds lines whose `@N` stands for a stamp N seconds ago. */
+static int fold(
+	struct cs_journal *journal, struct cs_error *err, const char *const *lines)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(1 << 16);
+
+	*journal = (struct cs_journal){0};
+	for (; *lines; lines++) {
+		long ago = 0;
+		int used = 0;
+
+		sscanf(*lines, "@%ld %n", &ago, &used);
+		cs_strbuf_addf(&text,
+			"{\"t\":%lld,\"bt\":0,\"boot\":\"\",\"run\":\"r\",%s}\n",
+			NOW_MS - ago * 1000LL, *lines + used);
+	}
+	return cs_journal_fold(
+		cs_strbuf_text(&text), text.len, "test", &now, journal, err);
+}
+
+#define FOLD(...) fold(&journal, &err, (const char *const[]){__VA_ARGS__, NULL})
+#define CREATE_A "@30 \"type\":\"intent\",\"op\":\"" OP_A "\",\"action\":\"create\""
+#define DELETE_B                                                             \
+	"@20 \"type\":\"intent\",\"op\":\"" OP_B "\",\"action\":\"delete\"," \
+	"\"server_id\":\"" ID_B "\",\"name\":\"web2\",\"why\":\"idle\""
+#define REQUEST_A \
+	"@29 \"type\":\"request\",\"op\":\"" OP_A "\",\"server_id\":\"" ID_A "\""
+#define RESULT(op, action, outcome)                                      \
+	"@10 \"type\":\"result\",\"op\":\"" op "\",\"action\":\"" action \
+	"\",\"outcome\":\"" outcome "\""
+#define PUBLISHED(id) "@9 \"type\":\"published\",\"server_id\":\"" id "\""
+
+static void test_intent_is_open_until_its_result(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(CREATE_A), 0);
+	assert_int_equal(journal.n_open, 1);
+	assert_string_equal(journal.open[0].op, OP_A);
+	assert_int_equal(journal.open[0].action, CS_ACTION_CREATE);
+	assert_null(journal.open[0].server_id);
+	assert_int_equal(journal.open[0].since.wall_ms, NOW_MS - 30000);
+	assert_ptr_equal(cs_journal_op_of(&journal, ID_A, OP_A), &journal.open[0]);
+	assert_null(cs_journal_op_of(&journal, ID_A, NULL));
+	cs_journal_done(&journal);
+
+	assert_int_equal(FOLD(CREATE_A, REQUEST_A), 0);
+	assert_string_equal(journal.open[0].server_id, ID_A);
+	assert_true(cs_journal_is_known(&journal, ID_A));
+	assert_ptr_equal(cs_journal_op_of(&journal, ID_A, NULL), &journal.open[0]);
+	cs_journal_done(&journal);
+
+	assert_int_equal(FOLD(CREATE_A, REQUEST_A, PUBLISHED(ID_A),
+				 RESULT(OP_A, "create", "done")),
+		0);
+	assert_int_equal(journal.n_open, 0);
+	assert_true(cs_journal_is_published(&journal, ID_A));
+	assert_int_equal(journal.last_up.wall_ms, NOW_MS - 10000);
+	assert_int_equal(journal.last_down.wall_ms, 0);
+	assert_int_equal(journal.creates_last_hour, 1);
+	cs_journal_done(&journal);
+}
+
+static void test_delete_revokes_published_and_forgets_at_the_end(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(PUBLISHED(ID_B), DELETE_B), 0);
+	assert_false(cs_journal_is_published(&journal, ID_B));
+	assert_true(cs_journal_is_known(&journal, ID_B));
+	assert_string_equal(journal.open[0].name, "web2");
+	assert_string_equal(journal.open[0].why, "idle");
+	cs_journal_done(&journal);
+
+	assert_int_equal(
+		FOLD(PUBLISHED(ID_B), DELETE_B, RESULT(OP_B, "delete", "done")), 0);
+	assert_false(cs_journal_is_known(&journal, ID_B));
+	assert_int_equal(journal.last_down.wall_ms, NOW_MS - 10000);
+	assert_int_equal(journal.last_up.wall_ms, 0);
+	assert_int_equal(journal.deletes_last_hour, 1);
+	cs_journal_done(&journal);
+}
+
+static void test_cancelled_drain_is_a_scale_up_and_keeps_the_server(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(
+		FOLD(PUBLISHED(ID_B), DELETE_B, RESULT(OP_B, "delete", "cancelled")), 0);
+	assert_int_equal(journal.n_open, 0);
+	assert_true(cs_journal_is_known(&journal, ID_B));
+	assert_false(cs_journal_is_published(&journal, ID_B));
+	assert_int_equal(journal.last_up.wall_ms, NOW_MS - 10000);
+	assert_int_equal(journal.last_down.wall_ms, 0);
+	cs_journal_done(&journal);
+}
+
+static void test_failed_creates_in_a_row(void **state)
+{
+	static const struct {
+		const char *last;
+		int64_t row;
+	} cases[] = {
+		{RESULT(OP_B, "create", "failed"), 2},
+		{RESULT(OP_B, "create", "cancelled"), 1},
+		{RESULT(OP_B, "create", "done"), 0},
+		{RESULT(OP_B, "delete", "done"), 1},
+		{"\"type\":\"resume\"", 0},
+	};
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(
+			FOLD(RESULT(OP_A, "create", "failed"), cases[i].last), 0);
+		assert_int_equal(journal.failed_creates_in_row, cases[i].row);
+		cs_journal_done(&journal);
+	}
+}
+
+static void test_budgets_count_one_hour_and_the_future(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+#define INTENT(ago, op) \
+	"@" ago " \"type\":\"intent\",\"op\":\"" op "\",\"action\":\"create\""
+	assert_int_equal(FOLD(INTENT("3601", OP_A), INTENT("3599", OP_B)), 0);
+	assert_int_equal(journal.creates_last_hour, 1);
+	cs_journal_done(&journal);
+	assert_int_equal(FOLD(INTENT("-500", OP_A)), 0);
+	assert_int_equal(journal.creates_last_hour, 1);
+	cs_journal_done(&journal);
+	/* The same line again, as after a rotation, is the same intent. */
+	assert_int_equal(FOLD(INTENT("5", OP_A), INTENT("5", OP_A)), 0);
+	assert_int_equal(journal.creates_last_hour, 1);
+	assert_int_equal(journal.n_open, 1);
+	cs_journal_done(&journal);
+}
+
+static void test_newest_used_measurement_is_remembered(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(INTENT("9", OP_A) ",\"measurement\":500",
+				 INTENT("8", OP_B) ",\"measurement\":400"),
+		0);
+	assert_int_equal(journal.used_measurement_wall_ms, 500);
+	cs_journal_done(&journal);
+}
+
+#define BIND(project)                                                        \
+	"\"type\":\"bind\",\"auth_url\":\"http://k\",\"project\":\"" project \
+	"\",\"region\":\"\""
+
+static void test_another_cloud_makes_the_servers_meaningless(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(BIND("p"), PUBLISHED(ID_B), CREATE_A, BIND("p")), 0);
+	assert_int_equal(journal.n_open, 1);
+	assert_true(cs_journal_is_published(&journal, ID_B));
+	cs_journal_done(&journal);
+
+	assert_int_equal(FOLD(BIND("p"), PUBLISHED(ID_B), CREATE_A, BIND("q")), 0);
+	assert_int_equal(journal.n_open, 0);
+	assert_int_equal(journal.known.n, 0);
+	assert_int_equal(journal.published.n, 0);
+	assert_string_equal(journal.project, "q");
+	assert_int_equal(journal.creates_last_hour, 1);
+	cs_journal_done(&journal);
+}
+
+static void test_pause_resume_known_and_gone(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(
+		FOLD("\"type\":\"pause\"",
+			"\"type\":\"known\",\"server_id\":\"" ID_A "\"", PUBLISHED(ID_B),
+			"\"type\":\"gone\",\"server_id\":\"" ID_B "\""),
+		0);
+	assert_true(journal.paused);
+	assert_true(cs_journal_is_known(&journal, ID_A));
+	assert_false(cs_journal_is_known(&journal, ID_B));
+	assert_false(cs_journal_is_published(&journal, ID_B));
+	cs_journal_done(&journal);
+	assert_int_equal(FOLD("\"type\":\"pause\"", "\"type\":\"resume\""), 0);
+	assert_false(journal.paused);
+	cs_journal_done(&journal);
+}
+
+static void test_delete_speaks_louder_than_the_create_of_the_same_server(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(CREATE_A, REQUEST_A,
+				 "\"type\":\"intent\",\"op\":\"" OP_B
+				 "\",\"action\":\"delete\",\"server_id\":\"" ID_A "\""),
+		0);
+	assert_int_equal(journal.n_open, 2);
+	assert_int_equal(
+		cs_journal_op_of(&journal, ID_A, OP_A)->action, CS_ACTION_DELETE);
+	cs_journal_done(&journal);
+}
+
+static void test_damage_is_named_by_line(void **state)
+{
+	static const char *const damaged[] = {
+		"\"type\":\"intent\"",
+		"\"type\":\"intent\",\"op\":\"" OP_A "\"",
+		"\"type\":\"intent\",\"op\":\"" OP_A "\",\"action\":\"burn\"",
+		"\"type\":\"intent\",\"op\":\"" OP_A "\",\"action\":\"delete\"",
+		"\"type\":\"intent\",\"op\":\"../x\",\"action\":\"create\"",
+		"\"type\":\"request\",\"op\":\"" OP_A "\",\"server_id\":\"x\"",
+		"\"type\":\"result\",\"op\":\"" OP_A "\",\"action\":\"create\"",
+		RESULT(OP_A, "create", "perhaps"),
+		"\"type\":\"published\"",
+		"\"type\":\"gone\",\"server_id\":7",
+		"\"type\":\"bind\",\"auth_url\":\"http://k\"",
+		"\"type\":\"later\"",
+		"\"kind\":\"pause\"",
+	};
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(damaged); i++) {
+		assert_int_equal(FOLD("\"type\":\"pause\"", damaged[i]), CS_E_PROTOCOL);
+		assert_non_null(
+			strstr(err.message, "the journal test is damaged in line 2"));
+		cs_journal_done(&journal);
+	}
+}
+
+static int fold_text(const char *text, struct cs_journal *journal, struct cs_error *err)
+{
+	*journal = (struct cs_journal){0};
+	return cs_journal_fold(text, strlen(text), "test", &now, journal, err);
+}
+
+static void test_torn_line_is_a_write_that_never_happened(void **state)
+{
+#define STAMP "{\"t\":1,\"bt\":0,\"boot\":\"\","
+#define PAUSE STAMP "\"type\":\"pause\"}"
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(fold_text("", &journal, &err), 0);
+	assert_int_equal(fold_text(PAUSE, &journal, &err), 0); /* no line end yet */
+	assert_false(journal.paused);
+	assert_int_equal(fold_text(PAUSE "\n" STAMP "\"ty", &journal, &err), 0);
+	assert_true(journal.paused);
+	/* ended by the append that came after the crash */
+	assert_int_equal(fold_text(STAMP "\"ty\n" PAUSE "\n", &journal, &err), 0);
+	assert_true(journal.paused);
+	assert_int_equal(
+		fold_text("rubbish\n" PAUSE "\n", &journal, &err), CS_E_PROTOCOL);
+	assert_int_equal(fold_text("{\"t\"}\n", &journal, &err), CS_E_PROTOCOL);
+	assert_int_equal(
+		fold_text("{\"type\":\"pause\"}\n", &journal, &err), CS_E_PROTOCOL);
+}
+
+/* Files. */
+
+static char dir[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/test_journal.XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
+
+	(void)state;
+	unlink(path);
+	unlink(older);
+	return rmdir(dir);
+}
+
+static void append(const struct cs_journal_line *line)
+{
+	struct cs_error err;
+
+	assert_int_equal(cs_journal_append(dir, "run", line, &err), 0);
+}
+
+static void load(struct cs_journal *journal)
+{
+	struct cs_stamp at;
+	struct cs_error err;
+
+	cs_stamp_now(&at);
+	assert_int_equal(cs_journal_load(dir, &at, journal, &err), 0);
+}
+
+static void test_missing_journal_is_an_empty_one(void **state)
+{
+	struct cs_journal journal;
+
+	(void)state;
+	load(&journal);
+	assert_int_equal(journal.n_open, 0);
+	assert_null(journal.auth_url);
+	cs_journal_done(&journal);
+}
+
+static void test_what_is_written_is_read(void **state)
+{
+	struct cs_journal journal;
+
+	(void)state;
+	append(&(struct cs_journal_line){
+		.type = "bind", .auth_url = "http://k", .project = "p", .region = ""});
+	append(&(struct cs_journal_line){.type = "intent",
+		.op = OP_A,
+		.action = "create",
+		.name = "web\"\n1",
+		.why = "load 80.0 %",
+		.measurement = 77});
+	append(&(struct cs_journal_line){
+		.type = "request", .op = OP_A, .server_id = ID_A});
+	load(&journal);
+	assert_string_equal(journal.auth_url, "http://k");
+	assert_string_equal(journal.region, "");
+	assert_string_equal(journal.open[0].name, "web\"\n1");
+	assert_string_equal(journal.open[0].why, "load 80.0 %");
+	assert_string_equal(journal.open[0].server_id, ID_A);
+	assert_int_equal(journal.used_measurement_wall_ms, 77);
+	cs_journal_done(&journal);
+}
+
+static void test_append_after_a_torn_write_keeps_the_journal_readable(void **state)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	struct cs_journal journal;
+
+	(void)state;
+	append(&(struct cs_journal_line){.type = "pause"});
+	FILE *file = fopen(path, "a");
+	fputs("{\"t\":123,\"bt\":4,\"type\":\"inte", file);
+	fclose(file);
+	load(&journal);
+	assert_true(journal.paused);
+	cs_journal_done(&journal);
+	append(&(struct cs_journal_line){.type = "resume"});
+	load(&journal);
+	assert_false(journal.paused);
+	cs_journal_done(&journal);
+}
+
+/* Appends many lines at once; each alone would be fsync'd. */
+static void fill(size_t bytes)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	FILE *file = fopen(path, "a");
+
+	for (size_t done = 0; done < bytes; done += 100)
+		fprintf(file,
+			"{\"t\":1,\"bt\":0,\"boot\":\"\",\"type\":\"resume\",\"pad\":\"%"
+			"050d\"}"
+			"\n",
+			0);
+	fclose(file);
+}
+
+static void rotate(bool expected)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	struct cs_strbuf before = CS_STRBUF(4 << 20), after = CS_STRBUF(4 << 20);
+	struct cs_error err;
+
+	assert_int_equal(cs_file_read(path, &before, &err), 0);
+	assert_int_equal(cs_journal_rotate(dir, "run", &err), 0);
+	assert_int_equal(cs_file_read(path, &after, &err), 0);
+	assert_int_equal(after.len < before.len, expected);
+	cs_strbuf_done(&before);
+	cs_strbuf_done(&after);
+}
+
+/* Twice, so that nothing of the first file is left. */
+static void test_rotation_carries_what_is_still_true(void **state)
+{
+	struct cs_journal journal;
+
+	(void)state;
+	append(&(struct cs_journal_line){
+		.type = "bind", .auth_url = "http://k", .project = "p", .region = "r"});
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_A});
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_B});
+	append(&(struct cs_journal_line){.type = "intent",
+		.op = OP_B,
+		.action = "delete",
+		.server_id = ID_B,
+		.name = "web2",
+		.why = "idle"});
+	append(&(struct cs_journal_line){
+		.type = "intent", .op = OP_A, .action = "create", .name = "web3"});
+	rotate(false);
+	for (int round = 0; round < 2; round++) {
+		fill(1 << 20);
+		append(&(struct cs_journal_line){.type = "pause"});
+		rotate(true);
+		load(&journal);
+		assert_string_equal(journal.auth_url, "http://k");
+		assert_true(cs_journal_is_published(&journal, ID_A));
+		assert_false(cs_journal_is_published(&journal, ID_B));
+		assert_true(cs_journal_is_known(&journal, ID_B));
+		assert_true(journal.paused);
+		assert_int_equal(journal.n_open, 2);
+		assert_string_equal(cs_journal_op_of(&journal, ID_B, NULL)->name, "web2");
+		assert_string_equal(cs_journal_op_of(&journal, NULL, OP_A)->name, "web3");
+		assert_int_equal(journal.creates_last_hour, 1);
+		assert_int_equal(journal.deletes_last_hour, 1);
+		cs_journal_done(&journal);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_intent_is_open_until_its_result),
+		cmocka_unit_test(test_delete_revokes_published_and_forgets_at_the_end),
+		cmocka_unit_test(test_cancelled_drain_is_a_scale_up_and_keeps_the_server),
+		cmocka_unit_test(test_failed_creates_in_a_row),
+		cmocka_unit_test(test_budgets_count_one_hour_and_the_future),
+		cmocka_unit_test(test_newest_used_measurement_is_remembered),
+		cmocka_unit_test(test_another_cloud_makes_the_servers_meaningless),
+		cmocka_unit_test(test_pause_resume_known_and_gone),
+		cmocka_unit_test(
+			test_delete_speaks_louder_than_the_create_of_the_same_server),
+		cmocka_unit_test(test_damage_is_named_by_line),
+		cmocka_unit_test(test_torn_line_is_a_write_that_never_happened),
+		cmocka_unit_test_setup_teardown(
+			test_missing_journal_is_an_empty_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_is_written_is_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_append_after_a_torn_write_keeps_the_journal_readable, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_rotation_carries_what_is_still_true, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
