@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From what is (a complete list and the journal) to the next step for each server. Pure.
+ * Every step looks at a state and makes one transition, so whoever comes next, after a
+ * crash or on another host, goes on from there. */
+#ifndef CS_DOMAIN_PLAN_H
+#define CS_DOMAIN_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+#include "domain/config.h"
+#include "domain/fleet.h"
+#include "domain/journal.h"
+#include "domain/policy.h"
+
+/* How long a server that was asked for may be missing from complete lists before that
+ * proves anything. */
+#define CS_PLAN_GRACE_MS (60 * CS_MS_PER_S)
+
+/* The tag of a cluster's servers, followed by its name. */
+#define CS_PLAN_TAG "clusterscale:"
+
+enum cs_step_kind {
+	/* open work, whoever began it */
+	CS_STEP_PROVE_GONE,  /* not listed: gone when Nova says 404 */
+	CS_STEP_DISPROVE,    /* a create without a server: it was never carried out */
+	CS_STEP_NOTE_ID,     /* a create whose answer was lost: the list has its server */
+	CS_STEP_WAIT,	     /* under way in Nova */
+	CS_STEP_PUBLISH,     /* ACTIVE: probe, load balancers, record */
+	CS_STEP_FAIL,	     /* the create failed; the server stays */
+	CS_STEP_REMOVE,	     /* the create failed: intent to delete, then its result */
+	CS_STEP_ADOPT_DRAIN, /* marked draining without an intent: write one */
+	CS_STEP_MARK,	     /* intent to delete, not marked yet */
+	CS_STEP_DRAIN,	     /* marked: load balancers; DELETE once drained */
+	CS_STEP_DELETE,	     /* to be deleted and serving nobody */
+	CS_STEP_DROP,	     /* intent to delete that no longer holds: cancel it */
+	/* not work: repaired in passing */
+	CS_STEP_TAG,
+	/* what a decision adds */
+	CS_STEP_UNDRAIN, /* take the drain back */
+	CS_STEP_CREATE,
+	CS_STEP_CHOOSE, /* a victim: intent to delete */
+};
+
+struct cs_step {
+	enum cs_step_kind kind;
+	const struct cs_member *member; /* borrowed from the view, or NULL */
+	const struct cs_journal_op *op; /* borrowed from the journal, or NULL */
+	const char *server_id;		/* borrowed, or NULL */
+	const char *why;		/* static text, or NULL */
+};
+
+/* Owned by the caller. */
+struct cs_plan {
+	struct cs_step *steps;
+	size_t n;
+};
+
+/* What every plan is made from; borrowed. */
+struct cs_plan_input {
+	const struct cs_cluster *cluster;
+	const struct cs_fleet_view *view;
+	const struct cs_journal *journal;
+	struct cs_stamp now; /* taken before the list */
+};
+
+/* The steps of open work, and repairs. */
+void cs_plan_open(const struct cs_plan_input *in, struct cs_plan *ret) CS_NONNULL_ALL;
+
+/* Anything in it that is not a repair? */
+bool cs_plan_has_open_work(const struct cs_plan *plan) CS_NONNULL_ALL;
+
+void cs_plan_count(const struct cs_plan_input *in, const struct cs_plan *plan,
+	struct cs_census *ret) CS_NONNULL_ALL;
+
+/* Adds what was decided. A drain that is taken back loses its other steps. */
+void cs_plan_add_decision(const struct cs_plan_input *in,
+	const struct cs_decision *decision, struct cs_plan *plan) CS_NONNULL_ALL;
+
+/* May this server be deleted? It carries our mark, is not locked and nothing else is
+ * under way with it. */
+bool cs_plan_may_delete(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* Up to `n` victims in the order of deletion: ERROR, never published, then the youngest
+ * (its connections and caches are worth least). Returns how many; `ret` has room for n.
+ */
+size_t cs_plan_victims(const struct cs_plan_input *in, size_t n,
+	const struct cs_member **ret) CS_NONNULL_ALL;
+
+/* Does it count as in service or under way? */
+bool cs_plan_is_capacity(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+void cs_plan_add(struct cs_plan *plan, struct cs_step step) CS_NONNULL_ALL;
+void cs_plan_done(struct cs_plan *plan) CS_NONNULL_ALL;
+
+#endif

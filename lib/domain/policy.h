@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How many servers there should be, and why. Pure: plain data in, a decision and its
+ * whole derivation out; the clock is an input.
+ *
+ * The step policy: at or above scale-up-at `step-up` more, at or below scale-down-at
+ * `step-down` fewer, and everything that may forbid it. Loads are permille, times ms. */
+#ifndef CS_DOMAIN_POLICY_H
+#define CS_DOMAIN_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+#include "base/mem.h"
+#include "base/stamp.h"
+#include "domain/config.h"
+#include "domain/history.h"
+#include "domain/journal.h"
+
+struct json_object;
+
+/* Creates are held after this many failures in a row: for a while, then one is tried. */
+#define CS_POLICY_BREAKER_FAILURES 3
+#define CS_POLICY_BREAKER_MS (900 * CS_MS_PER_S)
+
+/* The servers of a complete list and the journal, as decisions count them; see
+ * cs_plan_count(). */
+struct cs_census {
+	int64_t active;	   /* ACTIVE and not draining */
+	int64_t building;  /* under way: BUILD, or asked for and not listed yet */
+	int64_t draining;  /* marked draining by us and still ACTIVE: can be taken back */
+	int64_t exists;	   /* every server ever asked for that is not proved gone */
+	int64_t deletable; /* may be chosen for deletion */
+	int64_t created_last_hour;    /* of ours, as Nova says */
+	int64_t last_created_wall_ms; /* the youngest of ours, as Nova says; 0: none */
+	bool open_work;		      /* anything is under way or undecided */
+};
+
+struct cs_policy_input {
+	const struct cs_policy_spec *spec;
+	int64_t min, max;
+	struct cs_census census;
+	const struct cs_journal *journal;
+	const struct cs_measurement *measurement; /* NULL: there is none */
+	struct cs_stamp now;
+	bool finish_only; /* nothing new, except taking back drains to reach min */
+};
+
+enum cs_direction { CS_DIRECTION_HOLD, CS_DIRECTION_UP, CS_DIRECTION_DOWN };
+
+/* Owned by the caller. */
+struct cs_decision {
+	enum cs_direction direction;
+	int64_t desired; /* servers in service or under way after it */
+	int64_t undrain; /* drains to take back, the youngest first */
+	int64_t create;
+	int64_t remove;
+	int64_t measurement_wall_ms; /* what it rests on, 0: not on a measurement */
+	bool unmeasured; /* it would have needed a fresh measurement: a refusal */
+	struct cs_strings reasons; /* the derivation, a sentence each */
+};
+
+void cs_policy_decide(
+	const struct cs_policy_input *in, struct cs_decision *ret) CS_NONNULL_ALL;
+
+/* What a person orders: `create` servers more, or `remove` fewer, of which `lost` count
+ * as in service or under way. */
+struct cs_order {
+	int64_t create, remove, lost;
+	bool force;
+};
+
+/* Needs no measurement and waits for no cool-down, but max, budgets and the hold after
+ * failed creates stand, and so does min without `force`: CS_E_REFUSED says which one
+ * forbids it. All or nothing. */
+int cs_policy_order(const struct cs_policy_input *in, const struct cs_order *order,
+	struct cs_decision *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+void cs_decision_done(struct cs_decision *decision) CS_NONNULL_ALL;
+
+/* Inputs and outcome as one JSON object; owned by the caller. */
+struct json_object *cs_decision_json(const struct cs_policy_input *in,
+	const struct cs_decision *decision) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The reasons joined by "; "; owned by the caller. */
+char *cs_decision_why(const struct cs_decision *decision) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif
