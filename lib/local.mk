@@ -21,6 +21,7 @@ lib_libclusterscale_a_SOURCES += lib/format/haproxy_stat.c lib/format/haproxy_st
 lib_libclusterscale_a_SOURCES += lib/format/json.c lib/format/json.h
 lib_libclusterscale_a_SOURCES += lib/format/perfdata.c lib/format/perfdata.h
 lib_libclusterscale_a_SOURCES += lib/format/schema.c lib/format/schema.h
+lib_libclusterscale_a_SOURCES += lib/format/sync_report.c lib/format/sync_report.h
 lib_libclusterscale_a_SOURCES += lib/format/threshold.c lib/format/threshold.h
 lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
@@ -42,10 +43,15 @@ lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
 lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
-lib_libclusterscale_a_SOURCES += lib/domain/journal.h
+lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
+lib_libclusterscale_a_SOURCES += lib/domain/members.h
+lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
+lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
+lib_libclusterscale_a_SOURCES += lib/domain/scale.c lib/domain/scale.h
+lib_libclusterscale_a_SOURCES += lib/domain/scale_act.c lib/domain/scale_act.h
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
 lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h

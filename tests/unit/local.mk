@@ -38,3 +38,11 @@ tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
 tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_policy
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
+tests_unit_test_policy_LDADD = $(UNIT_LIBS)

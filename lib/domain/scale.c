@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The loop; see scale.h. Each pass sees everything anew, so nothing that a pass believes
+ * outlives it. */
+#include <config.h>
+#include "domain/scale.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "base/strbuf.h"
+#include "domain/scale_act.h"
+
+/* Nova asks Neutron for every list: once a second is what it bears from everybody. */
+#define PASS_MS 1000
+#define PASS_TROUBLE_MS 10000
+
+/* Finding what a person means. */
+
+int cs_scale_find(const struct cs_fleet_view *view, const char *name_or_id,
+	const struct cs_member **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf ids = CS_STRBUF(400);
+	const struct cs_member *found = cs_members_find(&view->members, name_or_id);
+	size_t n = found != NULL;
+
+	for (size_t i = 0; !found && i < view->members.n; i++) {
+		const struct cs_member *member = &view->members.items[i];
+
+		if (strcmp(member->server->name, name_or_id) != 0)
+			continue;
+		n++;
+		cs_strbuf_addf(&ids, " %s", member->server->id);
+		*ret = member;
+	}
+	if (found)
+		*ret = found;
+	if (n == 0)
+		return cs_error_set(err, CS_E_NOT_FOUND,
+			"no server of the cluster has the name or id '%s'", name_or_id);
+	if (n > 1)
+		return cs_error_set(err, CS_E_CONFLICT,
+			"%zu servers have the name '%s'; say which id:%s", n, name_or_id,
+			cs_strbuf_text(&ids));
+	return 0;
+}
+
+/* Decisions and orders. */
+
+static int64_t capacity_of(const struct cs_sight *sight)
+{
+	const struct cs_census *census = &sight->policy_input.census;
+
+	return census->active + census->building;
+}
+
+/* One server that a person named. */
+static int order_target(
+	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
+{
+	struct cs_order order = {.remove = 1, .force = scale->force};
+	const struct cs_member *member;
+
+	if (cs_scale_find(&sight->view, scale->target, &member, err) < 0)
+		return err->code;
+	if (!cs_plan_may_delete(&sight->plan_input, member))
+		return cs_error_set(err, CS_E_REFUSED,
+			"server '%s' (%s) is not deleted: %s", member->server->name,
+			member->server->id,
+			!member->ours ? "it does not carry our mark (--adopt marks it)"
+			: member->server->locked ? "it is locked"
+						 : "work on it is open");
+	order.lost = cs_plan_is_capacity(&sight->plan_input, member);
+	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
+		return err->code;
+	cs_plan_add(&sight->plan, (struct cs_step){.kind = CS_STEP_CHOOSE,
+					  .member = member,
+					  .server_id = member->server->id});
+	return 0;
+}
+
+/* The victims are chosen first: what they are says how much is lost. */
+static int order_fewer(const struct cs_scale *scale, int64_t n, struct cs_sight *sight,
+	struct cs_error *err)
+{
+	struct cs_order order = {.remove = n, .force = scale->force};
+	CS_AUTO_FREE const struct cs_member **victims =
+		cs_calloc((size_t)n, sizeof(*victims));
+	size_t found = cs_plan_victims(&sight->plan_input, (size_t)n, victims);
+
+	if ((int64_t)found < n)
+		return cs_error_set(err, CS_E_REFUSED,
+			"cannot delete %lld: only %zu servers carry our mark, are not "
+			"locked "
+			"and have no open work",
+			(long long)n, found);
+	for (size_t i = 0; i < found; i++)
+		order.lost += cs_plan_is_capacity(&sight->plan_input, victims[i]);
+	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
+		return err->code;
+	cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
+	return 0;
+}
+
+static int order_more(int64_t n, struct cs_sight *sight, struct cs_error *err)
+{
+	struct cs_order order = {.create = n};
+
+	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
+		return err->code;
+	cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
+	return 0;
+}
+
+static int decide(
+	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
+{
+	int64_t delta = scale->verb == CS_SCALE_TO	 ? scale->n - capacity_of(sight)
+			: scale->verb == CS_SCALE_DELETE ? -scale->n
+							 : scale->n;
+
+	if (scale->verb == CS_SCALE_DECIDE) {
+		cs_policy_decide(&sight->policy_input, &sight->decision);
+		cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
+		return 0;
+	}
+	if (scale->verb == CS_SCALE_DELETE && scale->target)
+		return order_target(scale, sight, err);
+	return delta < 0 ? order_fewer(scale, -delta, sight, err)
+			 : order_more(delta, sight, err);
+}
+
+/* Observing. */
+
+static int observe(
+	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = scale->ports;
+	const struct cs_cluster *cluster = scale->cluster;
+	bool measured;
+
+	ports->now(ports->context, &sight->now);
+	if (ports->load_journal(ports->context, &sight->now, &sight->journal, err) < 0)
+		return err->code;
+	measured = ports->measurement(ports->context, &sight->measurement, err) == 0;
+	if (!measured && err->code != CS_E_NOT_FOUND)
+		return err->code;
+	if (ports->look(ports->context, &sight->view, err) < 0)
+		return err->code;
+	/* What the program did in between, measuring itself for instance, took time. */
+	sight->plan_input = (struct cs_plan_input){.cluster = cluster,
+		.view = &sight->view,
+		.journal = &sight->journal,
+		.now = sight->now};
+	sight->policy_input = (struct cs_policy_input){.spec = &cluster->policy,
+		.min = cluster->min,
+		.max = cluster->max,
+		.journal = &sight->journal,
+		.measurement = measured ? &sight->measurement : NULL,
+		.finish_only = scale->finish_only};
+	ports->now(ports->context, &sight->policy_input.now);
+	return 0;
+}
+
+int cs_scale_see(const struct cs_scale *scale, struct cs_sight *ret, struct cs_error *err)
+{
+	*ret = (struct cs_sight){0};
+	if (observe(scale, ret, err) < 0)
+		return err->code;
+	cs_plan_open(&ret->plan_input, &ret->plan);
+	cs_plan_count(&ret->plan_input, &ret->plan, &ret->policy_input.census);
+	if (decide(scale, ret, err) == 0)
+		return 0;
+	err->code = CS_E_REFUSED; /* whatever it is that does not allow the order */
+	return err->code;
+}
+
+void cs_sight_done(struct cs_sight *sight)
+{
+	cs_plan_done(&sight->plan);
+	cs_decision_done(&sight->decision);
+	cs_fleet_view_done(&sight->view);
+	cs_journal_done(&sight->journal);
+}
+
+/* The loop. */
+
+struct run {
+	struct cs_scale scale; /* what is still to be done of it */
+	struct cs_act act;
+	bool first;
+	bool refused; /* the decision needed a fresh measurement and had none */
+};
+
+static void say_decision(struct run *run, const struct cs_sight *sight)
+{
+	const struct cs_decision *decision = &sight->decision;
+	CS_AUTO_FREE char *why = cs_decision_why(decision);
+
+	if (run->first)
+		cs_act_say(&run->act, LOG_INFO, "decision: %s", why);
+	if (run->first && decision->unmeasured) {
+		run->refused = true;
+		cs_act_say(&run->act, LOG_WARNING, "refused to scale: %s",
+			decision->reasons.items[decision->reasons.n - 1]);
+	}
+}
+
+/* An order is carried out once; what it began is open work from then on. */
+static void after_pass(struct run *run)
+{
+	run->first = false;
+	if (run->scale.verb != CS_SCALE_DECIDE) {
+		run->scale.verb = CS_SCALE_DECIDE;
+		run->scale.finish_only = true;
+	}
+	if (run->act.create_failed)
+		run->scale.finish_only = true;
+}
+
+enum pass { PASS_AGAIN, PASS_CONVERGED, PASS_REFUSED, PASS_FAILED };
+
+/* Without a whole view only what the journal knows to be open is worth another try. */
+static enum pass blind(struct run *run, const struct cs_sight *sight)
+{
+	run->act.trouble = true;
+	return sight->journal.n_open > 0 ? PASS_AGAIN : PASS_FAILED;
+}
+
+static enum pass pass(struct run *run)
+{
+	const struct cs_scale_ports *ports = run->scale.ports;
+	CS_CLEANUP(cs_sight_done) struct cs_sight sight;
+	struct cs_error err;
+
+	if (cs_scale_see(&run->scale, &sight, &err) < 0) {
+		cs_act_say_once(&run->act, LOG_ERR, "%s", err.message);
+		return err.code == CS_E_REFUSED ? PASS_REFUSED : blind(run, &sight);
+	}
+	if (ports->observed)
+		ports->observed(ports->context, &sight.view, &sight.journal);
+	say_decision(run, &sight);
+	cs_act_pass(&run->act, &sight);
+	after_pass(run);
+	if (run->act.unrecorded)
+		return PASS_FAILED;
+	if (run->act.stop)
+		return blind(run, &sight);
+	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
+}
+
+/* From list to list, whatever the pass took; slower and slower in trouble. */
+static void wait_for_next_pass(
+	struct run *run, const struct cs_stamp *pass_began, int64_t *pass_ms)
+{
+	const struct cs_scale_ports *ports = run->scale.ports;
+	struct cs_stamp now;
+
+	*pass_ms = run->act.trouble ? *pass_ms * 2 : PASS_MS;
+	if (*pass_ms > PASS_TROUBLE_MS)
+		*pass_ms = PASS_TROUBLE_MS;
+	ports->now(ports->context, &now);
+	int64_t took_ms = cs_stamp_age_ms(pass_began, &now);
+	if (took_ms < *pass_ms)
+		ports->sleep(ports->context, *pass_ms - took_ms);
+}
+
+static enum pass loop(struct run *run)
+{
+	const struct cs_scale_ports *ports = run->scale.ports;
+	struct cs_stamp began, pass_began;
+	int64_t pass_ms = PASS_MS;
+
+	ports->now(ports->context, &began);
+	for (;;) {
+		ports->now(ports->context, &pass_began);
+		if (cs_stamp_age_ms(&began, &pass_began) > run->scale.limit_ms)
+			return PASS_AGAIN;
+		enum pass ended = pass(run);
+		if (ended != PASS_AGAIN)
+			return ended;
+		wait_for_next_pass(run, &pass_began, &pass_ms);
+	}
+}
+
+enum cs_scale_outcome cs_scale_run(const struct cs_scale *scale)
+{
+	struct run run = {.scale = *scale, .act.scale = scale, .first = true};
+	enum pass ended = loop(&run);
+	bool failed = run.act.failed || ended == PASS_FAILED;
+
+	if (ended == PASS_AGAIN)
+		cs_act_say(&run.act, LOG_WARNING,
+			"work is still open after %lld s; the next run goes on with it",
+			(long long)(scale->limit_ms / CS_MS_PER_S));
+	cs_act_done(&run.act);
+	if (ended == PASS_REFUSED)
+		return CS_SCALE_REFUSED;
+	if (failed)
+		return CS_SCALE_FAILED;
+	if (ended == PASS_AGAIN)
+		return CS_SCALE_OPEN;
+	return run.refused ? CS_SCALE_REFUSED : CS_SCALE_CONVERGED;
+}

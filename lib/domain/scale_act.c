@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The steps, one function each; see scale_act.h. The order inside each function is what
+ * makes a crash between any two lines harmless: the intent before the request, the
+ * request's effect before its record, the intent to delete before the result of the
+ * create that it cleans up. */
+#include <config.h>
+#include "domain/scale_act.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "base/strbuf.h"
+#include "format/json.h"
+
+#define NAME_SIZE 256
+#define SAID_MAX 200
+
+void cs_act_say(struct cs_act *act, int priority, const char *format, ...)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	ports->report(ports->context, priority, text);
+}
+
+void cs_act_say_once(struct cs_act *act, int priority, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	for (size_t i = 0; i < act->said.n; i++) {
+		if (strcmp(act->said.items[i], text) == 0)
+			return;
+	}
+	if (act->said.n < SAID_MAX)
+		cs_strings_add(&act->said, text);
+	cs_act_say(act, priority, "%s", text);
+}
+
+/* The journal. A line that cannot be written stops the pass: nothing may follow it. */
+static int append(
+	struct cs_act *act, const struct cs_journal_line *line, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+
+	if (ports->append(ports->context, line, err) < 0) {
+		act->stop = act->unrecorded = true;
+		return err->code;
+	}
+	return 0;
+}
+
+static int append_result(struct cs_act *act, const char *op, enum cs_action action,
+	const char *outcome, const char *detail, struct cs_error *err)
+{
+	struct cs_journal_line line = {.type = "result",
+		.op = op,
+		.action = cs_action_text(action),
+		.outcome = outcome,
+		.detail = detail};
+
+	if (strcmp(outcome, CS_OUTCOME_FAILED) == 0) {
+		act->failed = true;
+		act->create_failed |= action == CS_ACTION_CREATE;
+	}
+	return append(act, &line, err);
+}
+
+static int append_delete_intent(struct cs_act *act, const struct cs_step *step,
+	const char *why, const struct cs_decision *decision, struct cs_error *err)
+{
+	char op[CS_UUID_SIZE];
+	CS_AUTO_JSON struct json_object *json =
+		decision ? cs_decision_json(&act->sight->policy_input, decision) : NULL;
+	struct cs_journal_line line = {.type = "intent",
+		.op = op,
+		.action = "delete",
+		.server_id = step->server_id,
+		.name = step->member->server->name,
+		.why = why,
+		.measurement = decision ? decision->measurement_wall_ms : 0,
+		.decision = json};
+
+	cs_uuid_make(op);
+	return append(act, &line, err);
+}
+
+static const char *name_of(const struct cs_step *step)
+{
+	return step->member ? step->member->server->name
+	       : step->op   ? step->op->name
+			    : "?";
+}
+
+static long long seconds_since(struct cs_act *act, const struct cs_stamp *then)
+{
+	return cs_stamp_age_ms(then, &act->sight->now) / CS_MS_PER_S;
+}
+
+/* Load balancers: at most once in a pass, and always after its list was taken. */
+
+static void forget_reports(struct cs_act *act)
+{
+	for (size_t i = 0; act->reports && i < act->scale->cluster->n_load_balancers; i++)
+		cs_sync_report_done(&act->reports[i]);
+	free(act->reports);
+	act->reports = NULL;
+	act->synced = false;
+}
+
+/* True when every one of them was reached. */
+static bool sync_all(struct cs_act *act)
+{
+	const struct cs_cluster *cluster = act->scale->cluster;
+	const struct cs_scale_ports *ports = act->scale->ports;
+	struct cs_error err;
+
+	if (act->synced)
+		return act->sync_ok;
+	act->synced = act->sync_ok = true;
+	act->reports = cs_calloc(cluster->n_load_balancers + 1, sizeof *act->reports);
+	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
+		const struct cs_load_balancer *lb = &cluster->load_balancers[i];
+
+		if (ports->sync(ports->context, lb, &act->reports[i], &err) < 0) {
+			act->sync_ok = false;
+			act->trouble = true;
+			cs_act_say_once(act, LOG_WARNING, "load balancer '%s': %s",
+				lb->name, err.message);
+		}
+	}
+	return act->sync_ok;
+}
+
+/* Open work, in the order of enum cs_step_kind. */
+
+/* A list that lacks a server which exists is a partial one. */
+static int act_prove_gone(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	const struct cs_journal_op *op = step->op;
+	bool by_us = op && op->action == CS_ACTION_DELETE;
+	struct cs_server server = {0};
+	int rc = ports->show(ports->context, step->server_id, &server, err);
+
+	if (rc == 0) {
+		cs_server_done(&server);
+		act->stop = !by_us;
+		return by_us ? 0
+			     : cs_error_set(err, CS_E_PROTOCOL,
+				       "Nova's list lacks the server %s, which exists: "
+				       "the "
+				       "list is partial, nothing is done",
+				       step->server_id);
+	}
+	if (rc != CS_E_NOT_FOUND) {
+		act->stop = !by_us;
+		return cs_error_prefix(err, "server %s is not listed", step->server_id);
+	}
+	if (by_us) {
+		cs_act_say(act, LOG_NOTICE, "server '%s' (%s) is deleted, after %lld s",
+			op->name, step->server_id, seconds_since(act, &op->since));
+		return append_result(
+			act, op->op, op->action, CS_OUTCOME_DONE, "404", err);
+	}
+	struct cs_journal_line gone = {.type = "gone",
+		.server_id = step->server_id,
+		.detail = "deleted by somebody else"};
+	cs_act_say(act, LOG_WARNING, "server '%s' (%s) was deleted by somebody else",
+		name_of(step), step->server_id);
+	if (op && append_result(act, op->op, op->action, CS_OUTCOME_CANCELLED,
+			  gone.detail, err) < 0)
+		return err->code;
+	if (append(act, &gone, err) < 0)
+		return err->code;
+	sync_all(act);
+	return 0;
+}
+
+static int act_disprove(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	cs_act_say(act, LOG_WARNING,
+		"the create of '%s' was never carried out: no server with its mark after "
+		"%lld s",
+		step->op->name, seconds_since(act, &step->op->since));
+	return append_result(act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED,
+		"no server with this op in a complete list", err);
+}
+
+static int append_request(
+	struct cs_act *act, const char *op, const char *id, struct cs_error *err)
+{
+	struct cs_journal_line line = {.type = "request", .op = op, .server_id = id};
+
+	return append(act, &line, err);
+}
+
+static int act_note_id(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	cs_act_say(act, LOG_NOTICE,
+		"server '%s' (%s) is the one whose answer was lost, by its mark",
+		name_of(step), step->server_id);
+	return append_request(act, step->op->op, step->server_id, err);
+}
+
+static int act_wait(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	(void)act, (void)step, (void)err;
+	return 0;
+}
+
+/* Nova's own words, for which a single server may have to be asked. */
+static char *fault_of(struct cs_act *act, const struct cs_step *step)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	const struct cs_server *listed = step->member->server;
+	struct cs_server shown = {0};
+	struct cs_error err;
+
+	if (step->member->state != CS_MEMBER_ERROR)
+		return cs_strdup(step->why);
+	if (listed->fault)
+		return cs_asprintf("%s: %s", step->why, listed->fault);
+	if (ports->show(ports->context, listed->id, &shown, &err) < 0)
+		return cs_strdup(step->why);
+	char *text = cs_asprintf(
+		"%s: %s", step->why, shown.fault ? shown.fault : "Nova gives no reason");
+	cs_server_done(&shown);
+	return text;
+}
+
+static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	CS_AUTO_FREE char *why = fault_of(act, step);
+
+	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed: %s; it is left for a person",
+		name_of(step), step->server_id, why);
+	return append_result(
+		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
+}
+
+/* The DELETE itself is the next pass's, whose plan finds the intent. */
+static int act_remove(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	CS_AUTO_FREE char *why = fault_of(act, step);
+
+	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed: %s; it is removed",
+		name_of(step), step->server_id, why);
+	if (append_delete_intent(act, step, why, NULL, err) < 0)
+		return err->code;
+	if (!step->op)
+		return 0;
+	return append_result(
+		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
+}
+
+static bool served_by_all(struct cs_act *act, const char *server_id)
+{
+	const struct cs_cluster *cluster = act->scale->cluster;
+
+	if (!sync_all(act))
+		return false;
+	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
+		if (cs_sync_report_serves(&act->reports[i], server_id))
+			continue;
+		cs_act_say_once(act, LOG_INFO,
+			"load balancer '%s' does not serve '%s' yet",
+			cluster->load_balancers[i].name, server_id);
+		return false;
+	}
+	return true;
+}
+
+static int act_publish(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	struct cs_journal_line line = {
+		.type = "published", .server_id = step->server_id, .name = name_of(step)};
+
+	if (ports->probe(ports->context, step->member->address, err) < 0) {
+		if (step->why)
+			return act_remove(act, step, err);
+		cs_act_say_once(act, LOG_INFO,
+			"server '%s' is ACTIVE, not answering yet: %s", name_of(step),
+			err->message);
+		return 0;
+	}
+	if (!served_by_all(act, step->server_id))
+		return 0;
+	if (append(act, &line, err) < 0)
+		return err->code;
+	if (!step->op) {
+		cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service",
+			name_of(step), step->server_id, step->member->address);
+		return 0;
+	}
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service after %lld s",
+		name_of(step), step->server_id, step->member->address,
+		seconds_since(act, &step->op->since));
+	return append_result(
+		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_DONE, "published", err);
+}
+
+static int act_adopt_drain(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) was found draining: finished here",
+		name_of(step), step->server_id);
+	return append_delete_intent(act, step, "found marked as draining", NULL, err);
+}
+
+static int act_mark(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	struct cs_stamp now;
+	char text[24];
+
+	ports->now(ports->context, &now);
+	snprintf(text, sizeof text, "%lld", (long long)now.wall_ms);
+	return ports->set_metadata(
+		ports->context, step->server_id, CS_NOVA_MARK_DRAINING, text, err);
+}
+
+static int act_delete(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+
+	if (ports->remove(ports->context, step->server_id, err) < 0)
+		return err->code == CS_E_NOT_FOUND ? 0 : err->code;
+	return 0;
+}
+
+static void say_sessions(struct cs_act *act, const struct cs_step *step,
+	const char *lb_name, const struct cs_sync_report *report)
+{
+	for (size_t i = 0; i < report->n_draining; i++) {
+		if (strcmp(report->draining[i].id, step->server_id) == 0)
+			cs_act_say_once(act, LOG_INFO,
+				"load balancer '%s' drains '%s': %lld sessions", lb_name,
+				name_of(step), (long long)report->draining[i].sessions);
+	}
+}
+
+/* The mark is in the list of this pass, so every report was made after it. */
+static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_cluster *cluster = act->scale->cluster;
+	bool drained = sync_all(act);
+
+	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
+		if (cs_sync_report_drained(&act->reports[i], step->server_id,
+			    step->member->draining_since_wall_ms))
+			continue;
+		drained = false;
+		say_sessions(
+			act, step, cluster->load_balancers[i].name, &act->reports[i]);
+	}
+	if (!drained)
+		return 0;
+	cs_act_say_once(act, LOG_NOTICE,
+		"server '%s' (%s) is drained on %zu load balancers: deleting it",
+		name_of(step), step->server_id, cluster->n_load_balancers);
+	return act_delete(act, step, err);
+}
+
+static int act_drop(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	cs_act_say(act, LOG_WARNING, "the %s of '%s' (%s) is given up: %s",
+		cs_action_text(step->op->action), step->op->name, step->server_id,
+		step->why);
+	return append_result(act, step->op->op, step->op->action, CS_OUTCOME_CANCELLED,
+		step->why, err);
+}
+
+static int act_tag(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	CS_AUTO_FREE char *tag = cs_asprintf(CS_PLAN_TAG "%s", act->scale->cluster->name);
+
+	return ports->add_tag(ports->context, step->server_id, tag, err);
+}
+
+/* What was decided. */
+
+/* The result stands also when the drain had no intent here: it is what tells the next
+ * decision that capacity has just come back. */
+static int act_undrain(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	CS_AUTO_FREE char *why = cs_decision_why(&act->sight->decision);
+	char op[CS_UUID_SIZE];
+
+	cs_uuid_make(op);
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) comes back from draining: %s",
+		name_of(step), step->server_id, why);
+	if (ports->set_metadata(ports->context, step->server_id, CS_NOVA_MARK_DRAINING,
+		    NULL, err) < 0 &&
+		err->code != CS_E_NOT_FOUND)
+		return err->code;
+	return append_result(act, step->op ? step->op->op : op, CS_ACTION_DELETE,
+		CS_OUTCOME_CANCELLED, why, err);
+}
+
+static bool is_taken(struct cs_act *act, const char *name)
+{
+	const struct cs_server_list *list = &act->sight->view.list;
+	const struct cs_journal *journal = &act->sight->journal;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->servers[i].name, name) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < journal->n_open; i++) {
+		if (strcmp(journal->open[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names are for people; what is found again is found by op. */
+static void make_name(struct cs_act *act, const char *op, char ret[NAME_SIZE])
+{
+	time_t seconds = (time_t)(act->sight->now.wall_ms / CS_MS_PER_S);
+	char base[NAME_SIZE - 8] = "";
+	struct tm local;
+
+	localtime_r(&seconds, &local);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	if (strftime(base, sizeof base, act->scale->cluster->servers.name, &local) == 0)
+		snprintf(base, sizeof base, "%s", act->scale->cluster->name);
+#pragma GCC diagnostic pop
+	/* Several of one decision get the suffix too: their intents are not in `sight`.
+	 */
+	if (act->created_in_pass++ == 0 && !is_taken(act, base))
+		snprintf(ret, NAME_SIZE, "%s", base);
+	else
+		snprintf(ret, NAME_SIZE, "%s-%.4s", base, op);
+}
+
+/* Was the request refused for certain? Anything else, also a 5xx of a proxy, may have
+ * been carried out. */
+static bool is_definite(const struct cs_error *err)
+{
+	switch (err->code) {
+	case CS_E_CONNECT:
+	case CS_E_AUTH:
+	case CS_E_FORBIDDEN:
+	case CS_E_NOT_FOUND:
+	case CS_E_CONFLICT:
+	case CS_E_QUOTA:
+	case CS_E_CONFIG:
+	case CS_E_REFUSED:
+		return true;
+	default:
+		return err->remote_status >= 400 && err->remote_status < 500;
+	}
+}
+
+static int create_failed(struct cs_act *act, const char *op, const char *name,
+	const struct cs_error *why, struct cs_error *err)
+{
+	if (!is_definite(why)) {
+		act->trouble = true;
+		cs_act_say(act, LOG_WARNING,
+			"server '%s': %s; whether it exists will be seen by its mark",
+			name, why->message);
+		return 0;
+	}
+	cs_act_say(act, LOG_ERR, "server '%s' was not created: %s", name, why->message);
+	return append_result(
+		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why->message, err);
+}
+
+static int act_create(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	const struct cs_decision *decision = &act->sight->decision;
+	CS_AUTO_FREE char *why = cs_decision_why(decision);
+	CS_AUTO_JSON struct json_object *json =
+		cs_decision_json(&act->sight->policy_input, decision);
+	CS_AUTO_FREE char *id = NULL;
+	char op[CS_UUID_SIZE], name[NAME_SIZE];
+	struct cs_error refusal;
+
+	(void)step;
+	if (act->create_failed)
+		return 0;
+	cs_uuid_make(op);
+	make_name(act, op, name);
+	struct cs_journal_line intent = {.type = "intent",
+		.op = op,
+		.action = "create",
+		.name = name,
+		.why = why,
+		.measurement = decision->measurement_wall_ms,
+		.decision = json};
+	if (append(act, &intent, err) < 0)
+		return err->code;
+	if (ports->create(ports->context, name, op, &id, &refusal) < 0)
+		return create_failed(act, op, name, &refusal, err);
+	cs_act_say(act, LOG_NOTICE, "New Server %s created (%s): %s", name, id, why);
+	return append_request(act, op, id, err);
+}
+
+static int act_choose(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	const struct cs_decision *decision = &act->sight->decision;
+	CS_AUTO_FREE char *why = cs_decision_why(decision);
+
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", name_of(step),
+		step->server_id, why);
+	if (append_delete_intent(act, step, why, decision, err) < 0)
+		return err->code;
+	return step->member->state == CS_MEMBER_ACTIVE ? act_mark(act, step, err) : 0;
+}
+
+static const struct {
+	int (*act)(struct cs_act *, const struct cs_step *, struct cs_error *);
+	const char *what; /* for messages */
+} actions[] = {
+	[CS_STEP_PROVE_GONE] = {act_prove_gone, "looking for"},
+	[CS_STEP_DISPROVE] = {act_disprove, "giving up"},
+	[CS_STEP_NOTE_ID] = {act_note_id, "recording"},
+	[CS_STEP_WAIT] = {act_wait, "waiting for"},
+	[CS_STEP_PUBLISH] = {act_publish, "publishing"},
+	[CS_STEP_FAIL] = {act_fail, "giving up"},
+	[CS_STEP_REMOVE] = {act_remove, "removing"},
+	[CS_STEP_ADOPT_DRAIN] = {act_adopt_drain, "finishing the drain of"},
+	[CS_STEP_MARK] = {act_mark, "marking"},
+	[CS_STEP_DRAIN] = {act_drain, "draining"},
+	[CS_STEP_DELETE] = {act_delete, "deleting"},
+	[CS_STEP_DROP] = {act_drop, "keeping"},
+	[CS_STEP_TAG] = {act_tag, "tagging"},
+	[CS_STEP_UNDRAIN] = {act_undrain, "taking back"},
+	[CS_STEP_CREATE] = {act_create, "creating"},
+	[CS_STEP_CHOOSE] = {act_choose, "choosing"},
+};
+
+void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
+{
+	struct cs_error err;
+
+	act->sight = sight;
+	act->stop = false;
+	act->trouble = false;
+	act->created_in_pass = 0;
+	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {
+		const struct cs_step *step = &sight->plan.steps[i];
+
+		if (actions[step->kind].act(act, step, &err) == 0)
+			continue;
+		act->trouble = true;
+		cs_act_say_once(act, LOG_ERR, "%s '%s': %s", actions[step->kind].what,
+			step->kind == CS_STEP_CREATE ? act->scale->cluster->name
+						     : name_of(step),
+			err.message);
+	}
+	forget_reports(act);
+}
+
+void cs_act_done(struct cs_act *act)
+{
+	cs_strings_done(&act->said);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reading a load balancer's report; see sync_report.h. */
+#include "config.h"
+#include "format/sync_report.h"
+
+#include <string.h>
+
+#include "base/parse.h"
+#include "format/json.h"
+
+static bool contains(const struct cs_strings *list, const char *id)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->items[i], id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_draining(const struct cs_sync_report *report, const char *id)
+{
+	for (size_t i = 0; i < report->n_draining; i++) {
+		if (strcmp(report->draining[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* An id that already has a state is a contradiction. */
+static bool is_new_id(const struct cs_sync_report *report, const char *id)
+{
+	return id && cs_uuid_ok(id) && !contains(&report->serving, id) &&
+	       !contains(&report->drained, id) && !is_draining(report, id);
+}
+
+static bool read_ids(const struct cs_sync_report *report, struct json_object *array,
+	struct cs_strings *ret)
+{
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		struct json_object *item = json_object_array_get_idx(array, i);
+		const char *id = json_object_is_type(item, json_type_string)
+					 ? json_object_get_string(item)
+					 : NULL;
+
+		if (!is_new_id(report, id))
+			return false;
+		cs_strings_add(ret, id);
+	}
+	return true;
+}
+
+static bool read_draining(struct json_object *array, struct cs_sync_report *report)
+{
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		struct json_object *item = json_object_array_get_idx(array, i);
+		const char *id = cs_json_str(item, "id");
+		int64_t sessions;
+
+		if (!is_new_id(report, id) || !cs_json_int(item, "sessions", &sessions))
+			return false;
+		report->draining = cs_reallocarray(report->draining,
+			report->n_draining + 1, sizeof *report->draining);
+		report->draining[report->n_draining++] = (struct cs_sync_draining){
+			.id = cs_strdup(id), .sessions = sessions};
+	}
+	return true;
+}
+
+static bool read_report(struct json_object *object, struct cs_sync_report *report)
+{
+	struct json_object *serving = cs_json_arr(object, "serving");
+	struct json_object *draining = cs_json_arr(object, "draining");
+	struct json_object *drained = cs_json_arr(object, "drained");
+
+	return cs_json_int(object, "list_taken", &report->list_taken_wall_ms) &&
+	       serving && draining && drained &&
+	       read_ids(report, serving, &report->serving) &&
+	       read_draining(draining, report) &&
+	       read_ids(report, drained, &report->drained);
+}
+
+/* The last line that is not empty; with -v other lines stand before it. */
+static const char *last_line(const char *text, size_t *len)
+{
+	while (*len > 0 && (text[*len - 1] == '\n' || text[*len - 1] == '\r'))
+		(*len)--;
+	const char *start = memrchr(text, '\n', *len);
+	if (!start)
+		return text;
+	start++;
+	*len -= (size_t)(start - text);
+	return start;
+}
+
+int cs_sync_report_parse(
+	const char *text, size_t len, struct cs_sync_report *ret, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *object = NULL;
+	struct cs_sync_report report = {0};
+	const char *line = last_line(text, &len);
+
+	if (cs_json_parse(line, len, "the report", &object, err) < 0)
+		return err->code;
+	if (!read_report(object, &report)) {
+		cs_sync_report_done(&report);
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"the report is not list_taken, serving, draining and drained "
+			"with "
+			"each server once");
+	}
+	*ret = report;
+	return 0;
+}
+
+void cs_sync_report_done(struct cs_sync_report *report)
+{
+	cs_strings_done(&report->serving);
+	cs_strings_done(&report->drained);
+	for (size_t i = 0; i < report->n_draining; i++)
+		free(report->draining[i].id);
+	free(report->draining);
+	*report = (struct cs_sync_report){0};
+}
+
+bool cs_sync_report_serves(const struct cs_sync_report *report, const char *server_id)
+{
+	return contains(&report->serving, server_id);
+}
+
+bool cs_sync_report_drained(
+	const struct cs_sync_report *report, const char *server_id, int64_t since_wall_ms)
+{
+	return report->list_taken_wall_ms > since_wall_ms &&
+	       contains(&report->drained, server_id);
+}
