@@ -46,7 +46,6 @@ lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
-lib_libclusterscale_a_SOURCES += lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h

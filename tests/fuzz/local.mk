@@ -1,8 +1,5 @@
 # A target and $(FUZZ_MAIN) each; replay.sh runs the corpus of every one.
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.sh tests/fuzz/replay_main.c
-FUZZ_TESTS += tests/fuzz/fuzz_json
-FUZZ_TESTS += tests/fuzz/fuzz_history tests/fuzz/fuzz_samples tests/fuzz/fuzz_snmp \
-	tests/fuzz/fuzz_threshold
 TESTS += tests/fuzz/replay.sh
 
 FUZZ_TESTS += tests/fuzz/fuzz_haproxy_config
@@ -15,19 +12,27 @@ tests_fuzz_fuzz_haproxy_stat_SOURCES = tests/fuzz/fuzz_haproxy_stat.c $(FUZZ_MAI
 tests_fuzz_fuzz_haproxy_stat_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_haproxy_stat_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_history
+tests_fuzz_fuzz_history_SOURCES = tests/fuzz/fuzz_history.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_history_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_history_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_json_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-tests_fuzz_fuzz_history_SOURCES = tests/fuzz/fuzz_history.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_history_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_history_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_samples
 tests_fuzz_fuzz_samples_SOURCES = tests/fuzz/fuzz_samples.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_samples_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_samples_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_snmp
 tests_fuzz_fuzz_snmp_SOURCES = tests/fuzz/fuzz_snmp.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_snmp_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_snmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_threshold
 tests_fuzz_fuzz_threshold_SOURCES = tests/fuzz/fuzz_threshold.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_threshold_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_threshold_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

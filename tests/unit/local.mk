@@ -1,7 +1,4 @@
 # One program per module.
-UNIT_TESTS += tests/unit/test_base tests/unit/test_config tests/unit/test_options
-UNIT_TESTS += tests/unit/test_cpuload tests/unit/test_history tests/unit/test_perfdata \
-	tests/unit/test_samples tests/unit/test_snmp tests/unit/test_threshold
 
 UNIT_TESTS += tests/unit/test_base
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
@@ -10,6 +7,10 @@ tests_unit_test_base_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_cpuload
+tests_unit_test_cpuload_SOURCES = tests/unit/test_cpuload.c
+tests_unit_test_cpuload_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_haproxy_config
 tests_unit_test_haproxy_config_SOURCES = tests/unit/test_haproxy_config.c
@@ -23,26 +24,34 @@ UNIT_TESTS += tests/unit/test_haproxy_stat
 tests_unit_test_haproxy_stat_SOURCES = tests/unit/test_haproxy_stat.c
 tests_unit_test_haproxy_stat_LDADD = $(UNIT_LIBS)
 
-UNIT_TESTS += tests/unit/test_options
-tests_unit_test_options_SOURCES = tests/unit/test_options.c
-tests_unit_test_options_LDADD = $(UNIT_LIBS)
-tests_unit_test_cpuload_SOURCES = tests/unit/test_cpuload.c
-tests_unit_test_cpuload_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_history
 tests_unit_test_history_SOURCES = tests/unit/test_history.c
 tests_unit_test_history_LDADD = $(UNIT_LIBS)
-tests_unit_test_perfdata_SOURCES = tests/unit/test_perfdata.c
-tests_unit_test_perfdata_LDADD = $(UNIT_LIBS)
-tests_unit_test_samples_SOURCES = tests/unit/test_samples.c
-tests_unit_test_samples_LDADD = $(UNIT_LIBS)
-tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
-tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
-tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
-tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_options
+tests_unit_test_options_SOURCES = tests/unit/test_options.c
+tests_unit_test_options_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_perfdata
+tests_unit_test_perfdata_SOURCES = tests/unit/test_perfdata.c
+tests_unit_test_perfdata_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_samples
+tests_unit_test_samples_SOURCES = tests/unit/test_samples.c
+tests_unit_test_samples_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_snmp
+tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
+tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_threshold
+tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
+tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
