@@ -59,7 +59,7 @@ clusters:
       name: "web-%H%M%S"
     size: {{min: {min}, max: {max}}}
     cpu:
-      min-span: 3
+      min-span: 2
       snmp: {{version: 2c, community-file: {dir}/web.community, port: {snmp_port}}}
     policy:
       scale-up-at: 70

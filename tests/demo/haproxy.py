@@ -7,18 +7,16 @@ import socket
 
 import procs
 
-# Beside this tree's tests, or beside a copy of this directory
-TEMPLATE = next(
-    (
-        path
-        for parent in pathlib.Path(__file__).resolve().parents[1:3]
-        if (path := parent / "contrib" / "haproxy" / "haproxy.cfg.template").exists()
-    ),
-    None,
-)
+TEMPLATE = "contrib/haproxy/haproxy.cfg.template"
 BACKEND = "web"
 # Lines of the template that need root; everything else of it is what users get.
 ROOT_ONLY = ("chroot ", "user ", "group ")
+
+
+def shipped_template():
+    """The template in this tree, or beside a copy of this directory."""
+    places = [parent / TEMPLATE for parent in pathlib.Path(__file__).resolve().parents[1:3]]
+    return next((path for path in places if path.exists()), places[0])
 
 
 def ask(path, command, limit_s=3):
@@ -43,14 +41,9 @@ class HAProxy:
         self.child = None
 
     def write_template(self):
-        """The shipped template with this directory's paths; it is also the first configuration,
-        without servers.
-        """
-        text = "".join(
-            line
-            for line in TEMPLATE.read_text().splitlines(keepends=True)
-            if not line.strip().startswith(ROOT_ONLY)
-        )
+        """The shipped template with our paths, which is the first configuration too."""
+        lines = shipped_template().read_text().splitlines(keepends=True)
+        text = "".join(line for line in lines if not line.strip().startswith(ROOT_ONLY))
         for shipped, ours in {
             "log /dev/log local0": "log stdout format raw local0",
             "/run/haproxy/admin.sock": str(self.stats),
@@ -74,9 +67,7 @@ class HAProxy:
         procs.wait_until(self.workers, 5, "HAProxy starts")
 
     def workers(self):
-        """The 'show proc' lines of the current and the old workers; empty while the master does not
-        answer.
-        """
+        """The 'show proc' lines of the current and the old workers; [] while nobody answers."""
         try:
             lines = ask(self.master, "show proc").splitlines()
         except OSError:
@@ -84,19 +75,11 @@ class HAProxy:
         return [line for line in lines if len(line.split()) > 1 and line.split()[1] == "worker"]
 
     def servers(self):
-        """{name: {"address", "status", "sessions"}} of the running worker's backend; OSError when
-        it cannot say.
-        """
+        """{name: {"address", "status", "sessions"}} in the running worker, or OSError."""
         rows = csv.DictReader(io.StringIO(ask(self.stats, "show stat").removeprefix("# ")))
-        return {
-            row["svname"]: {
-                "address": row["addr"],
-                "status": row["status"],
-                "sessions": int(row["scur"]),
-            }
-            for row in rows
-            if row["pxname"] == BACKEND and row["svname"] != "BACKEND"
-        }
+        servers = (row for row in rows if row["pxname"] == BACKEND and row["svname"] != "BACKEND")
+        return {row["svname"]: {"address": row["addr"], "status": row["status"],
+                                "sessions": int(row["scur"])} for row in servers}
 
     def end(self):
         if self.child:

@@ -47,16 +47,11 @@ class Instance:
         self.dir, self.address, self.http_port = pathlib.Path(directory), address, http_port
         self.snmp = f"udp:{address}:{snmp_port}"
         self.values = {
-            "dir": self.dir,
-            "address": address,
-            "http_port": http_port,
-            "community": community,
-            "capacity": capacity,
-            "python": sys.executable,
+            "dir": self.dir, "address": address, "http_port": http_port,
+            "community": community, "capacity": capacity, "python": sys.executable,
             "counters": pathlib.Path(__file__).with_name("cpu_counters.py"),
-        }
-        # A worker keeps the rights of whoever runs this: only root's would be given away
-        self.values["user"] = "user root;" if os.geteuid() == 0 else ""
+            # Started by root, nginx would give its worker's rights away and could not read `dir`
+            "user": "user root;" if os.geteuid() == 0 else ""}
         self.children = []
 
     def start(self):
@@ -74,17 +69,8 @@ class Instance:
             ),
             # -I -vmstat: without it the built-in counters of this machine win over ours
             procs.spawn(
-                [
-                    "snmpd",
-                    "-f",
-                    "-C",
-                    "-c",
-                    self.dir / "snmpd.conf",
-                    "-I",
-                    "-vmstat,smux",
-                    "-Lo",
-                    self.snmp,
-                ],
+                ["snmpd", "-f", "-C", "-c", self.dir / "snmpd.conf", "-I", "-vmstat,smux", "-Lo",
+                 self.snmp],
                 self.dir / "snmpd.log",
                 env=os.environ | {"SNMP_PERSISTENT_DIR": str(self.dir / "snmp"), "MIBS": ""},
             ),

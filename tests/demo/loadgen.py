@@ -137,9 +137,7 @@ class Generator:
         connection.sock.close()
 
     async def answer(self, connection, request):
-        """Sends the request and reads its answer to the end; True when the server keeps the
-        connection.
-        """
+        """Sends the request, reads the whole answer; True when the server keeps the connection."""
         data, sock = b"", connection.sock
         try:
             await self.loop.sock_sendall(sock, request)
@@ -214,11 +212,8 @@ class Generator:
         self.counts[outcome] += 1
         if outcome != "ok":
             kind = "keep-alive" if keep else "close"
-            print(
-                f"{self.loop.time() - self.start:.3f} {outcome} ({kind}): {seen}",
-                file=sys.stderr,
-                flush=True,
-            )
+            now = self.loop.time() - self.start
+            print(f"{now:.3f} {outcome} ({kind}): {seen}", file=sys.stderr, flush=True)
 
     def launch(self, tasks):
         self.sent += 1
@@ -231,9 +226,7 @@ class Generator:
         task.add_done_callback(tasks.discard)
 
     async def run(self):
-        """Lets requests go when they are due, until the input ends or a limit is reached; then
-        waits for the last ones.
-        """
+        """Lets requests go when they are due, until the end, and waits for the last answers."""
         tasks, owed, before = set(), 0.0, self.loop.time()
         while not self.ended():
             rate = self.schedule.rate(before)
