@@ -152,7 +152,7 @@ class Demo:
         except OSError:
             return []
         entries = (json.loads(line) for line in lines if line.endswith("}"))
-        return [(entry["t"] / 1000 - begin, entry["name"], entry["action"], entry["why"])
+        return [(entry["t"] / 1000 - begin, *(entry.get(key) for key in ("name", "action", "why")))
                 for entry in entries if entry.get("type") == "intent"]
 
     # What happens
