@@ -2,6 +2,16 @@
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/replay.sh tests/fuzz/replay_main.c
 TESTS += tests/fuzz/replay.sh
 
+FUZZ_TESTS += tests/fuzz/fuzz_clouds
+tests_fuzz_fuzz_clouds_SOURCES = tests/fuzz/fuzz_clouds.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_clouds_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_clouds_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_haproxy_config
 tests_fuzz_fuzz_haproxy_config_SOURCES = tests/fuzz/fuzz_haproxy_config.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_haproxy_config_LDADD = $(FUZZ_LIBS)
@@ -16,6 +26,10 @@ FUZZ_TESTS += tests/fuzz/fuzz_history
 tests_fuzz_fuzz_history_SOURCES = tests/fuzz/fuzz_history.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_history_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_history_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TESTS += tests/fuzz/fuzz_http_error
+tests_fuzz_fuzz_http_error_SOURCES = tests/fuzz/fuzz_http_error.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_error_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_http_error_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
@@ -36,3 +50,12 @@ FUZZ_TESTS += tests/fuzz/fuzz_threshold
 tests_fuzz_fuzz_threshold_SOURCES = tests/fuzz/fuzz_threshold.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_threshold_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_threshold_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TESTS += tests/fuzz/fuzz_keystone_token
+tests_fuzz_fuzz_keystone_token_SOURCES = tests/fuzz/fuzz_keystone_token.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_keystone_token_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_keystone_token_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_nova_page
+tests_fuzz_fuzz_nova_page_SOURCES = tests/fuzz/fuzz_nova_page.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_nova_page_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_nova_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -4,6 +4,10 @@ UNIT_TESTS += tests/unit/test_base
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_clouds
+tests_unit_test_clouds_SOURCES = tests/unit/test_clouds.c
+tests_unit_test_clouds_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(UNIT_LIBS)
@@ -31,6 +35,17 @@ tests_unit_test_history_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_keystone
+tests_unit_test_keystone_SOURCES = tests/unit/test_keystone.c
+tests_unit_test_keystone_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_members
+tests_unit_test_members_SOURCES = tests/unit/test_members.c
+tests_unit_test_members_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_nova
+tests_unit_test_nova_SOURCES = tests/unit/test_nova.c
+tests_unit_test_nova_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_options
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
@@ -55,3 +70,6 @@ tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_threshold
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_yaml
+tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
+tests_unit_test_yaml_LDADD = $(UNIT_LIBS)
