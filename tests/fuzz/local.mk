@@ -26,6 +26,7 @@ FUZZ_TESTS += tests/fuzz/fuzz_history
 tests_fuzz_fuzz_history_SOURCES = tests/fuzz/fuzz_history.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_history_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_history_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_http_error
 tests_fuzz_fuzz_http_error_SOURCES = tests/fuzz/fuzz_http_error.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_http_error_LDADD = $(FUZZ_LIBS)
@@ -35,6 +36,16 @@ FUZZ_TESTS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_json_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_keystone_token
+tests_fuzz_fuzz_keystone_token_SOURCES = tests/fuzz/fuzz_keystone_token.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_keystone_token_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_keystone_token_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_nova_page
+tests_fuzz_fuzz_nova_page_SOURCES = tests/fuzz/fuzz_nova_page.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_nova_page_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_nova_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_samples
 tests_fuzz_fuzz_samples_SOURCES = tests/fuzz/fuzz_samples.c $(FUZZ_MAIN)
@@ -50,12 +61,3 @@ FUZZ_TESTS += tests/fuzz/fuzz_threshold
 tests_fuzz_fuzz_threshold_SOURCES = tests/fuzz/fuzz_threshold.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_threshold_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_threshold_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-FUZZ_TESTS += tests/fuzz/fuzz_keystone_token
-tests_fuzz_fuzz_keystone_token_SOURCES = tests/fuzz/fuzz_keystone_token.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_keystone_token_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_keystone_token_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-
-FUZZ_TESTS += tests/fuzz/fuzz_nova_page
-tests_fuzz_fuzz_nova_page_SOURCES = tests/fuzz/fuzz_nova_page.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_nova_page_LDADD = $(FUZZ_LIBS)
-tests_fuzz_fuzz_nova_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

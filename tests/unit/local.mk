@@ -35,6 +35,7 @@ tests_unit_test_history_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_keystone
 tests_unit_test_keystone_SOURCES = tests/unit/test_keystone.c
 tests_unit_test_keystone_LDADD = $(UNIT_LIBS)
@@ -70,6 +71,7 @@ tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_threshold
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_yaml
 tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
 tests_unit_test_yaml_LDADD = $(UNIT_LIBS)
