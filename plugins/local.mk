@@ -1,6 +1,6 @@
 # The check plugins and their manual pages.
 plugin_PROGRAMS += plugins/check_cluster_cpu
-man8_MANS += plugins/check_cluster_cpu.8
+MAN8 += plugins/check_cluster_cpu.8
 EXTRA_DIST += plugins/check_cluster_cpu.8.scd
 
 plugins_check_cluster_cpu_SOURCES = plugins/check_cluster_cpu.c \
