@@ -438,10 +438,10 @@ const struct cs_journal_op *cs_journal_op_of(
 
 /* Writing. */
 
-static struct json_object *line_object(
+char *cs_journal_line_text(
 	const char *run, const struct cs_stamp *at, const struct cs_journal_line *line)
 {
-	struct json_object *object = json_object_new_object();
+	CS_AUTO_JSON struct json_object *object = json_object_new_object();
 	struct cs_journal_line copy = *line;
 
 	cs_json_add_int(object, "t", at->wall_ms);
@@ -457,16 +457,15 @@ static struct json_object *line_object(
 	if (line->decision)
 		json_object_object_add(
 			object, "decision", json_object_get(line->decision));
-	return object;
+	return cs_strdup(cs_json_text(object));
 }
 
 static void add_line(struct cs_strbuf *text, const char *run, const struct cs_stamp *at,
 	const struct cs_journal_line *line)
 {
-	CS_AUTO_JSON struct json_object *object = line_object(run, at, line);
+	CS_AUTO_FREE char *one = cs_journal_line_text(run, at, line);
 
-	cs_strbuf_add(text, cs_json_text(object));
-	cs_strbuf_add(text, "\n");
+	cs_strbuf_addf(text, "%s\n", one);
 }
 
 static void add_open(
@@ -545,6 +544,6 @@ int cs_journal_append(const char *dir, const char *run,
 	struct cs_stamp now;
 
 	cs_stamp_now(&now);
-	CS_AUTO_JSON struct json_object *object = line_object(run, &now, line);
-	return cs_file_append_line(path, cs_json_text(object), err);
+	CS_AUTO_FREE char *text = cs_journal_line_text(run, &now, line);
+	return cs_file_append_line(path, text, err);
 }

@@ -93,6 +93,10 @@ struct cs_journal_line {
 #define CS_OUTCOME_FAILED "failed"
 #define CS_OUTCOME_CANCELLED "cancelled"
 
+/* The line as it is written, without its end; owned by the caller. */
+char *cs_journal_line_text(const char *run, const struct cs_stamp *at,
+	const struct cs_journal_line *line) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Stamped with now and `run`; on disk when it returns 0. */
 int cs_journal_append(const char *dir, const char *run,
 	const struct cs_journal_line *line,

@@ -39,6 +39,8 @@ struct cs_scale_ports {
 	int (*look)(void *context, struct cs_fleet_view *ret, struct cs_error *err);
 	int (*show)(void *context, const char *id, struct cs_server *ret,
 		struct cs_error *err);
+	/* Resolves what a create needs, before its intent. */
+	int (*prepare)(void *context, struct cs_error *err);
 	int (*create)(void *context, const char *name, const char *op, char **ret_id,
 		struct cs_error *err);
 	int (*remove)(void *context, const char *id, struct cs_error *err);

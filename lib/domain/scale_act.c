@@ -504,6 +504,10 @@ static int act_create(
 	(void)step;
 	if (act->create_failed)
 		return 0;
+	if (ports->prepare(ports->context, err) < 0) {
+		act->failed = act->create_failed = true;
+		return err->code;
+	}
 	cs_uuid_make(op);
 	make_name(act, op, name);
 	struct cs_journal_line intent = {.type = "intent",

@@ -75,3 +75,10 @@ tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_yaml
 tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
 tests_unit_test_yaml_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_scale
+tests_unit_test_scale_SOURCES = tests/unit/test_scale.c
+tests_unit_test_scale_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,1067 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The loop against a world of its own: a cloud, two load balancers, a journal and a
+ * clock, which can fail at every call and end at every call. The world itself checks what
+ * must hold at the moment of each request. */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "domain/scale.h"
+
+#define START_MS 1700000000000
+#define SERVERS_MAX 40
+#define NEVER 1000000
+
+struct machine {
+	struct cs_server server;
+	bool exists;
+	int lists_until_active; /* of BUILD; NEVER: it stays */
+	int probes_until_open;
+	int lists_until_gone; /* of deleting */
+	int sessions;	      /* a drain takes so many syncs */
+	bool drained[2];      /* as each load balancer last said, for this mark */
+	bool becomes_error;
+};
+
+enum crash { CRASH_NEVER, CRASH_BEFORE, CRASH_AFTER, FAIL_ONCE, LOSE_ONCE };
+
+static struct {
+	int64_t now_ms;
+	struct machine machines[SERVERS_MAX];
+	size_t n;
+	struct cs_strbuf journal, log;
+	struct cs_measurement measurement;
+	bool measured;
+	bool list_hides_last; /* a partial list */
+	enum crash crash;
+	int calls, crash_at;
+	bool dead;
+	/* what new machines are like */
+	int build_lists, open_probes, drain_sessions;
+	bool next_fails;
+	int create_error; /* code of a refused create, 0: none */
+	/* what was carried out */
+	int creates, deletes;
+	int lists; /* of this run: once a second holds within a process */
+	int64_t last_list_ms;
+} world;
+
+static struct cs_cluster cluster;
+
+/* Every call of the code under test comes through here first. Dead means that nothing it
+ * still does has any effect. */
+static bool goes_wrong(struct cs_error *err)
+{
+	world.calls++;
+	world.now_ms += 10;
+	if (world.calls == world.crash_at &&
+		(world.crash == CRASH_BEFORE || world.crash == FAIL_ONCE)) {
+		world.dead = world.crash == CRASH_BEFORE;
+		cs_error_set(err, CS_E_REMOTE, "injected");
+		return true;
+	}
+	if (world.dead)
+		cs_error_set(err, CS_E_IO, "dead");
+	return world.dead;
+}
+
+/* After the effect: the answer does not arrive. */
+static int answer(struct cs_error *err)
+{
+	if (world.calls != world.crash_at ||
+		(world.crash != CRASH_AFTER && world.crash != LOSE_ONCE))
+		return 0;
+	world.dead = world.crash == CRASH_AFTER;
+	return cs_error_set(err, CS_E_LOST, "the answer was lost");
+}
+
+static struct machine *find(const char *id)
+{
+	for (size_t i = 0; i < world.n; i++) {
+		if (world.machines[i].exists &&
+			strcmp(world.machines[i].server.id, id) == 0)
+			return &world.machines[i];
+	}
+	return NULL;
+}
+
+static size_t existing(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < world.n; i++)
+		n += world.machines[i].exists;
+	return n;
+}
+
+static struct machine *add_machine(const char *name, const char *op)
+{
+	struct machine *machine = &world.machines[world.n];
+	struct cs_server *server = &machine->server;
+
+	assert_true(world.n < SERVERS_MAX);
+	*machine = (struct machine){.exists = true,
+		.lists_until_active = world.build_lists,
+		.probes_until_open = world.open_probes,
+		.sessions = world.drain_sessions,
+		.becomes_error = world.next_fails,
+		.lists_until_gone = 1};
+	*server = (struct cs_server){
+		.id = cs_asprintf("aaaaaaaa-0000-4000-8000-%012zu", world.n),
+		.name = cs_strdup(name),
+		.status = cs_strdup("BUILD"),
+		.image_id = cs_strdup("image"),
+		.flavor = cs_strdup("flavor"),
+		.mark_cluster = cs_strdup("web"),
+		.created_wall_ms = world.now_ms / 1000 * 1000};
+	cs_strset(&server->mark_op, op);
+	cs_strings_add(&server->tags, "clusterscale:web");
+	world.n++;
+	return machine;
+}
+
+static void become_active(struct machine *machine)
+{
+	struct cs_server *server = &machine->server;
+
+	cs_strset(&server->status, machine->becomes_error ? "ERROR" : "ACTIVE");
+	if (machine->becomes_error)
+		cs_strset(&server->fault, "No valid host was found.");
+	if (server->n_addresses > 0)
+		return;
+	server->addresses = cs_calloc(1, sizeof *server->addresses);
+	server->addresses[0] = (struct cs_server_address){.network = cs_strdup("net"),
+		.ip = cs_asprintf("10.0.0.%zu", (size_t)(machine - world.machines) + 1),
+		.version = 4};
+	server->n_addresses = 1;
+}
+
+/* The cloud. */
+
+static void copy_server(struct cs_server *to, const struct cs_server *from)
+{
+	*to = *from;
+	to->id = cs_strdup(from->id);
+	to->name = cs_strdup(from->name);
+	to->status = cs_strdup(from->status);
+	to->image_id = cs_strdup(from->image_id);
+	to->flavor = cs_strdup(from->flavor);
+	to->task_state = to->zone = to->fault = NULL;
+	to->mark_cluster = to->mark_op = to->mark_draining = NULL;
+	cs_strset(&to->task_state, from->task_state);
+	cs_strset(&to->fault, from->fault);
+	cs_strset(&to->mark_cluster, from->mark_cluster);
+	cs_strset(&to->mark_op, from->mark_op);
+	cs_strset(&to->mark_draining, from->mark_draining);
+	to->tags = (struct cs_strings){0};
+	for (size_t i = 0; i < from->tags.n; i++)
+		cs_strings_add(&to->tags, from->tags.items[i]);
+	to->addresses = cs_calloc(from->n_addresses + 1, sizeof *to->addresses);
+	for (size_t i = 0; i < from->n_addresses; i++)
+		to->addresses[i] = (struct cs_server_address){
+			.network = cs_strdup(from->addresses[i].network),
+			.ip = cs_strdup(from->addresses[i].ip),
+			.version = 4};
+}
+
+static void time_passes(struct machine *machine)
+{
+	const char *task = machine->server.task_state;
+
+	if (task && strcmp(task, "deleting") == 0) {
+		if (--machine->lists_until_gone < 0)
+			machine->exists = false;
+	} else if (strcmp(machine->server.status, "BUILD") == 0 &&
+		   machine->lists_until_active != NEVER &&
+		   --machine->lists_until_active < 0) {
+		become_active(machine);
+	}
+}
+
+static int port_look(void *context, struct cs_fleet_view *ret, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	if (world.lists++ > 0 && !world.crash)
+		assert_true(world.now_ms - world.last_list_ms >= 1000);
+	world.last_list_ms = world.now_ms;
+	ret->list = (struct cs_server_list){.taken_wall_ms = world.now_ms};
+	ret->list.servers = cs_calloc(SERVERS_MAX, sizeof *ret->list.servers);
+	for (size_t i = 0; i < world.n; i++) {
+		struct machine *machine = &world.machines[i];
+
+		time_passes(machine);
+		if (machine->exists && !(world.list_hides_last && i + 1 == world.n))
+			copy_server(&ret->list.servers[ret->list.n++], &machine->server);
+	}
+	cs_members_select(&ret->list, &cluster, NULL, NULL, &ret->members);
+	return 0;
+}
+
+static int port_show(
+	void *context, const char *id, struct cs_server *ret, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	const struct machine *machine = find(id);
+	if (!machine)
+		return cs_error_set(err, CS_E_NOT_FOUND, "404");
+	copy_server(ret, &machine->server);
+	return 0;
+}
+
+static bool journal_has(const char *a, const char *b)
+{
+	const char *text = cs_strbuf_text(&world.journal);
+
+	for (const char *line = strstr(text, a); line; line = strstr(line + 1, a)) {
+		const char *end = strchr(line, '\n');
+		const char *found = strstr(line, b);
+
+		if (found && found < end)
+			return true;
+	}
+	return false;
+}
+
+static int port_prepare(void *context, struct cs_error *err)
+{
+	(void)context;
+	return goes_wrong(err) ? err->code : 0;
+}
+
+static int port_create(void *context, const char *name, const char *op, char **ret_id,
+	struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	assert_true(journal_has("\"type\":\"intent\"", op));
+	if (world.create_error)
+		return cs_error_set(
+			err, (enum cs_errc)world.create_error, "Quota exceeded");
+	for (size_t i = 0; i < world.n; i++) {
+		if (world.machines[i].server.mark_op)
+			assert_string_not_equal(world.machines[i].server.mark_op, op);
+	}
+	world.creates++;
+	struct machine *machine = add_machine(name, op);
+	assert_true((int64_t)existing() <= cluster.max);
+	if (answer(err) < 0)
+		return err->code;
+	*ret_id = cs_strdup(machine->server.id);
+	return 0;
+}
+
+/* The rule of rules: ours, intended, marked and drained everywhere, or never in service.
+ */
+static int port_remove(void *context, const char *id, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	struct machine *machine = find(id);
+	if (!machine)
+		return cs_error_set(err, CS_E_NOT_FOUND, "404");
+	assert_non_null(machine->server.mark_cluster);
+	assert_false(machine->server.locked);
+	assert_true(journal_has("\"action\":\"delete\"", id));
+	if (strcmp(machine->server.status, "ACTIVE") == 0) {
+		assert_non_null(machine->server.mark_draining);
+		for (size_t i = 0; i < cluster.n_load_balancers; i++)
+			assert_true(machine->drained[i]);
+	}
+	if (!machine->server.task_state)
+		world.deletes++;
+	cs_strset(&machine->server.task_state, "deleting");
+	return answer(err);
+}
+
+static int port_set_metadata(void *context, const char *id, const char *key,
+	const char *value, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	struct machine *machine = find(id);
+	assert_string_equal(key, CS_NOVA_MARK_DRAINING);
+	if (!machine)
+		return cs_error_set(err, CS_E_NOT_FOUND, "404");
+	if (value)
+		assert_true(journal_has("\"action\":\"delete\"", id));
+	cs_strset(&machine->server.mark_draining, value);
+	memset(machine->drained, 0, sizeof machine->drained);
+	return answer(err);
+}
+
+static int port_add_tag(
+	void *context, const char *id, const char *tag, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	cs_strings_add(&find(id)->server.tags, tag);
+	return answer(err);
+}
+
+static int port_probe(void *context, const char *address, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	for (size_t i = 0; i < world.n; i++) {
+		struct machine *machine = &world.machines[i];
+
+		if (machine->server.n_addresses == 0 ||
+			strcmp(machine->server.addresses[0].ip, address) != 0)
+			continue;
+		if (machine->probes_until_open != NEVER)
+			machine->probes_until_open--;
+		if (machine->probes_until_open > 0)
+			return cs_error_set(err, CS_E_CONNECT, "refused");
+	}
+	return 0;
+}
+
+/* A load balancer serves what is ACTIVE and not marked, and drains what is marked. */
+static void sync_machine(
+	struct machine *machine, size_t lb, struct cs_sync_report *report)
+{
+	if (!machine->exists || strcmp(machine->server.status, "ACTIVE") != 0)
+		return;
+	if (!machine->server.mark_draining) {
+		cs_strings_add(&report->serving, machine->server.id);
+	} else if (machine->sessions > 0) {
+		machine->sessions--;
+	} else {
+		machine->drained[lb] = true;
+		cs_strings_add(&report->drained, machine->server.id);
+	}
+}
+
+static int port_sync(void *context, const struct cs_load_balancer *lb,
+	struct cs_sync_report *ret, struct cs_error *err)
+{
+	size_t index = (size_t)(lb - cluster.load_balancers);
+
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	ret->list_taken_wall_ms = world.now_ms;
+	for (size_t i = 0; i < world.n; i++)
+		sync_machine(&world.machines[i], index, ret);
+	return 0;
+}
+
+/* Journal, measurement, clock and log. */
+
+static int port_load(void *context, const struct cs_stamp *now, struct cs_journal *ret,
+	struct cs_error *err)
+{
+	(void)context;
+	*ret = (struct cs_journal){0};
+	if (goes_wrong(err))
+		return err->code;
+	return cs_journal_fold(cs_strbuf_text(&world.journal), world.journal.len, "world",
+		now, ret, err);
+}
+
+static int port_append(
+	void *context, const struct cs_journal_line *line, struct cs_error *err)
+{
+	struct cs_stamp now = {.wall_ms = world.now_ms};
+	CS_AUTO_FREE char *text = cs_journal_line_text("run", &now, line);
+
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	cs_strbuf_addf(&world.journal, "%s\n", text);
+	return answer(err);
+}
+
+static int port_measurement(
+	void *context, struct cs_measurement *ret, struct cs_error *err)
+{
+	(void)context;
+	if (goes_wrong(err))
+		return err->code;
+	if (!world.measured)
+		return cs_error_set(err, CS_E_NOT_FOUND, "none");
+	*ret = world.measurement;
+	return 0;
+}
+
+static void port_now(void *context, struct cs_stamp *ret)
+{
+	(void)context;
+	/* A dead process has no time: it only has to come to its end. */
+	static int64_t dead_ms;
+
+	dead_ms += 1000000;
+	*ret = (struct cs_stamp){.wall_ms = world.now_ms + (world.dead ? dead_ms : 0)};
+}
+
+static void port_sleep(void *context, int64_t ms)
+{
+	(void)context;
+	assert_true(ms > 0);
+	if (!world.dead)
+		world.now_ms += ms;
+}
+
+static void port_report(void *context, int priority, const char *text)
+{
+	(void)context;
+	if (!world.dead)
+		cs_strbuf_addf(&world.log, "%d %s\n", priority, text);
+}
+
+static const struct cs_scale_ports ports = {
+	.load_journal = port_load,
+	.append = port_append,
+	.measurement = port_measurement,
+	.look = port_look,
+	.show = port_show,
+	.prepare = port_prepare,
+	.create = port_create,
+	.remove = port_remove,
+	.set_metadata = port_set_metadata,
+	.add_tag = port_add_tag,
+	.probe = port_probe,
+	.sync = port_sync,
+	.now = port_now,
+	.sleep = port_sleep,
+	.report = port_report,
+};
+
+/* Set-up: a cluster of `n` servers in service. */
+
+static void line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void line(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	cs_strbuf_addf(&world.journal, "{\"t\":%lld,\"bt\":0,\"boot\":\"\",%s}\n",
+		(long long)START_MS - 1000000, text);
+}
+
+static void end_world(void)
+{
+	for (size_t i = 0; i < world.n; i++)
+		cs_server_done(&world.machines[i].server);
+	cs_strbuf_done(&world.journal);
+	cs_strbuf_done(&world.log);
+}
+
+static void begin_world(size_t n)
+{
+	static struct cs_load_balancer lbs[2] = {
+		{.name = (char *)"lb1"}, {.name = (char *)"lb2"}};
+
+	end_world();
+	memset(&world, 0, sizeof world);
+	world.now_ms = START_MS - 1000000; /* the servers are old */
+	world.journal = CS_STRBUF(1 << 20);
+	world.log = CS_STRBUF(1 << 20);
+	cluster = (struct cs_cluster){.name = (char *)"web",
+		.mode = CS_MODE_ACT,
+		.servers = {.name = (char *)"web%H%M", .build_timeout_ms = 100000},
+		.min = 2,
+		.max = 5,
+		.policy = {.scale_up_at_permille = 700,
+			.scale_down_at_permille = 100,
+			.step_up = 1,
+			.step_down = 1,
+			.cool_down_up_ms = 60000,
+			.cool_down_down_ms = 300000,
+			.max_age_ms = 90000,
+			.creates_per_hour = 20,
+			.deletes_per_hour = 20},
+		.load_balancers = lbs,
+		.n_load_balancers = 2};
+	for (size_t i = 0; i < n; i++) {
+		struct machine *machine = add_machine("old", NULL);
+
+		become_active(machine);
+		line("\"type\":\"published\",\"server_id\":\"%s\"", machine->server.id);
+		world.now_ms += 1000;
+	}
+	world.now_ms = START_MS;
+	world.build_lists = 2;
+	world.open_probes = 2;
+	world.drain_sessions = 2;
+}
+
+static void measure(int64_t load_permille)
+{
+	world.measured = true;
+	world.measurement = (struct cs_measurement){.at = {.wall_ms = world.now_ms},
+		.load_permille = load_permille,
+		.servers = (int64_t)existing(),
+		.sampled = (int64_t)existing()};
+}
+
+static enum cs_scale_outcome run_with(struct cs_scale scale)
+{
+	scale.cluster = &cluster;
+	scale.ports = &ports;
+	world.lists = 0;
+	if (!scale.limit_ms)
+		scale.limit_ms = 1000000;
+	return cs_scale_run(&scale);
+}
+
+static enum cs_scale_outcome run(void)
+{
+	return run_with((struct cs_scale){0});
+}
+
+static enum cs_scale_outcome finish(void)
+{
+	return run_with((struct cs_scale){.finish_only = true});
+}
+
+static bool said(const char *text)
+{
+	return strstr(cs_strbuf_text(&world.log), text) != NULL;
+}
+
+/* Everything that exists is in service, as Nova, the journal and nobody else see it. */
+static void check_settled(size_t n)
+{
+	struct cs_stamp now = {.wall_ms = world.now_ms};
+	struct cs_journal journal = {0};
+	struct cs_error err;
+
+	assert_int_equal(existing(), n);
+	assert_int_equal(cs_journal_fold(cs_strbuf_text(&world.journal),
+				 world.journal.len, "world", &now, &journal, &err),
+		0);
+	assert_int_equal(journal.n_open, 0);
+	assert_int_equal(journal.known.n, n);
+	for (size_t i = 0; i < world.n; i++) {
+		const struct machine *machine = &world.machines[i];
+
+		if (!machine->exists)
+			continue;
+		assert_string_equal(machine->server.status, "ACTIVE");
+		assert_null(machine->server.mark_draining);
+		assert_true(cs_journal_is_published(&journal, machine->server.id));
+	}
+	cs_journal_done(&journal);
+}
+
+static void test_nothing_to_do(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(400);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates + world.deletes, 0);
+	assert_int_equal(world.lists, 1);
+	assert_true(said("between scale-down-at"));
+}
+
+static void test_scale_up(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(800);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 1);
+	check_settled(3);
+	assert_true(said("5 New Server web2213 created"));
+	assert_true(said("is in service after"));
+}
+
+static void test_one_measurement_one_action(void **state)
+{
+	(void)state;
+	begin_world(2);
+	cluster.policy.cool_down_up_ms = 0;
+	measure(1000);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 1);
+	assert_true(said("has justified an action already"));
+	measure(1000);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 2);
+	check_settled(4);
+}
+
+static void test_scale_down_drains_first(void **state)
+{
+	(void)state;
+	begin_world(3);
+	measure(50);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.deletes, 1);
+	assert_false(world.machines[2].exists); /* the youngest */
+	check_settled(2);
+	assert_true(said("is drained on 2 load balancers"));
+}
+
+static void test_without_load_balancers(void **state)
+{
+	(void)state;
+	begin_world(2);
+	cluster.n_load_balancers = 0;
+	measure(800);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	check_settled(3);
+	world.now_ms += 1000000;
+	measure(0);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	check_settled(2);
+}
+
+static void test_filling_to_min_needs_no_measurement(void **state)
+{
+	(void)state;
+	begin_world(0);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 2);
+	check_settled(2);
+	assert_string_not_equal(
+		world.machines[0].server.name, world.machines[1].server.name);
+}
+
+static void test_no_measurement_is_a_refusal(void **state)
+{
+	(void)state;
+	begin_world(2);
+	assert_int_equal(run(), CS_SCALE_REFUSED);
+	assert_true(said("refused to scale: no measurement"));
+	measure(900);
+	world.now_ms += 91000;
+	assert_int_equal(run(), CS_SCALE_REFUSED);
+	assert_int_equal(world.creates, 0);
+}
+
+static void test_finish_only_begins_nothing(void **state)
+{
+	(void)state;
+	begin_world(1); /* below min */
+	measure(1000);
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 0);
+}
+
+static void test_error_build_is_removed(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(800);
+	world.next_fails = true;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 1);
+	check_settled(2);
+	assert_true(
+		said("failed: it is in ERROR: No valid host was found.; it is removed"));
+	assert_true(journal_has("\"outcome\":\"failed\"", "No valid host"));
+}
+
+static void test_build_that_never_ends_is_removed(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(800);
+	world.build_lists = NEVER;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	check_settled(2);
+	assert_true(said("not in service within build-timeout; it is removed"));
+}
+
+static void test_server_that_never_answers_is_drained_and_removed(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(800);
+	world.open_probes = NEVER;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	check_settled(2);
+	assert_true(said("is ACTIVE, not answering yet: refused"));
+}
+
+static void test_quota_fails_once_in_a_run(void **state)
+{
+	(void)state;
+	begin_world(0);
+	world.create_error = CS_E_QUOTA;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_true(said("was not created: Quota exceeded"));
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 0);
+	check_settled(0);
+}
+
+static void test_three_failures_hold_creates(void **state)
+{
+	(void)state;
+	begin_world(0);
+	world.create_error = CS_E_QUOTA;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run(), CS_SCALE_FAILED);
+	world.create_error = 0;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 0);
+	assert_true(said("3 creates in a row failed"));
+	line("\"type\":\"resume\"");
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	check_settled(2);
+}
+
+static void test_partial_list_changes_nothing(void **state)
+{
+	size_t before;
+
+	(void)state;
+	begin_world(3);
+	measure(1000);
+	world.list_hides_last = true;
+	before = world.journal.len;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.creates + world.deletes, 0);
+	assert_int_equal(world.journal.len, before);
+	assert_true(said("the list is partial, nothing is done"));
+}
+
+static void test_server_deleted_by_somebody_else_is_noticed(void **state)
+{
+	(void)state;
+	begin_world(3);
+	world.machines[1].exists = false;
+	measure(400);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_true(said("was deleted by somebody else"));
+	check_settled(2);
+	assert_int_equal(world.creates, 0);
+}
+
+static void test_load_comes_back_during_a_drain(void **state)
+{
+	(void)state;
+	begin_world(3);
+	measure(50);
+	world.machines[2].sessions = NEVER;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 10000}), CS_SCALE_OPEN);
+	assert_non_null(world.machines[2].server.mark_draining);
+	assert_true(said("work is still open after 10 s"));
+	world.now_ms += 1000;
+	measure(900);
+	world.measurement.servers = world.measurement.sampled = 2;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates + world.deletes, 0);
+	assert_true(said("comes back from draining"));
+	check_settled(3);
+}
+
+static void test_unreachable_load_balancer_leaves_work_open(void **state)
+{
+	(void)state;
+	begin_world(3);
+	measure(50);
+	world.machines[2].sessions = NEVER;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 200000}), CS_SCALE_OPEN);
+	assert_int_equal(world.deletes, 0);
+	world.machines[2].sessions = 0;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(2);
+}
+
+static void test_drain_of_another_journal_is_finished(void **state)
+{
+	(void)state;
+	begin_world(3);
+	cs_strset(&world.machines[0].server.mark_draining, "1");
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	assert_false(world.machines[0].exists);
+	check_settled(2);
+}
+
+static void test_drain_below_min_is_taken_back(void **state)
+{
+	(void)state;
+	begin_world(2);
+	cs_strset(&world.machines[0].server.mark_draining, "1");
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(2);
+	assert_int_equal(world.deletes, 0);
+}
+
+static void test_empty_journal_starts_careful(void **state)
+{
+	(void)state;
+	begin_world(3);
+	world.machines[2].server.created_wall_ms = world.now_ms - 30000;
+	cs_strbuf_clear(&world.journal);
+	measure(1000);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 0);
+	check_settled(3); /* published again */
+}
+
+static void test_missing_tag_is_repaired(void **state)
+{
+	(void)state;
+	begin_world(2);
+	cs_strings_done(&world.machines[1].server.tags);
+	measure(400);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_string_equal(world.machines[1].server.tags.items[0], "clusterscale:web");
+}
+
+/* By hand. */
+
+static enum cs_scale_outcome order(enum cs_scale_verb verb, int64_t n, const char *target)
+{
+	return run_with((struct cs_scale){.verb = verb, .n = n, .target = target});
+}
+
+static void test_orders(void **state)
+{
+	(void)state;
+	begin_world(2);
+	assert_int_equal(order(CS_SCALE_CREATE, 2, NULL), CS_SCALE_CONVERGED);
+	check_settled(4);
+	assert_int_equal(order(CS_SCALE_CREATE, 2, NULL), CS_SCALE_REFUSED);
+	assert_true(said("cannot create 2: max 5 and 4 exist: room for 1"));
+	assert_int_equal(order(CS_SCALE_TO, 4, NULL), CS_SCALE_CONVERGED);
+	assert_int_equal(order(CS_SCALE_TO, 3, NULL), CS_SCALE_CONVERGED);
+	check_settled(3);
+	assert_int_equal(order(CS_SCALE_DELETE, 2, NULL), CS_SCALE_REFUSED);
+	assert_int_equal(order(CS_SCALE_DELETE, 1, NULL), CS_SCALE_CONVERGED);
+	check_settled(2);
+	assert_int_equal(world.creates, 2);
+	assert_int_equal(world.deletes, 2);
+}
+
+static void test_order_to_delete_one_server(void **state)
+{
+	(void)state;
+	begin_world(4);
+	cs_strset(&world.machines[0].server.name, "first");
+	cs_strset(&world.machines[1].server.mark_cluster, NULL);
+	world.machines[2].server.locked = true;
+	assert_int_equal(order(CS_SCALE_DELETE, 0, "nobody"), CS_SCALE_REFUSED);
+	assert_true(said("no server of the cluster has the name or id 'nobody'"));
+	assert_int_equal(order(CS_SCALE_DELETE, 0, "old"), CS_SCALE_REFUSED);
+	assert_true(said("2 servers have the name 'old'; say which id:"));
+	assert_int_equal(
+		order(CS_SCALE_DELETE, 0, world.machines[1].server.id), CS_SCALE_REFUSED);
+	assert_int_equal(
+		order(CS_SCALE_DELETE, 0, world.machines[2].server.id), CS_SCALE_REFUSED);
+	assert_true(said("is not deleted: it is locked"));
+	assert_int_equal(world.deletes, 0);
+	assert_int_equal(order(CS_SCALE_DELETE, 0, "first"), CS_SCALE_CONVERGED);
+	assert_false(world.machines[0].exists);
+	assert_int_equal(world.deletes, 1);
+}
+
+/* Every step, ended and failed. */
+
+typedef void story(void);
+
+static void story_up(void)
+{
+	begin_world(2);
+	measure(800);
+}
+
+static void story_down(void)
+{
+	begin_world(3);
+	measure(50);
+}
+
+static void story_error(void)
+{
+	begin_world(2);
+	measure(800);
+	world.next_fails = true;
+}
+
+static void story_fill(void)
+{
+	begin_world(0);
+}
+
+static void story_take_back(void)
+{
+	begin_world(3);
+	line("\"type\":\"intent\",\"action\":\"delete\",\"op\":"
+	     "\"00000000-0000-4000-8000-000000000001\",\"server_id\":\"%s\"",
+		world.machines[1].server.id);
+	cs_strset(&world.machines[1].server.mark_draining, "1");
+	world.machines[1].sessions = 50;
+	measure(900);
+	world.measurement.servers = world.measurement.sampled = 2;
+}
+
+static const struct {
+	const char *name;
+	story *begin;
+	int creates, deletes; /* of an undisturbed run */
+	size_t least, most;   /* servers in the end */
+} stories[] = {
+	{"up", story_up, 1, 0, 2, 3},
+	{"down", story_down, 0, 1, 2, 3},
+	{"error", story_error, 1, 1, 2, 2},
+	{"fill", story_fill, 2, 0, 0, 2},
+	{"take back", story_take_back, 0, 0, 2, 3},
+};
+
+/* After the end of one process at call k, another one finishes: nothing is lost, doubled
+ * or deleted in error. */
+static void crash_story(size_t which, enum crash crash)
+{
+	int k = 1;
+
+	for (bool more = true; more; k++) {
+		stories[which].begin();
+		world.crash = crash;
+		world.crash_at = k;
+		run();
+		more = world.calls >= k;
+		world.dead = false;
+		world.crash = CRASH_NEVER;
+		world.next_fails = false;
+		world.measured = false;
+		enum cs_scale_outcome outcome = finish();
+		if (outcome != CS_SCALE_CONVERGED && outcome != CS_SCALE_FAILED)
+			fail_msg("%s, call %d: outcome %d\n%s", stories[which].name, k,
+				(int)outcome, cs_strbuf_text(&world.log));
+		assert_true(existing() >= stories[which].least);
+		assert_true(existing() <= stories[which].most);
+		assert_true(world.creates <= stories[which].creates);
+		/* Only the drain of "take back" may end in a delete after all. */
+		assert_true(world.deletes <= stories[which].deletes + (which == 4));
+		check_settled(existing());
+	}
+	if (k < 10)
+		fail_msg("%s: only %d calls", stories[which].name, k);
+}
+
+static void test_a_crash_at_every_call_converges(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(stories); i++) {
+		crash_story(i, CRASH_BEFORE);
+		crash_story(i, CRASH_AFTER);
+	}
+}
+
+/* One call fails, or loses its answer, and the world works again. */
+static void fail_story(size_t which, enum crash crash)
+{
+	int calls = 1000;
+
+	for (int k = 1; k <= calls; k++) {
+		stories[which].begin();
+		world.crash = crash;
+		world.crash_at = k;
+		run();
+		if (world.calls < k)
+			calls = world.calls;
+		world.crash = CRASH_NEVER;
+		world.measured = false;
+		world.next_fails = false;
+		enum cs_scale_outcome outcome = finish();
+		if (outcome != CS_SCALE_CONVERGED && outcome != CS_SCALE_FAILED)
+			fail_msg("%s, call %d: outcome %d\n%s", stories[which].name, k,
+				(int)outcome, cs_strbuf_text(&world.log));
+		assert_true(existing() >= stories[which].least);
+		assert_true(existing() <= stories[which].most);
+		assert_true(world.creates <= stories[which].creates);
+		check_settled(existing());
+	}
+	if (calls < 10 || calls == 1000)
+		fail_msg("%s: %d calls", stories[which].name, calls);
+}
+
+static void test_a_failure_of_every_call_is_survived(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(stories); i++) {
+		fail_story(i, FAIL_ONCE);
+		fail_story(i, LOSE_ONCE);
+	}
+}
+
+static void test_lost_create_answer_gives_exactly_one_server(void **state)
+{
+	(void)state;
+	story_up();
+	world.crash = LOSE_ONCE;
+	/* find the call of the create */
+	for (world.crash_at = 1; world.creates == 0; world.crash_at++) {
+		int at = world.crash_at;
+
+		story_up();
+		world.crash = LOSE_ONCE;
+		world.crash_at = at;
+		run();
+		if (world.creates && said("whether it exists will be seen by its mark"))
+			break;
+		world.creates = 0;
+		world.crash_at = at;
+	}
+	assert_int_equal(world.creates, 1);
+	assert_true(said("is the one whose answer was lost, by its mark"));
+	check_settled(3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_scale_up),
+		cmocka_unit_test(test_one_measurement_one_action),
+		cmocka_unit_test(test_scale_down_drains_first),
+		cmocka_unit_test(test_without_load_balancers),
+		cmocka_unit_test(test_filling_to_min_needs_no_measurement),
+		cmocka_unit_test(test_no_measurement_is_a_refusal),
+		cmocka_unit_test(test_finish_only_begins_nothing),
+		cmocka_unit_test(test_error_build_is_removed),
+		cmocka_unit_test(test_build_that_never_ends_is_removed),
+		cmocka_unit_test(test_server_that_never_answers_is_drained_and_removed),
+		cmocka_unit_test(test_quota_fails_once_in_a_run),
+		cmocka_unit_test(test_three_failures_hold_creates),
+		cmocka_unit_test(test_partial_list_changes_nothing),
+		cmocka_unit_test(test_server_deleted_by_somebody_else_is_noticed),
+		cmocka_unit_test(test_load_comes_back_during_a_drain),
+		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
+		cmocka_unit_test(test_drain_of_another_journal_is_finished),
+		cmocka_unit_test(test_drain_below_min_is_taken_back),
+		cmocka_unit_test(test_empty_journal_starts_careful),
+		cmocka_unit_test(test_missing_tag_is_repaired),
+		cmocka_unit_test(test_orders),
+		cmocka_unit_test(test_order_to_delete_one_server),
+		cmocka_unit_test(test_lost_create_answer_gives_exactly_one_server),
+		cmocka_unit_test(test_a_crash_at_every_call_converges),
+		cmocka_unit_test(test_a_failure_of_every_call_is_survived),
+	};
+	setenv("TZ", "UTC", 1);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	end_world();
+	return failed;
+}
