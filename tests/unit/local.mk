@@ -56,6 +56,10 @@ UNIT_TESTS += tests/unit/test_perfdata
 tests_unit_test_perfdata_SOURCES = tests/unit/test_perfdata.c
 tests_unit_test_perfdata_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_plan
+tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_LDADD = $(UNIT_LIBS)
@@ -63,6 +67,10 @@ tests_unit_test_policy_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_samples
 tests_unit_test_samples_SOURCES = tests/unit/test_samples.c
 tests_unit_test_samples_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_scale
+tests_unit_test_scale_SOURCES = tests/unit/test_scale.c
+tests_unit_test_scale_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_snmp
 tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
@@ -75,10 +83,3 @@ tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_yaml
 tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
 tests_unit_test_yaml_LDADD = $(UNIT_LIBS)
-UNIT_TESTS += tests/unit/test_plan
-tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
-tests_unit_test_plan_LDADD = $(UNIT_LIBS)
-
-UNIT_TESTS += tests/unit/test_scale
-tests_unit_test_scale_SOURCES = tests/unit/test_scale.c
-tests_unit_test_scale_LDADD = $(UNIT_LIBS)
