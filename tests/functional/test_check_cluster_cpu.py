@@ -1,0 +1,580 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_cluster_cpu by hand (-H, --hosts): exact output, stderr and exit code, against scripted agents."""
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
+import snmp_agent  # noqa: E402
+from snmp_agent import Agent, cpu  # noqa: E402
+
+PROGRAM = pathlib.Path(os.environ.get("top_builddir", "build")) / "plugins" / "check_cluster_cpu"
+SPAN_S = 60  # between the baselines that the tests write and now
+PER_CPU = SPAN_S * 100  # ticks in that time
+
+
+class Plugin:
+    def __init__(self, folder):
+        self.folder = folder
+        self.state = folder / str(os.geteuid()) / "check_cluster_cpu"
+        self.environment = {"PATH": os.environ["PATH"], "MP_STATE_PATH": str(folder)}
+        self.samples = self.state / "samples"
+
+    def run(self, *arguments, **environment):
+        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=30,
+                              env=self.environment | environment)
+        assert done.stderr == ""
+        return done
+
+    def check(self, *arguments, agents=(), **environment):
+        hosts = [word for agent in agents for word in ("-H", getattr(agent, "name", agent))]
+        return self.run("-C", "public", *hosts, *arguments, **environment)
+
+    def baseline(self, *agents, age_s=SPAN_S, cpus=2):
+        """A sample of each agent from an earlier run: all counters 0 but idle, which must not be all zero."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME) - age_s
+        boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        with self.samples.open("a") as file:
+            for agent in agents:
+                print(getattr(agent, "name", agent), int((time.time() - age_s) * 1000), int(boottime * 1000),
+                      boot_id, int(boottime * 100), cpus, "0 0 0 1 0 0 0 0 0", file=file)
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    return Plugin(tmp_path)
+
+
+def busy(permille, cpus=2):
+    """An agent whose counters moved so since Plugin.baseline()."""
+    total = PER_CPU * cpus
+    user = total * permille // 1000
+    return Agent(cpu(cpus=cpus, user=user, idle=1 + total - user))
+
+
+@contextlib.contextmanager
+def agents_of(*loads):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(busy(load)) for load in loads]
+
+
+def test_one_figure_for_all_servers(plugin):
+    with agents_of(200, 400) as (one, two):
+        plugin.baseline(one, two)
+        done = plugin.check(agents=[one, two])
+    assert done.stdout == (
+        "CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) | load=30.0%;;;0;100 servers=2 sampled=2 missing=0\n"
+        f"{one.name}: 20.0 %, 2 CPUs, over 60 s\n"
+        f"{two.name}: 40.0 %, 2 CPUs, over 60 s\n")
+    assert done.returncode == 0
+
+
+def test_the_aggregate_is_weighted_by_cpus(plugin):
+    with busy(900, cpus=1) as small, busy(100, cpus=7) as large:
+        plugin.baseline(small, large)
+        done = plugin.check(agents=[small, large])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 20.0 % of 2 servers (2 sampled) |")
+    assert f"{small.name}: 90.0 %, 1 CPU, over 60 s\n" in done.stdout
+
+
+def test_every_class_of_ticks_counts_as_documented(plugin):
+    ticks = {"user": 1200, "nice": 1200, "system": 1200, "idle": 1201, "wait": 2400, "kernel": 0,
+             "interrupt": 1200, "softirq": 2400, "steal": 1200}
+    with Agent(cpu(**ticks)) as agent:
+        plugin.baseline(agent)
+        done = plugin.check("-v", agents=[agent])
+    assert done.stdout.splitlines()[1:] == [
+        f"{agent.name}: 70.0 %, 2 CPUs, over 60 s",
+        "    user 10.0 nice 10.0 system 10.0 idle 10.0 wait 20.0 kernel 0.0 interrupt 10.0 softirq 20.0 "
+        "steal 10.0 % of 12000 ticks"]
+
+
+@pytest.mark.parametrize("warn, crit, load, state, why, perfdata", [
+    ("70", "90", 700, 0, "", "70;90"),
+    ("70", "90", 701, 1, ", warning by -w 70", "70;90"),
+    ("70", "90", 901, 2, ", critical by -c 90", "70;90"),
+    ("30:", "~:70", 299, 1, ", warning by -w 30:", ";70"),
+    ("30:", "~:70", 300, 0, "", ";70"),
+    ("30:", "~:70", 701, 2, ", critical by -c ~:70", ";70"),
+    ("@10:20", "@90:", 900, 2, ", critical by -c @90:", ";"),
+    ("@10:20", "@90:", 100, 1, ", warning by -w @10:20", ";"),
+    ("50.5", "60.5", 505, 0, "", "50.5;60.5"),
+])
+def test_ranges_decide_on_the_printed_figure(plugin, warn, crit, load, state, why, perfdata):
+    with agents_of(load) as (agent,):
+        plugin.baseline(agent)
+        done = plugin.check("-w", warn, "-c", crit, agents=[agent])
+    figure = f"{load // 10}.{load % 10}"
+    word = ["OK", "WARNING", "CRITICAL"][state]
+    assert done.stdout.splitlines()[0] == (
+        f"CLUSTER CPU {word} - load {figure} % of 1 server (1 sampled){why} | "
+        f"load={figure}%;{perfdata};0;100 servers=1 sampled=1 missing=0")
+    assert done.returncode == state
+
+
+def test_silent_servers_are_missing_and_named(plugin):
+    with agents_of(200, 400, 600) as agents:
+        plugin.baseline(*agents)
+        agents[1].behave = lambda n, reply: []
+        agents[2].community = b"other"
+        start = time.monotonic()
+        done = plugin.check("-t", "1.5", agents=agents)
+        took = time.monotonic() - start
+    name = [agent.name for agent in agents]
+    assert done.stdout == (
+        f"CLUSTER CPU UNKNOWN - no load figure for 3 servers (1 sampled, 2 missing: {name[1]}, {name[2]}), "
+        "under the quorum of 50 % | servers=3 sampled=1 missing=2\n"
+        f"{name[0]}: 20.0 %, 2 CPUs, over 60 s\n"
+        f"{name[1]}: missing: no answer (address, port, firewall or community?)\n"
+        f"{name[2]}: missing: no answer (address, port, firewall or community?)\n")
+    assert done.returncode == 3
+    assert took < 1.5, "ends by itself, before the watchdog"
+
+
+def test_half_of_the_servers_is_a_quorum(plugin):
+    with agents_of(200, 400) as (one, two):
+        plugin.baseline(one, two)
+        two.error_status = 5
+        done = plugin.check(agents=[one, two])
+    assert done.stdout == (
+        f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {two.name}) | "
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
+        f"{one.name}: 20.0 %, 2 CPUs, over 60 s\n"
+        f"{two.name}: missing: the agent refused: (genError) A general failure occured\n")
+
+
+def test_three_missing_servers_are_named_and_the_rest_counted(plugin):
+    with agents_of(200) as (agent,), closed_ports(5) as ports:
+        plugin.baseline(agent)
+        hosts = [f"127.0.0.1:{port}" for port in ports]
+        done = plugin.check(agents=[*hosts, agent])
+    assert done.stdout.splitlines()[0] == (
+        "CLUSTER CPU UNKNOWN - no load figure for 6 servers "
+        f"(1 sampled, 5 missing: {', '.join(hosts[:3])} and 2 more), under the quorum of 50 % | "
+        "servers=6 sampled=1 missing=5")
+
+
+@contextlib.contextmanager
+def closed_ports(count):
+    """Ports that nobody listens on and that nobody else is given meanwhile: connected, so they answer us nothing."""
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+        each.connect(("127.0.0.1", 9))
+    yield [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+
+
+def test_closed_ports_are_known_at_once(plugin):
+    with closed_ports(3) as ports:
+        hosts = [f"127.0.0.1:{port}" for port in ports]
+        start = time.monotonic()
+        done = plugin.check(agents=hosts)
+        took = time.monotonic() - start
+    assert done.stdout.splitlines()[1:] == [
+        f"{host}: missing: Connection refused (is snmpd running?)" for host in hosts]
+    assert done.returncode == 3
+    assert took < 1
+
+
+def test_a_lost_request_is_sent_again_soon(plugin):
+    with agents_of(*[300] * 20) as agents:
+        plugin.baseline(*agents)
+        for agent in agents[:4]:
+            agent.behave = lambda n, reply: [reply] if n > 1 else []
+        start = time.monotonic()
+        done = plugin.check(agents=agents)
+        took = time.monotonic() - start
+    assert done.stdout.startswith("CLUSTER CPU OK - load 30.0 % of 20 servers (20 sampled) |")
+    assert took < 1
+    assert [len(agent.requests) for agent in agents[:4]] == [3] * 4
+
+
+def test_a_slow_agent_is_waited_for(plugin):
+    with agents_of(200, 400) as (fast, slow):
+        plugin.baseline(fast, slow)
+        slow.delay = 0.8
+        done = plugin.check(agents=[fast, slow])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) |")
+
+
+@pytest.mark.parametrize("trouble, reason", [
+    (lambda agent: setattr(agent, "foreign", True), "answered from another address, not taken"),
+    (lambda agent: setattr(agent, "wrong_id", 1 << 24), "no answer (address, port, firewall or community?)"),
+    (lambda agent: setattr(agent, "behave", lambda n, reply: [reply[:-5]]), "malformed answer"),
+    (lambda agent: setattr(agent, "behave", lambda n, reply: [b"", b"\x30", b"x" * 1400]), "malformed answer"),
+    (lambda agent: setattr(agent, "edit_oids", lambda oids: oids[:-1]), "malformed answer"),
+    (lambda agent: setattr(agent, "edit_oids", lambda oids: oids + oids[:1]), "malformed answer"),
+    (lambda agent: setattr(agent, "edit_oids", lambda oids: oids[::-1]), "malformed answer"),
+    (lambda agent: setattr(agent, "error_status", 16), "the agent refused: authorizationError (access denied to "
+                                                        "that object)"),
+    (lambda agent: setattr(agent, "objects", {}),
+     "the agent shows no ssCpuRaw counters (its view or access rule?)"),
+    (lambda agent: setattr(agent, "objects", cpu()), "all counters are 0: snmpd has just started"),
+    (lambda agent: setattr(agent, "objects", cpu(idle=1)), "no new data from the agent"),
+    (lambda agent: setattr(agent, "objects", cpu(idle=1 + PER_CPU // 10)), "implausible counters"),
+    (lambda agent: setattr(agent, "objects", cpu(idle=100 * PER_CPU)), "implausible counters"),
+], ids=["another source", "wrong id", "truncated", "garbage", "object missing", "object twice", "other order",
+        "refused", "no counters", "all zero", "no new ticks", "too few ticks", "too many ticks"])
+def test_what_cannot_be_used_is_missing_with_its_reason(plugin, trouble, reason):
+    with agents_of(200, 400) as (good, bad):
+        plugin.baseline(good, bad)
+        trouble(bad)
+        done = plugin.check("-t", "1", agents=[good, bad])
+    assert done.stdout == (
+        f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {bad.name}) | "
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
+        f"{good.name}: 20.0 %, 2 CPUs, over 60 s\n"
+        f"{bad.name}: missing: {reason}\n")
+
+
+def test_trouble_before_a_good_answer_does_no_harm(plugin):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        agent.behave = lambda n, reply: [b"junk", reply[:9], reply, reply]
+        done = plugin.check(agents=[agent])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 20.0 % of 1 server (1 sampled) |")
+
+
+def test_objects_that_only_some_agents_have_may_be_missing(plugin):
+    """No steal, softirq, CPU count and uptime: an old agent. The CPUs are estimated from the ticks."""
+    with busy(500, cpus=3) as old:
+        for oid in (".64.0", ".61.0", ".67.0"):
+            del old.objects[snmp_agent.UCD_CPU + oid]
+        del old.objects[snmp_agent.UPTIME]
+        plugin.baseline(old)
+        done = plugin.check(agents=[old])
+    assert f"{old.name}: 50.0 %, 3 CPUs, over 60 s\n" in done.stdout
+
+
+def test_a_new_server_is_warming_and_not_counted(plugin):
+    with agents_of(200, 900) as (known, new):
+        plugin.baseline(known)
+        done = plugin.check(agents=[known, new])
+    assert done.stdout == (
+        f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 warming: {new.name}) | "
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=0\n"
+        f"{known.name}: 20.0 %, 2 CPUs, over 60 s\n"
+        f"{new.name}: warming: first sample\n")
+    assert new.name in plugin.samples.read_text()
+
+
+def test_a_rebooted_server_is_warming(plugin):
+    with agents_of(200, 900) as (known, rebooted):
+        plugin.baseline(known, rebooted)
+        rebooted.objects[snmp_agent.UPTIME] = (snmp_agent.TIMETICKS, 1000)
+        done = plugin.check(agents=[known, rebooted])
+    assert f"{rebooted.name}: warming: rebooted since the last sample\n" in done.stdout
+
+
+def test_counters_may_wrap(plugin):
+    with Agent(cpu(user=3000, idle=9001)) as agent:
+        plugin.baseline(agent)
+        text = plugin.samples.read_text().replace("0 0 0 1 0 0 0 0 0", "4294966296 0 0 4294964297 0 0 0 0 0")
+        plugin.samples.write_text(text)
+        agent.objects = cpu(user=2000, idle=6001)
+        done = plugin.check(agents=[agent])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 25.0 % of 1 server (1 sampled) |")
+
+
+def test_a_run_in_between_does_not_move_the_baseline(plugin):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        plugin.check(agents=[agent])
+        first = plugin.samples.read_text()
+        done = plugin.check(agents=[agent])
+        assert plugin.samples.read_text() == first
+    assert done.stdout.startswith("CLUSTER CPU OK - load 20.0 % of 1 server (1 sampled) |")
+
+
+@pytest.mark.parametrize("age_s", [2, 200])
+def test_a_baseline_too_young_or_too_old_is_none(plugin, age_s):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent, age_s=age_s)
+        done = plugin.check("-t", "1", agents=[agent])
+    assert done.stdout == (
+        f"CLUSTER CPU UNKNOWN - no load figure for 1 server (0 sampled, 1 warming: {agent.name}), first samples "
+        "taken but no time for second ones (-t): run again in 10 s | servers=1 sampled=0 missing=0\n"
+        f"{agent.name}: warming: first sample\n")
+    assert done.returncode == 3
+
+
+def moving(permille, cpus=2):
+    """An agent whose counters move with the time, as those of a real one."""
+    start = time.monotonic()
+
+    def objects():
+        total = int((time.monotonic() - start) * 100 * cpus)
+        return cpu(cpus=cpus, user=1000 + total * permille // 1000, idle=1000 + total - total * permille // 1000)
+
+    return Agent(objects)
+
+
+def test_a_first_run_takes_two_polls_and_says_so(plugin):
+    with moving(250) as agent:
+        start = time.monotonic()
+        done = plugin.check("-c", "90", agents=[agent])
+        took = time.monotonic() - start
+        again = plugin.check("-t", "1", agents=[agent])
+    first, *details = done.stdout.splitlines()
+    assert first.startswith("CLUSTER CPU OK - load 25.") or first.startswith("CLUSTER CPU OK - load 24.")
+    assert " % of 1 server (1 sampled by two polls just now) | load=2" in first
+    assert details[0].endswith(" %, 2 CPUs, over 5 s")
+    assert done.returncode == 0
+    assert 5.4 < took < 7
+    assert "no time for second ones" in again.stdout, "the first sample was kept, and is too young"
+
+
+def test_without_a_state_folder_it_takes_two_polls_and_says_why(plugin, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with moving(250) as agent:
+        done = plugin.check(agents=[agent], MP_STATE_PATH=str(blocked))
+    assert "(1 sampled by two polls just now) |" in done.stdout
+    assert done.stdout.splitlines()[2] == (
+        "no samples kept for the next run: cannot make the folder "
+        f"{blocked}/{os.geteuid()}: Not a directory")
+    assert done.returncode == 0
+
+
+def test_state_folder_of_the_environment(plugin, tmp_path):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        done = plugin.check(agents=[agent], MP_STATE_PATH="", NAGIOS_PLUGIN_STATE_DIRECTORY=str(plugin.folder))
+    assert "(1 sampled) |" in done.stdout
+
+
+@pytest.mark.parametrize("garbage", ["\0\0\0\n", "x" * 100000, "a b c\n"])
+def test_garbage_in_the_samples_costs_a_baseline_only(plugin, garbage):
+    with agents_of(200, 400) as (one, two):
+        plugin.baseline(one)
+        with plugin.samples.open("a") as file:
+            file.write(garbage)
+        done = plugin.check(agents=[one, two])
+    assert f"load 20.0 % of 2 servers (1 sampled, 1 warming: {two.name})" in done.stdout
+    assert done.returncode == 0
+
+
+def test_runs_at_the_same_time_keep_each_others_samples(plugin):
+    with agents_of(*[200] * 8) as agents:
+        plugin.baseline(*agents)
+        runs = [subprocess.Popen([PROGRAM, "-C", "public", "-H", agent.name], env=plugin.environment,
+                                 stdout=subprocess.PIPE, text=True) for agent in agents]
+        outputs = [run.communicate(timeout=20)[0] for run in runs]
+    assert all("load 20.0 % of 1 server (1 sampled)" in output for output in outputs)
+    lines = plugin.samples.read_text().splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(agent.name for agent in agents)
+    assert all(len(line.split()) == 29 for line in lines), "every run kept its new sample beside the old one"
+
+
+def test_json_is_one_document_for_zabbix(plugin):
+    with agents_of(200, 400) as (one, two), closed_ports(1) as (port,):
+        plugin.baseline(one, two)
+        done = plugin.check("--output", "json", "-c", "30", "-H", f"127.0.0.1:{port}", agents=[one, two])
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    span = document["members"][0]["span_ms"]
+    assert 59000 < span < 65000
+    assert document == {
+        "state": "OK", "exit": 0, "load": 30.0, "servers": 3, "sampled": 2, "missing": 1, "warming": 0,
+        "summary": f"load 30.0 % of 3 servers (2 sampled, 1 missing: 127.0.0.1:{port})",
+        "members": [
+            {"id": one.name, "name": one.name, "state": "sampled", "cpu": 20.0, "cpus": 2, "span_ms": span},
+            {"id": two.name, "name": two.name, "state": "sampled", "cpu": 40.0, "cpus": 2,
+             "span_ms": document["members"][1]["span_ms"]},
+            {"id": f"127.0.0.1:{port}", "name": f"127.0.0.1:{port}", "state": "missing",
+             "reason": "Connection refused (is snmpd running?)"}]}
+    assert '"cpu":20.0' in done.stdout, "one decimal, as everywhere"
+
+
+def test_json_of_a_failure_is_a_document_too(plugin):
+    done = plugin.run("--output=json", "-C", "public")
+    assert done.stdout == (
+        '{"state":"UNKNOWN","exit":3,"summary":"no hosts: give -H HOST or --hosts FILE; see --help"}\n')
+    assert done.returncode == 3
+
+
+def test_perfdata_per_instance_on_request(plugin):
+    with agents_of(200, 400) as (one, two), closed_ports(1) as (port,):
+        plugin.baseline(one, two)
+        done = plugin.check("--perfdata-per-instance", "-H", f"127.0.0.1:{port}", agents=[one, two])
+    assert done.stdout.splitlines()[0].split(" | ")[1] == (
+        "load=30.0%;;;0;100 servers=3 sampled=2 missing=1 "
+        f"'{one.name}'=20.0%;;;0;100 '{two.name}'=40.0%;;;0;100")
+    assert done.stdout.count("|") == 1
+
+
+def test_hosts_come_from_a_file(plugin, tmp_path):
+    with agents_of(200, 400) as (one, two):
+        plugin.baseline(one, two)
+        file = tmp_path / "hosts"
+        file.write_text(f"# the web servers\n\n  {one.name}  \n{two.name} # second\r\n")
+        done = plugin.check("--hosts", str(file))
+    assert done.stdout.startswith("CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) |")
+
+
+def test_ipv6_and_ipv4_at_once(plugin):
+    with contextlib.ExitStack() as stack:
+        try:
+            six = stack.enter_context(Agent(cpu(user=PER_CPU, idle=1 + PER_CPU), host="::1"))
+        except OSError:
+            pytest.skip("this machine has no IPv6 on loopback")
+        four = stack.enter_context(busy(300))
+        plugin.baseline(six, four)
+        done = plugin.check(agents=[six, four])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 40.0 % of 2 servers (2 sampled) |")
+
+
+def test_a_name_without_address_is_a_missing_server(plugin):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        done = plugin.check(agents=[agent, "nonexistent.invalid"])
+    assert "(1 sampled, 1 missing: nonexistent.invalid)" in done.stdout
+    assert "nonexistent.invalid: missing: cannot resolve 'nonexistent.invalid': " in done.stdout
+
+
+def test_large_output_arrives_whole_in_a_slow_reader(plugin):
+    """Nagios reads one more chunk after the plugin has ended; so it must not end before."""
+    with contextlib.ExitStack() as stack:
+        hosts = [f"127.0.0.1:{port}" for port in stack.enter_context(closed_ports(400))]
+        read_end, write_end = os.pipe()
+        words = [word for host in hosts for word in ("-H", host)]
+        run = subprocess.Popen([PROGRAM, "-C", "public", *words], stdout=write_end, env=plugin.environment)
+        os.close(write_end)
+        deadline = time.monotonic() + 10
+        chunks = []
+        while run.poll() is None and time.monotonic() < deadline:
+            chunks.append(os.read(read_end, 4096))
+        chunks.append(os.read(read_end, 4096))  # the one that Nagios still reads
+        os.close(read_end)
+    text = b"".join(chunks).decode()
+    assert text.count("Connection refused") == 400
+    assert text.endswith("\n")
+
+
+def test_the_time_out_ends_it_with_a_line(plugin):
+    """Whatever holds it: a name server that never answers, here a pipe that nobody writes."""
+    fifo = plugin.folder / "fifo"
+    os.mkfifo(fifo)
+    start = time.monotonic()
+    done = plugin.run("-t", "1", "-C", "public", "--hosts", str(fifo))
+    took = time.monotonic() - start
+    assert done.stdout == "CLUSTER CPU UNKNOWN - no result within 1 s (-t)\n"
+    assert done.returncode == 3
+    assert 0.9 < took < 1.5
+    done = plugin.run("-t", "0.5", "--output", "json", "-C", "public", "--hosts", str(fifo))
+    assert done.stdout == '{"state":"UNKNOWN","exit":3,"summary":"no result within 0.5 s (-t)"}\n'
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "no community: give --community-file FILE or -C COMMUNITY; see --help"),
+    (["-C", "public"], "no hosts: give -H HOST or --hosts FILE; see --help"),
+    (["-C", "public", "-H", "a:b"], "'a:b' is not a host: host, host:port, or [IPv6 address]:port"),
+    (["-C", "public", "-H", "a", "-H", "b", "-H", "a"], "host 'a' is given twice"),
+    (["-H", "a", "-C", "x", "--community-file", "y"],
+     "give either --community or --community-file; see --help"),
+    (["-H", "a", "-C", "x", "-w", "10%"],
+     "option --warning: '10%' is not a range: [@][start:]end or [@]start:, for example 70, ~:70, 30: or @10:20"),
+    (["-H", "a", "-C", "x", "-c", "20:10"],
+     "option --critical: '20:10' is not a range: its start is above its end"),
+    (["-H", "a", "-C", "x", "-t", "0"], "option --timeout: '0' is not a number of seconds from 0.5 to 3600"),
+    (["-H", "a", "-C", "x", "--output", "xml"], "option --output: give text or json"),
+    (["-H", "a", "-C", "x", "--bogus"], "unknown or ambiguous option '--bogus'; see --help"),
+    (["-H", "a", "-C", "x", "positional"], "unexpected argument 'positional'; see --help"),
+    (["-C", "x", "--hosts", "/nonexistent"], "cannot read /nonexistent: No such file or directory"),
+    (["-H", "a", "--community-file", "/nonexistent"], "cannot read /nonexistent: No such file or directory"),
+    (["-H", "a", "-C", "x" * 256], "the SNMP community has 256 bytes, at most 255 are possible"),
+])
+def test_usage_errors_are_unknown_and_say_what_to_do(plugin, arguments, message):
+    done = plugin.run(*arguments)
+    assert done.stdout == f"CLUSTER CPU UNKNOWN - {message}\n"
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("option", ["-h", "--help", "-V", "--version"])
+def test_help_and_version_exit_3(plugin, option):
+    done = plugin.run("--bogus", option)
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("usage: check_cluster_cpu " if "h" in option.strip("-")[0] else "check_cluster_cpu (")
+    assert len(lines) <= 23
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_pipe_in_a_name_does_not_begin_perfdata(plugin):
+    done = plugin.check("-H", "a|b", "-t", "5")
+    assert done.stdout.count("|") == 1
+    assert "a/b: missing: cannot resolve 'a/b'" in done.stdout
+
+
+def test_output_does_not_follow_the_locale(plugin):
+    with agents_of(123) as (agent,):
+        plugin.baseline(agent)
+        done = plugin.check(agents=[agent], LC_ALL="de_DE.UTF-8", LANG="de_DE.UTF-8")
+    assert "load=12.3%" in done.stdout
+
+
+def test_a_closed_stdout_is_no_crash(plugin):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', PROGRAM, "-C", "public", "-H", agent.name],
+                              env=plugin.environment, stderr=subprocess.PIPE, timeout=20)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+SECRET = "Marker-5ecret"
+
+
+def test_the_community_appears_nowhere(plugin, tmp_path):
+    file = tmp_path / "community"
+    file.write_text(SECRET + "\n")
+    file.chmod(0o600)
+    with agents_of(200, 400) as (good, wrong):
+        good.community = SECRET.encode()
+        plugin.baseline(good, wrong)
+        outputs = []
+        for source in (["-C", SECRET], ["--community-file", str(file)]):
+            for form in ([], ["-vvv"], ["--output", "json"]):
+                done = plugin.run(*source, *form, "-t", "1", "-H", good.name, "-H", wrong.name)
+                assert done.returncode == 0
+                outputs.append(done.stdout)
+        outputs.append(plugin.run("-C", SECRET, "--bogus").stdout)
+        outputs.append(plugin.samples.read_text())
+    assert not [output for output in outputs if SECRET in output]
+
+
+def test_the_community_is_blanked_in_the_process_list(plugin):
+    with moving(200) as agent:
+        for words in (["-C", SECRET], [f"-C{SECRET}"], [f"--community={SECRET}"], ["-C", SECRET, "-C", SECRET]):
+            agent.requests.clear()
+            agent.community = b"other"
+            run = subprocess.Popen([PROGRAM, *words, "-H", agent.name], env=plugin.environment,
+                                   stdout=subprocess.DEVNULL)
+            while not agent.requests:
+                assert run.poll() is None
+                time.sleep(0.01)
+            listed = pathlib.Path(f"/proc/{run.pid}/cmdline").read_bytes()
+            run.kill()
+            run.wait()
+            assert agent.requests[0][0] == SECRET.encode()
+            assert agent.name.encode() in listed
+            assert SECRET.encode() not in listed
+
+
+def test_a_community_file_that_others_read_is_refused(plugin, tmp_path):
+    file = tmp_path / "community"
+    file.write_text("public\n")
+    file.chmod(0o644)
+    done = plugin.run("-H", "127.0.0.1:9", "--community-file", str(file))
+    assert done.stdout == (f"CLUSTER CPU UNKNOWN - {file} holds a secret and others can read or write it "
+                           f"(mode 0644); type: chmod o= {file}\n")
+    assert done.returncode == 3
