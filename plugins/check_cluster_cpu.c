@@ -20,10 +20,16 @@ struct values {
 	const char *warn, *crit, *output;
 	int64_t timeout_ms;
 	int verbose;
-	bool per_instance;
+	bool per_instance, check_config;
 };
 
 static const struct cs_option options[] = {
+	{"cluster", 'n', "NAME", CS_OPTION_STRING,
+		offsetof(struct values, source.cluster),
+		.help = "measure this cluster of the configuration"},
+	{"file", 'f', "FILE", CS_OPTION_STRING,
+		offsetof(struct values, source.config_file),
+		.help = "read FILE instead of clusterscale.yaml"},
 	{"host", 'H', "HOST", CS_OPTION_STRINGS, offsetof(struct values, source.hosts),
 		.help = "measure HOST, HOST:PORT or [IPV6]:PORT; repeatable"},
 	{"hosts", 0, "FILE", CS_OPTION_STRING, offsetof(struct values, source.hosts_file),
@@ -47,6 +53,8 @@ static const struct cs_option options[] = {
 		.help = "performance data for each server"},
 	{"verbose", 'v', NULL, CS_OPTION_COUNT, offsetof(struct values, verbose),
 		.help = "say where the ticks went"},
+	{"check-config", 0, NULL, CS_OPTION_FLAG, offsetof(struct values, check_config),
+		.help = "check the configuration and measure nothing"},
 	CS_OPTIONS_COMMON, {0}};
 
 static _Noreturn void fail(const struct cs_error *err)
@@ -57,9 +65,8 @@ static _Noreturn void fail(const struct cs_error *err)
 static _Noreturn void print_help(void)
 {
 	cs_options_help(options, "check_cluster_cpu",
-		"-H HOST ... {-C COMMUNITY | --community-file FILE} [-w RANGE] [-c "
-		"RANGE]",
-		"Measures the CPU load of all servers over SNMP as one figure.");
+		"-n NAME | -H HOST ... --community-file FILE",
+		"One CPU figure for all servers of a cluster, measured over SNMP.");
 	exit(CS_UNKNOWN);
 }
 
@@ -93,6 +100,30 @@ static void parse_range(const char *option, const char *text, struct cs_threshol
 	fail(&err);
 }
 
+static _Noreturn void check_config(const struct cpu_source *source)
+{
+	struct cs_error err;
+	char *summary;
+
+	if (cpu_config_check(source, &summary, &err) < 0)
+		fail(&err);
+	cs_plugin_end(CS_OK, summary, "", "");
+}
+
+/* What nova_scale decides from. Without it the figure is of no use, so it is no figure.
+ */
+static void record(const struct cpu_scope *scope, const struct cs_measure_result *result)
+{
+	struct cs_error err = result->state_error;
+
+	if (err.code ||
+		cs_history_append(scope->state_dir, &result->measurement, &err) < 0) {
+		cs_error_prefix(
+			&err, "%s: cannot record the measurement", scope->cluster.name);
+		fail(&err);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct values values = {.output = "text", .timeout_ms = 10 * CS_MS_PER_S};
@@ -106,12 +137,17 @@ int main(int argc, char **argv)
 	parse_range("warning", values.warn, &report.warn);
 	parse_range("critical", values.crit, &report.crit);
 	cs_plugin_watchdog(values.timeout_ms);
+	if (values.check_config)
+		check_config(&values.source);
 	if (cpu_scope_open(&values.source, cs_deadline_in(values.timeout_ms - RESERVE_MS),
 		    &scope, &err) < 0 ||
 		cs_measure(&scope.setup, scope.servers, scope.n, &result, &err) < 0)
 		fail(&err);
 	if (scope.state_error.code)
 		result.state_error = scope.state_error;
+	if (scope.cluster.name)
+		record(&scope, &result);
+	report.cluster = scope.cluster.name ? &scope.cluster : NULL;
 	report.servers = scope.servers;
 	report.n = scope.n;
 	report.verbose = values.verbose;

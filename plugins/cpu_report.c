@@ -250,6 +250,8 @@ void cpu_report_text(const struct cpu_report *report)
 	add_perfdata(&perfdata, report);
 	for (size_t i = 0; i < report->n; i++)
 		add_server(&long_text, &report->servers[i], report->verbose);
+	if (report->cluster)
+		cs_strbuf_add(&long_text, report->cluster->not_counted);
 	if (report->result->state_error.code)
 		cs_strbuf_addf(&long_text, "no samples kept for the next run: %s\n",
 			report->result->state_error.message);

@@ -13,6 +13,7 @@ struct cpu_cluster {
 	int64_t min, max, up_at, down_at;
 	/* work that nova_scale has not finished */
 	int64_t open_requests, draining, unpublished;
+	char *not_counted; /* lines about members that are not ACTIVE */
 };
 
 struct cpu_report {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Servers given by hand; see cpu_scope.h. */
+/* Hosts given by hand, and the choice; see cpu_scope.h. */
 #include "config.h"
 #include "cpu_scope.h"
 
@@ -65,14 +65,15 @@ static int scope_from_hosts(
 	if (source->hosts_file && read_hosts(source->hosts_file, &ret->names, err) < 0)
 		return err->code;
 	if (ret->names.n == 0)
-		return cs_error_set(err, CS_E_USAGE,
-			"no hosts: give -H HOST or --hosts FILE; see --help");
+		return cs_error_set(
+			err, CS_E_USAGE, "%s holds no hosts", source->hosts_file);
 	if (refuse_doubles(&ret->names, err) < 0)
 		return err->code;
 	ret->n = ret->names.n;
 	ret->servers = cs_calloc(ret->n, sizeof *ret->servers);
 	for (size_t i = 0; i < ret->n; i++) {
 		struct cs_measured *server = &ret->servers[i];
+		cs_text_clean(ret->names.items[i]);
 		server->id = server->name = ret->names.items[i];
 		if (cs_snmp_resolve(server->name, CS_SNMP_PORT, &server->address, err) ==
 			0)
@@ -114,7 +115,7 @@ static char *adhoc_state_dir(void)
 	return cs_asprintf("%s/%u/check_cluster_cpu", prefix, (unsigned)geteuid());
 }
 
-int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
+static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadline,
 	struct cpu_scope *ret, struct cs_error *err)
 {
 	if (load_community(source, &ret->community, err) < 0 ||
@@ -129,4 +130,22 @@ int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
 		.timeout_ms = ADHOC_TIMEOUT_MS,
 		.deadline = deadline};
 	return 0;
+}
+
+int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	bool by_hand = source->hosts.n || source->hosts_file;
+
+	if (source->cluster && (by_hand || source->community || source->community_file))
+		return cs_error_set(err, CS_E_USAGE,
+			"--cluster takes hosts and community from the configuration; see "
+			"--help");
+	if (source->cluster)
+		return cpu_cluster_open(source, deadline, ret, err);
+	if (by_hand)
+		return adhoc_open(source, deadline, ret, err);
+	return cs_error_set(err, CS_E_USAGE,
+		"nothing to measure: give -n CLUSTER, -H HOST or --hosts FILE; see "
+		"--help");
 }

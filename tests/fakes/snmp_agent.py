@@ -100,7 +100,7 @@ def encode_response(community, request_id, oids, objects, error_status=0):
 
 
 class Agent:
-    """Serves on a free port of `host` in a thread of its own.
+    """Serves on `port`, or a free one, of `host` in a thread of its own.
 
     objects        {oid: (tag, number)}, or a function that returns that
     delay          seconds before each answer
@@ -110,7 +110,7 @@ class Agent:
     edit_oids(oids) -> oids, wrong_id (added): what the answer says it answers
     """
 
-    def __init__(self, objects, community=b"public", host="127.0.0.1"):
+    def __init__(self, objects, community=b"public", host="127.0.0.1", port=0):
         self.objects, self.community = objects, community
         self.delay = self.error_status = self.wrong_id = 0
         self.foreign = False
@@ -119,7 +119,7 @@ class Agent:
         self.requests = []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind((host, 0))
+        self.socket.bind((host, port))
         self.other = socket.socket(family, socket.SOCK_DGRAM)
         self.port = self.socket.getsockname()[1]
         self.name = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"

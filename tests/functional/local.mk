@@ -2,7 +2,11 @@
 PYTESTS = \
 	tests/fakes/test_simcloud.py \
 	tests/fakes/test_simcloud_transcripts.py \
+	tests/functional/test_check_cluster_cpu.py \
+	tests/functional/test_check_cluster_cpu_cluster.py \
+	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_demo_parts.py \
+	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS)

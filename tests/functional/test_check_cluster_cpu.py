@@ -13,51 +13,13 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
 import snmp_agent  # noqa: E402
+from cpu_plugin import PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
 from snmp_agent import Agent, cpu  # noqa: E402
-
-PROGRAM = pathlib.Path(os.environ.get("top_builddir", "build")) / "plugins" / "check_cluster_cpu"
-SPAN_S = 60  # between the baselines that the tests write and now
-PER_CPU = SPAN_S * 100  # ticks in that time
-
-
-class Plugin:
-    def __init__(self, folder):
-        self.folder = folder
-        self.state = folder / str(os.geteuid()) / "check_cluster_cpu"
-        self.environment = {"PATH": os.environ["PATH"], "MP_STATE_PATH": str(folder)}
-        self.samples = self.state / "samples"
-
-    def run(self, *arguments, **environment):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=30,
-                              env=self.environment | environment)
-        assert done.stderr == ""
-        return done
-
-    def check(self, *arguments, agents=(), **environment):
-        hosts = [word for agent in agents for word in ("-H", getattr(agent, "name", agent))]
-        return self.run("-C", "public", *hosts, *arguments, **environment)
-
-    def baseline(self, *agents, age_s=SPAN_S, cpus=2):
-        """A sample of each agent from an earlier run: all counters 0 but idle, which must not be all zero."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        boottime = time.clock_gettime(time.CLOCK_BOOTTIME) - age_s
-        boot_id = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        with self.samples.open("a") as file:
-            for agent in agents:
-                print(getattr(agent, "name", agent), int((time.time() - age_s) * 1000), int(boottime * 1000),
-                      boot_id, int(boottime * 100), cpus, "0 0 0 1 0 0 0 0 0", file=file)
 
 
 @pytest.fixture
 def plugin(tmp_path):
     return Plugin(tmp_path)
-
-
-def busy(permille, cpus=2):
-    """An agent whose counters moved so since Plugin.baseline()."""
-    total = PER_CPU * cpus
-    user = total * permille // 1000
-    return Agent(cpu(cpus=cpus, user=user, idle=1 + total - user))
 
 
 @contextlib.contextmanager
@@ -142,13 +104,13 @@ def test_silent_servers_are_missing_and_named(plugin):
 def test_half_of_the_servers_is_a_quorum(plugin):
     with agents_of(200, 400) as (one, two):
         plugin.baseline(one, two)
-        two.error_status = 5
+        two.error_status = 16
         done = plugin.check(agents=[one, two])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {two.name}) | "
         "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
         f"{one.name}: 20.0 %, 2 CPUs, over 60 s\n"
-        f"{two.name}: missing: the agent refused: (genError) A general failure occured\n")
+        f"{two.name}: missing: the agent refused: authorizationError (access denied to that object)\n")
 
 
 def test_three_missing_servers_are_named_and_the_rest_counted(plugin):
@@ -399,7 +361,7 @@ def test_json_is_one_document_for_zabbix(plugin):
 def test_json_of_a_failure_is_a_document_too(plugin):
     done = plugin.run("--output=json", "-C", "public")
     assert done.stdout == (
-        '{"state":"UNKNOWN","exit":3,"summary":"no hosts: give -H HOST or --hosts FILE; see --help"}\n')
+        '{"state":"UNKNOWN","exit":3,"summary":"nothing to measure: give -n CLUSTER, -H HOST or --hosts FILE; see --help"}\n')
     assert done.returncode == 3
 
 
@@ -476,8 +438,10 @@ def test_the_time_out_ends_it_with_a_line(plugin):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "no community: give --community-file FILE or -C COMMUNITY; see --help"),
-    (["-C", "public"], "no hosts: give -H HOST or --hosts FILE; see --help"),
+    ([], "nothing to measure: give -n CLUSTER, -H HOST or --hosts FILE; see --help"),
+    (["-H", "a"], "no community: give --community-file FILE or -C COMMUNITY; see --help"),
+    (["--hosts", "/dev/null", "-C", "public"], "/dev/null holds no hosts"),
+    (["-n", "web", "-H", "a"], "--cluster takes hosts and community from the configuration; see --help"),
     (["-C", "public", "-H", "a:b"], "'a:b' is not a host: host, host:port, or [IPv6 address]:port"),
     (["-C", "public", "-H", "a", "-H", "b", "-H", "a"], "host 'a' is given twice"),
     (["-H", "a", "-C", "x", "--community-file", "y"],

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The members of a configured cluster; see cpu_scope.h. */
+#include "config.h"
+#include "cpu_scope.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/strbuf.h"
+#include "client/snmp.h"
+#include "domain/journal.h"
+
+static int read_community(
+	const struct cs_cluster *cluster, struct cs_secret **ret, struct cs_error *err)
+{
+	if (!cluster->cpu.community_file)
+		return cs_error_set(err, CS_E_CONFIG,
+			"cluster '%s' has no cpu: snmp: community-file", cluster->name);
+	if (cs_secret_from_file(cluster->cpu.community_file, ret, err) < 0)
+		return cs_error_prefix(err, "cluster '%s'", cluster->name);
+	return 0;
+}
+
+static int add_member(const struct cs_member *member, const struct cs_cluster *cluster,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	struct cs_measured *server = &ret->servers[ret->n++];
+
+	cs_strings_add(&ret->names, member->server->name);
+	server->name = ret->names.items[ret->names.n - 1];
+	cs_text_clean(ret->names.items[ret->names.n - 1]);
+	server->id = member->server->id;
+	server->where = member->address;
+	return cs_snmp_resolve(member->address, cluster->cpu.port, &server->address, err);
+}
+
+/* ACTIVE members are measured; the others only explain themselves. */
+static int add_members(const struct cs_members *members, const struct cs_cluster *cluster,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	struct cs_strbuf others = CS_STRBUF(1 << 20);
+
+	ret->servers = cs_calloc(members->n, sizeof *ret->servers);
+	for (size_t i = 0; i < members->n; i++) {
+		const struct cs_member *member = &members->items[i];
+		CS_AUTO_FREE char *name = cs_strdup(member->server->name);
+
+		if (member->state == CS_MEMBER_ACTIVE) {
+			if (add_member(member, cluster, ret, err) < 0)
+				return err->code;
+			continue;
+		}
+		cs_text_clean(name);
+		cs_strbuf_addf(&others, "%s: not counted: %s\n", name,
+			cs_member_state_text(member->state));
+	}
+	ret->cluster.not_counted = cs_strbuf_take(&others);
+	return 0;
+}
+
+/* What nova_scale has begun and not finished. Publishing is its work only where there are
+ * load balancers and it may act. */
+static int count_open_work(const struct cs_members *members,
+	const struct cs_cluster *cluster, const char *dir, struct cpu_cluster *ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
+	bool publishes = cluster->n_load_balancers > 0 && cluster->mode == CS_MODE_ACT;
+	struct cs_stamp now;
+
+	cs_stamp_now(&now);
+	if (cs_journal_load(dir, &now, &journal, err) < 0)
+		return err->code;
+	ret->open_requests = (int64_t)journal.n_open;
+	ret->draining = (int64_t)members->by_state[CS_MEMBER_DRAINING];
+	for (size_t i = 0; publishes && i < members->n; i++) {
+		const struct cs_member *member = &members->items[i];
+		ret->unpublished +=
+			member->state == CS_MEMBER_ACTIVE &&
+			!cs_journal_is_published(&journal, member->server->id);
+	}
+	return 0;
+}
+
+/* Only from a complete list. Half of the time left is kept for asking the members. */
+static int list_members(const struct cs_cluster *cluster, struct cs_deadline deadline,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_fleet_closep) struct cs_fleet *fleet = NULL;
+	int64_t left_ms = cs_deadline_left_ms(deadline);
+
+	if (cs_fleet_open(ret->config, cluster, cluster->cloud,
+		    cs_deadline_in(left_ms / 2), &fleet, err) < 0 ||
+		cs_fleet_look(fleet, &ret->view, err) < 0)
+		return cs_error_prefix(
+			err, "cluster '%s': no list of its servers", cluster->name);
+	return add_members(&ret->view.members, cluster, ret, err);
+}
+
+static struct cs_measure_setup make_setup(const struct cpu_scope *scope,
+	const struct cs_cpu_spec *cpu, struct cs_deadline deadline)
+{
+	return (struct cs_measure_setup){.community = scope->community,
+		.state_dir = scope->state_dir,
+		.spans = {cpu->min_span_ms, cpu->max_span_ms},
+		.timeout_ms = cpu->timeout_ms,
+		.deadline = deadline};
+}
+
+int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadline,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	const struct cs_cluster *cluster;
+
+	if (cs_config_load(source->config_file, &ret->config, err) < 0 ||
+		cs_config_cluster(ret->config, source->cluster, &cluster, err) < 0 ||
+		read_community(cluster, &ret->community, err) < 0)
+		return err->code;
+	ret->state_dir = cs_config_cluster_dir(ret->config, cluster);
+	ret->cluster = (struct cpu_cluster){.name = cluster->name,
+		.min = cluster->min,
+		.max = cluster->max,
+		.up_at = cluster->policy.scale_up_at_permille,
+		.down_at = cluster->policy.scale_down_at_permille};
+	if (cs_state_dir_open(ret->state_dir, err) < 0 ||
+		list_members(cluster, deadline, ret, err) < 0 ||
+		count_open_work(&ret->view.members, cluster, ret->state_dir,
+			&ret->cluster, err) < 0)
+		return err->code;
+	ret->setup = make_setup(ret, &cluster->cpu, deadline);
+	return 0;
+}
+
+int cpu_config_check(
+	const struct cpu_source *source, char **ret_summary, struct cs_error *err)
+{
+	CS_CLEANUP(cs_config_freep) struct cs_config *config = NULL;
+	struct cs_strbuf names = CS_STRBUF(1 << 16);
+	const struct cs_cluster *only = NULL;
+
+	if (cs_config_load(source->config_file, &config, err) < 0 ||
+		(source->cluster &&
+			cs_config_cluster(config, source->cluster, &only, err) < 0))
+		return err->code;
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		const struct cs_cluster *cluster = &config->clusters[i];
+		CS_CLEANUP(cs_secret_freep) struct cs_secret *community = NULL;
+
+		if (only && cluster != only)
+			continue;
+		if (read_community(cluster, &community, err) < 0)
+			return err->code;
+		cs_strbuf_addf(&names, "%s%s", names.len ? ", " : "", cluster->name);
+	}
+	*ret_summary =
+		cs_asprintf("%s is valid: %s", config->path, cs_strbuf_text(&names));
+	cs_strbuf_done(&names);
+	return 0;
+}

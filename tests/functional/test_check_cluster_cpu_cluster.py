@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""check_cluster_cpu -n: members from a simulated cloud, loads from scripted agents, state and history in files."""
+import json
+import os
+import pathlib
+import socket
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
+from cpu_plugin import Plugin, busy  # noqa: E402
+from simcloud import SimCloud  # noqa: E402
+
+COMMUNITY = "Marker-community"
+PASSWORD = "Marker-password"
+CLOUDS = """
+clouds:
+  sim:
+    auth: {{auth_url: "{auth_url}", username: cluster, password: {password}, project_name: cluster,
+           user_domain_name: Default, project_domain_name: Default}}
+"""
+CONFIG = """
+state-dir: {folder}/state
+clouds-file: {folder}/clouds.yaml
+clusters:
+  web:
+    mode: act
+    cloud: sim
+    servers: {{image: rails-snapshot, flavor: m1.small, networks: [private], name: "web%H%M"}}
+    size: {{min: 2, max: 4}}
+    cpu:
+      snmp: {{version: 2c, community-file: {folder}/community, port: {port}}}
+      timeout: 0.5
+    policy: {{scale-up-at: 70, scale-down-at: 10}}
+"""
+LOAD_BALANCERS = """
+    load-balancers:
+      - {name: lb1, sync: ["true"]}
+"""
+
+
+class Cluster(Plugin):
+    """A cloud whose members have scripted agents on their addresses, all on one port."""
+
+    def __init__(self, folder, cloud):
+        super().__init__(folder, folder / "state" / "web")
+        self.cloud, self.agents = cloud, []
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.18.0.250", 0))
+            self.port = free.getsockname()[1]
+        self.write("clouds.yaml", CLOUDS.format(auth_url=cloud.auth_url, password=PASSWORD), 0o600)
+        self.write("community", COMMUNITY + "\n", 0o600)
+        self.configure()
+
+    def write(self, name, text, mode=0o644):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+
+    def configure(self, more="", change=("", "")):
+        text = CONFIG.format(folder=self.folder, port=self.port) + more
+        self.write("clusterscale.yaml", text.replace(*change))
+
+    def add(self, *permilles, baseline=True, **fields):
+        """Members with these loads; None: silent."""
+        for permille in permilles:
+            metadata = {"clusterscale.cluster": "web"} | fields.get("metadata", {})
+            n = len(self.cloud.servers) + 1
+            server = self.cloud.add_server(f"web{n}", age=1000 - n, **(fields | {"metadata": metadata}))
+            agent = busy(permille or 0, host=server.address, port=self.port)
+            agent.community = COMMUNITY.encode() if permille is not None else b"other"
+            self.agents.append(agent.__enter__())
+            if baseline:
+                self.baseline(server.id)
+        return server
+
+    def close(self):
+        for agent in self.agents:
+            agent.__exit__()
+
+    def check_cluster(self, *arguments):
+        return self.run("-n", "web", "-f", str(self.folder / "clusterscale.yaml"), *arguments)
+
+    def journal(self, **line):
+        self.state.mkdir(parents=True, exist_ok=True)
+        stamp = {"t": int(time.time() * 1000), "bt": int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000),
+                 "boot": pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip(), "run": "0"}
+        with (self.state / "journal").open("a") as file:
+            print(json.dumps(stamp | line), file=file)
+
+    def history(self):
+        return [json.loads(line) for line in (self.state / "history").read_text().splitlines()]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with SimCloud(password=PASSWORD, cidr="127.18.0.0/24") as cloud:
+        cluster = Cluster(tmp_path, cloud)
+        yield cluster
+        cluster.close()
+
+
+def first_line(done):
+    return done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("loads, state, text, load", [
+    ([300, 400], "OK", "web: load 35.0 % of 2 servers (2 sampled)", "load=35.0%;;70;0;100"),
+    ([700, 700], "CRITICAL", "web: load 70.0 % of 2 servers (2 sampled), at or above 70 %: scale up",
+     "load=70.0%;;70;0;100"),
+    ([699, 699], "OK", "web: load 69.9 % of 2 servers (2 sampled)", "load=69.9%;;70;0;100"),
+    ([800] * 4, "CRITICAL", "web: load 80.0 % of 4 servers (4 sampled), at or above 70 %: but max is reached",
+     "load=80.0%;;70;0;100"),
+    ([100] * 3, "WARNING", "web: load 10.0 % of 3 servers (3 sampled), at or below 10 %: scale down",
+     "load=10.0%;;70;0;100"),
+    ([101] * 3, "OK", "web: load 10.1 % of 3 servers (3 sampled)", "load=10.1%;;70;0;100"),
+    ([20, 0], "OK", "web: load 1.0 % of 2 servers (2 sampled), idle at min 2", "load=1.0%;;70;0;100"),
+    ([500], "CRITICAL", "web: load 50.0 % of 1 server (1 sampled), fewer than min 2: scale up",
+     "load=50.0%;;70;0;100"),
+    ([500] * 5, "WARNING", "web: load 50.0 % of 5 servers (5 sampled), more than max 4", "load=50.0%;;70;0;100"),
+    ([50] * 5, "WARNING", "web: load 5.0 % of 5 servers (5 sampled), more than max 4, at or below 10 %: scale down",
+     "load=5.0%;;70;0;100"),
+])
+def test_the_state_says_what_the_cluster_needs(cluster, loads, state, text, load):
+    cluster.add(*loads)
+    done = cluster.check_cluster()
+    n = len(loads)
+    assert first_line(done) == (
+        f"CLUSTER CPU {state} - {text} | {load} servers={n} sampled={n} missing=0 min=2 max=4")
+    assert done.returncode == ["OK", "WARNING", "CRITICAL"].index(state)
+
+
+def test_each_member_is_shown_with_its_address(cluster):
+    one, two = cluster.add(300), cluster.add(400)
+    done = cluster.check_cluster()
+    assert done.stdout.splitlines()[1:] == [
+        f"web1 ({one.address}): 30.0 %, 2 CPUs, over 60 s",
+        f"web2 ({two.address}): 40.0 %, 2 CPUs, over 60 s"]
+
+
+def test_no_server_at_all_is_fewer_than_min(cluster):
+    done = cluster.check_cluster()
+    assert done.stdout == (
+        "CLUSTER CPU CRITICAL - web: no servers, fewer than min 2: scale up | "
+        "servers=0 sampled=0 missing=0 min=2 max=4\n")
+    assert done.returncode == 2
+    assert cluster.history()[-1]["load_permille"] == -1
+
+
+def test_too_few_servers_is_critical_without_a_figure_too(cluster):
+    cluster.add(None)
+    done = cluster.check_cluster()
+    assert first_line(done) == (
+        "CLUSTER CPU CRITICAL - web: no load figure for 1 server (0 sampled, 1 missing: web1), "
+        "fewer than min 2: scale up | servers=1 sampled=0 missing=1 min=2 max=4")
+
+
+def test_under_the_quorum_is_unknown_and_recorded_as_such(cluster):
+    cluster.add(900, None, None)
+    done = cluster.check_cluster()
+    assert first_line(done) == (
+        "CLUSTER CPU UNKNOWN - web: no load figure for 3 servers (1 sampled, 2 missing: web2, web3), "
+        "under the quorum of 50 % | servers=3 sampled=1 missing=2 min=2 max=4")
+    assert done.returncode == 3
+    last = cluster.history()[-1]
+    assert (last["load_permille"], last["servers"], last["sampled"], last["missing"]) == (-1, 3, 1, 2)
+
+
+def test_warming_servers_do_not_count_against_the_quorum(cluster):
+    cluster.add(300)
+    cluster.add(900, 900, baseline=False)
+    done = cluster.check_cluster()
+    assert first_line(done).startswith(
+        "CLUSTER CPU OK - web: load 30.0 % of 3 servers (1 sampled, 2 warming: web2, web3) | ")
+
+
+def test_the_history_gets_a_line_per_run(cluster):
+    cluster.add(300, 400)
+    before = time.time() * 1000
+    for _ in range(2):
+        assert cluster.check_cluster().returncode == 0
+    lines = cluster.history()
+    assert len(lines) == 2
+    stamp = {name: lines[1].pop(name) for name in ("t", "bt", "boot")}
+    assert lines[1] == {"load_permille": 350, "servers": 2, "sampled": 2, "missing": 0, "warming": 0}
+    assert before - 1000 < stamp["t"] < time.time() * 1000
+    assert stamp["boot"] == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_only_active_members_count_and_the_others_explain_themselves(cluster):
+    cluster.add(300, 400)
+    cluster.cloud.add_server("stranger")
+    cluster.cloud.add_server("other", metadata={"clusterscale.cluster": "api"})
+    cluster.cloud.add_server("broken", status="ERROR", metadata={"clusterscale.cluster": "web"})
+    cluster.cloud.add_server("off", status="SHUTOFF", metadata={"clusterscale.cluster": "web"})
+    done = cluster.check_cluster()
+    assert first_line(done).startswith("CLUSTER CPU OK - web: load 35.0 % of 2 servers (2 sampled) | ")
+    assert sorted(done.stdout.splitlines()[3:]) == ["broken: not counted: error", "off: not counted: other"]
+
+
+def test_an_unmarked_server_of_the_image_counts_when_adopted(cluster):
+    cluster.add(300)
+    cluster.add(500, metadata={"clusterscale.cluster": None})
+    cluster.cloud.change_server(list(cluster.cloud.servers)[1], metadata={})
+    assert "of 1 server " in first_line(cluster.check_cluster())
+    cluster.configure(change=('name: "web%H%M"', 'name: "web%H%M", adopt-image: true'))
+    assert "load 40.0 % of 2 servers (2 sampled)" in first_line(cluster.check_cluster())
+
+
+WORK = ", work is open: {} without result, {} draining, {} not published"
+
+
+def test_a_request_without_result_is_open_work(cluster):
+    cluster.add(300, 400)
+    cluster.journal(type="intent", op="0b8cdfd6-6a0e-4bd7-b1a1-4ac3b2f0a1ce", action="create", name="web3", why="test")
+    done = cluster.check_cluster()
+    assert first_line(done).startswith(
+        "CLUSTER CPU WARNING - web: load 35.0 % of 2 servers (2 sampled)" + WORK.format("1 request", 0, 0))
+    assert done.returncode == 1
+
+
+def test_a_draining_mark_is_open_work(cluster):
+    cluster.add(300, 400)
+    cluster.add(0, metadata={"clusterscale.draining": str(int(time.time() * 1000))})
+    done = cluster.check_cluster()
+    assert first_line(done).startswith(
+        "CLUSTER CPU WARNING - web: load 35.0 % of 2 servers (2 sampled)" + WORK.format("0 requests", 1, 0))
+    assert done.stdout.splitlines()[3] == "web3: not counted: draining"
+
+
+def test_a_member_that_no_load_balancer_serves_is_open_work(cluster):
+    one = cluster.add(300)
+    cluster.add(400)
+    assert first_line(cluster.check_cluster()).startswith("CLUSTER CPU OK"), "nothing to publish to"
+    cluster.configure(LOAD_BALANCERS)
+    cluster.journal(type="published", server_id=one.id)
+    done = cluster.check_cluster()
+    assert WORK.format("0 requests", 0, 1) + " | " in first_line(done)
+    assert done.returncode == 1
+    cluster.configure(LOAD_BALANCERS, change=("mode: act", "mode: observe"))
+    assert first_line(cluster.check_cluster()).startswith("CLUSTER CPU OK"), "nobody would publish it"
+
+
+def test_open_work_does_not_hide_a_high_load(cluster):
+    cluster.add(800, 900)
+    cluster.journal(type="intent", op="0b8cdfd6-6a0e-4bd7-b1a1-4ac3b2f0a1ce", action="create", name="web3", why="test")
+    assert cluster.check_cluster().returncode == 2
+
+
+def test_ranges_replace_the_policy(cluster):
+    cluster.add(800)
+    done = cluster.check_cluster("-w", "85", "-c", "90")
+    assert first_line(done) == (
+        "CLUSTER CPU OK - web: load 80.0 % of 1 server (1 sampled) | "
+        "load=80.0%;85;90;0;100 servers=1 sampled=1 missing=0 min=2 max=4")
+
+
+def test_json_has_the_cluster_and_its_members_by_id(cluster):
+    one = cluster.add(300)
+    two = cluster.add(None)
+    done = cluster.check_cluster("--output", "json")
+    document = json.loads(done.stdout)
+    span = document["members"][0].pop("span_ms")
+    assert 59000 < span < 65000
+    assert document == {
+        "state": "OK", "exit": 0,
+        "summary": "web: load 30.0 % of 2 servers (1 sampled, 1 missing: web2)",
+        "cluster": "web", "min": 2, "max": 4, "open": {"requests": 0, "draining": 0, "unpublished": 0},
+        "load": 30.0, "servers": 2, "sampled": 1, "missing": 1, "warming": 0,
+        "members": [
+            {"id": one.id, "name": "web1", "address": one.address, "state": "sampled", "cpu": 30.0, "cpus": 2},
+            {"id": two.id, "name": "web2", "address": two.address, "state": "missing",
+             "reason": "no answer (address, port, firewall or community?)"}]}
+
+
+def test_perfdata_per_instance_is_by_id(cluster):
+    one = cluster.add(300)
+    two = cluster.add(400)
+    done = cluster.check_cluster("--perfdata-per-instance")
+    assert first_line(done).endswith(f" max=4 {one.id}=30.0%;;;0;100 {two.id}=40.0%;;;0;100")
+
+
+def test_names_from_the_cloud_cannot_break_the_output(cluster):
+    cluster.add(300, None)
+    cluster.cloud.change_server(list(cluster.cloud.servers)[1], name="a|b\nCLUSTER CPU OK")
+    done = cluster.check_cluster()
+    assert first_line(done).count("|") == 1
+    assert "1 missing: a/b?CLUSTER CPU OK)" in first_line(done)
+    assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("action", ["status", "truncate", "drop"])
+def test_without_a_complete_list_there_is_no_figure(cluster, action):
+    cluster.add(300, 400)
+    cluster.cloud.inject(path="/servers/detail", action=action, status=500, count=100)
+    done = cluster.check_cluster()
+    assert first_line(done).startswith("CLUSTER CPU UNKNOWN - cluster 'web': no list of its servers: ")
+    assert done.returncode == 3
+    assert not (cluster.state / "history").exists()
+
+
+def test_a_measurement_that_cannot_be_written_is_unknown(cluster):
+    cluster.add(900, 900)
+    (cluster.state / "history").mkdir()
+    done = cluster.check_cluster()
+    assert first_line(done) == (
+        "CLUSTER CPU UNKNOWN - web: cannot record the measurement: "
+        f"cannot open {cluster.state}/history for appending: Is a directory")
+    assert done.returncode == 3
+
+
+def test_samples_that_cannot_be_written_are_unknown(cluster):
+    cluster.add(900, 900)
+    (cluster.state / "samples").unlink()
+    (cluster.state / "samples").mkdir()
+    done = cluster.check_cluster("-t", "3")
+    assert first_line(done).startswith(
+        f"CLUSTER CPU UNKNOWN - web: cannot record the measurement: cannot replace {cluster.state}/samples: ")
+
+
+def test_a_damaged_journal_needs_a_person(cluster):
+    cluster.add(300, 400)
+    (cluster.state / "journal").write_text("garbage\n{}\n")
+    done = cluster.check_cluster()
+    assert first_line(done).startswith("CLUSTER CPU UNKNOWN - ")
+    assert f"{cluster.state}/journal" in first_line(done)
+
+
+@pytest.mark.parametrize("change, message", [
+    (("scale-up-at: 70", "scale-up-at: 700"), "{folder}/clusterscale.yaml:13: key 'clusters.web.policy.scale-up-at': "),
+    (("      snmp:", "      #"), "cluster 'web' has no cpu: snmp: community-file"),
+    (("/community,", "/nonexistent,"), "cluster 'web': cannot read {folder}/nonexistent: No such file or directory"),
+    (("  web:", "  api:"), "{folder}/clusterscale.yaml has no cluster 'web'; it has: api"),
+])
+@pytest.mark.parametrize("options", [[], ["--check-config"]])
+def test_a_bad_configuration_is_unknown_and_says_where(cluster, change, message, options):
+    cluster.configure(change=change)
+    done = cluster.check_cluster(*options)
+    assert done.returncode == 3
+    assert first_line(done).startswith("CLUSTER CPU UNKNOWN - " + message.format(folder=cluster.folder))
+
+
+def test_check_config_measures_nothing(cluster):
+    done = cluster.check_cluster("--check-config")
+    assert done.stdout == f"CLUSTER CPU OK - {cluster.folder}/clusterscale.yaml is valid: web\n"
+    assert done.returncode == 0
+    assert not cluster.cloud.requests()
+    done = cluster.run("-f", str(cluster.folder / "clusterscale.yaml"), "--check-config")
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder to another user")
+def test_another_users_state_is_refused_with_the_line_to_type(cluster):
+    cluster.add(300, 400)
+    os.chown(cluster.state, 65534, 65534)
+    done = cluster.check_cluster()
+    assert first_line(done) == (
+        f"CLUSTER CPU UNKNOWN - the state folder {cluster.state} belongs to user nobody; "
+        "run this as: sudo -u nobody ...")
+
+
+def test_no_secret_appears_anywhere(cluster):
+    cluster.add(300, None)
+    outputs = [cluster.check_cluster(*options).stdout for options in (
+        [], ["-vvv"], ["--output", "json"], ["--check-config"])]
+    cluster.write("clouds.yaml", CLOUDS.format(auth_url=cluster.cloud.auth_url, password=PASSWORD + "x"), 0o600)
+    outputs.append(cluster.check_cluster("-vvv").stdout)
+    assert "CLUSTER CPU UNKNOWN - cluster 'web': no list of its servers: " in outputs[-1]
+    outputs += [path.read_text() for path in cluster.state.iterdir()]
+    assert not [text for text in outputs if COMMUNITY in text or PASSWORD in text]
