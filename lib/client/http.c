@@ -292,6 +292,7 @@ int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
 	curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, detail);
 	CURLcode code = perform(http, reply);
+	/* A kept connection has had its repetition by libcurl already, a new one not. */
 	if (is_broken(code) && strcmp(request->method, "GET") == 0 &&
 		cs_deadline_left_ms(deadline) > 0) {
 		set_connection(http, loopback, deadline);

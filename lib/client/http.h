@@ -25,7 +25,7 @@ void cs_http_free(struct cs_http *http);
 CS_DEFINE_FREEP(struct cs_http, cs_http_free)
 
 struct cs_http_request {
-	const char *method; /* a GET is repeated once when its connection breaks */
+	const char *method; /* a GET is repeated, twice at most, when connections break */
 	const char *url;    /* http or https, without user or password */
 	const char *body;   /* JSON, or NULL */
 	const struct cs_secret *token; /* X-Auth-Token, or NULL */

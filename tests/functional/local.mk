@@ -7,6 +7,7 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_demo_parts.py \
 	tests/integration/test_cpu_agreement.py \
+	tests/functional/test_fleet.py \
 	tests/integration/test_demo.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS)

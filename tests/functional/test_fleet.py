@@ -1,0 +1,396 @@
+#!/usr/bin/python3
+"""One session of cs_fleet and cs_nova against the simulated cloud, driven through fleet_probe."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1] / "fakes"))
+from simcloud import SimCloud  # noqa: E402
+
+PROBE = pathlib.Path(os.environ.get("top_builddir", HERE.parents[2] / "build")) / \
+    "tests/functional/fleet_probe"
+OP = "11111111-2222-4333-8444-55555555555"
+MARKER = "labsecret"  # in every secret that the simulated cloud knows
+
+CLOUDS = """\
+clouds:
+  password:
+    auth: {{auth_url: {url}, username: cluster, password: {password},
+      user_domain_name: Default, project_name: cluster, project_domain_name: Default}}
+  reader:
+    auth: {{auth_url: {url}, username: reader, password: readersecret,
+      user_domain_name: Default, project_name: cluster, project_domain_name: Default}}
+  credential:
+    auth_type: v3applicationcredential
+    auth: {{auth_url: {url}, application_credential_id: {credential},
+      application_credential_secret: {secret}}}
+  nowhere:
+    auth: {{auth_url: "http://127.0.0.1:{free}/v3", user_id: u, password: {password}, project_id: p}}
+"""
+CLUSTER = """\
+clouds-file: {dir}/clouds.yaml
+clusters:
+  web:
+    cloud: {cloud}
+    servers:
+      image: {image}
+      flavor: {flavor}
+      networks: [{network}]
+      name: web
+      key-name: keypair
+      security-groups: [default]
+      adopt-image: {adopt}
+    size: {{min: 1, max: 9}}
+"""
+
+
+class Probe:
+    """A running fleet_probe; ask() gives the lines of an answer, the last one how it ended."""
+
+    def __init__(self, dir, sim, deadline_ms=5000, env=None, password=MARKER, credential=None,
+                 secret="lab-application-secret-labsecret", **given):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            free = closed.getsockname()[1]
+        fields = {"cloud": "password", "image": "rails-snapshot", "flavor": "m1.small",
+                  "network": "private", "adopt": "false", **given}
+        path = dir / "clouds.yaml"
+        path.write_text(CLOUDS.format(
+            url=sim.auth_url, password=password, secret=secret, free=free,
+            credential=credential or sim.app_credential.id))
+        path.chmod(0o600)
+        (dir / "clusterscale.yaml").write_text(CLUSTER.format(dir=dir, **fields))
+        self.process = subprocess.Popen(
+            [PROBE, dir / "clusterscale.yaml", "web", str(deadline_ms)], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"PATH": os.environ["PATH"], **(env or {})})
+        self.said = ""
+        self.opened = self.read()[-1]
+
+    def read(self):
+        lines = []
+        while not lines or not lines[-1].startswith(("ok", "error ")):
+            line = self.process.stdout.readline()
+            assert line, f"the probe ended after {lines}"
+            self.said += line
+            lines.append(line.rstrip("\n"))
+        return lines
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        rest = self.process.stdout.read()
+        self.process.wait(10)
+        assert MARKER not in self.said + rest
+        return self.process.returncode
+
+
+@pytest.fixture(name="cloud")
+def _cloud():
+    with SimCloud(build_seconds=0.1, delete_seconds=0.1, password=MARKER, max_limit=2,
+                  app_credential_secret="lab-application-secret-labsecret") as cloud:
+        yield cloud
+
+
+@pytest.fixture(name="probe")
+def _probe(cloud, tmp_path):
+    """Makes probes; each one is closed and searched for secrets at the end."""
+    probes = []
+
+    def make(**given):
+        probes.append(Probe(tmp_path, cloud, **given))
+        return probes[-1]
+    yield make
+    for one in probes:
+        one.close()
+
+
+def until(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def add(cloud, count):
+    return [cloud.add_server(f"s{i}", metadata={"clusterscale.cluster": "web"}, age=100 - i)
+            for i in range(count)]
+
+
+def tokens(cloud):
+    return len(cloud.requests("POST", "/auth/tokens"))
+
+
+# The way of a server
+
+@pytest.mark.parametrize("name", ["password", "credential"])
+def test_a_server_comes_and_goes(cloud, probe, name):
+    one = probe(cloud=name)
+    assert one.opened == "ok"
+    assert one.ask("where") == [f"{cloud.url}/identity {cloud.project.id} ''", "ok"]
+    assert one.ask("list") == ["servers 0", "ok"]
+    created, ok = one.ask(f"create web1 {OP}1")
+    id = created.split()[1]
+    assert ok == "ok"
+    until(lambda: one.ask("list")[1] == "member web1 active 127.18.0.1 ours")
+    assert one.ask(f"show {id}")[0] == (
+        f"web1 status=ACTIVE task=- image={cloud.image.id} flavor=m1.small vcpus=1 fault=- "
+        f"cluster=web op={OP}1 draining=- tag=clusterscale:web")
+    assert one.ask(f"mark {id} clusterscale.draining 123") == ["ok"]
+    assert one.ask("list")[1] == "member web1 draining 127.18.0.1 ours"
+    assert " op=" + OP + "1 draining=123 " in one.ask(f"show {id}")[0]
+    assert one.ask(f"unmark {id} clusterscale.draining") == ["ok"]
+    assert one.ask(f"tag {id} more") == ["ok"]
+    cloud.plan_deletes(seconds=0.5)
+    assert one.ask(f"delete {id}") == ["ok"]
+    assert one.ask("list")[1] == "member web1 deleting 127.18.0.1 ours"
+    until(lambda: one.ask("list") == ["servers 0", "ok"])
+    assert one.ask(f"delete {id}")[0].startswith("error NOT_FOUND 404 DELETE ")
+    assert one.ask(f"show {id}")[0].startswith("error NOT_FOUND 404 GET ")
+    assert tokens(cloud) == 1
+
+
+def test_names_and_ids_are_both_taken(cloud, probe):
+    for given in ({"image": cloud.image.id, "flavor": "2", "network": cloud.network.id}, {}):
+        one = probe(**given)
+        assert one.ask(f"create web1 {OP}1")[-1] == "ok"
+        until(lambda: one.ask("list")[-2].startswith("member web1 active"))
+    assert len({s.image + s.flavor.name for s in cloud.servers.values()}) == 1
+
+
+def test_adopted_servers_are_members_but_not_ours(cloud, probe):
+    cloud.add_server("foreign", address="127.18.0.9")
+    cloud.add_server("other", image="")
+    assert probe(adopt="true").ask("list") == [
+        "servers 2", "member foreign active 127.18.0.9 adopted", "ok"]
+    assert probe().ask("list") == ["servers 2", "ok"]
+
+
+# Who may
+
+def test_a_wrong_password_says_what_to_check(cloud, probe):
+    opened = probe(password="not-labsecret").opened
+    assert opened.startswith("error AUTH 401 cloud 'password' of ")
+    assert (f"/clouds.yaml: {cloud.url}/identity refused to authenticate; check username, password, "
+            "project_name and their domains (status 401, req-") in opened
+
+
+@pytest.mark.parametrize("given,status", [({"credential": "0" * 32}, 404), ({"secret": "x"}, 401)])
+def test_a_wrong_application_credential_says_what_to_check(cloud, probe, given, status):
+    opened = probe(cloud="credential", **given).opened
+    assert opened.startswith(f"error AUTH {status} cloud 'credential' of ")
+    assert "check id and secret of the application credential" in opened
+
+
+def test_a_reader_sees_and_cannot_create(cloud, probe):
+    one = probe(cloud="reader")
+    assert one.ask("list") == ["servers 0", "ok"]
+    assert one.ask(f"create web1 {OP}1")[0].startswith("error FORBIDDEN 403 POST ")
+
+
+def test_a_token_that_expires_in_the_middle_is_renewed_once(cloud, probe):
+    one = probe()
+    add(cloud, 3)
+    cloud.keystone.expire_tokens()
+    assert one.ask("list")[0] == "servers 3"
+    assert tokens(cloud) == 2
+    cloud.keystone.expire_tokens()
+    assert one.ask(f"create web1 {OP}1")[-1] == "ok"
+    assert len(cloud.servers) == 4
+
+
+def test_a_service_that_refuses_every_token_is_asked_twice(cloud, probe):
+    one = probe()
+    cloud.inject(path="/servers/detail", status=401, count=99,
+                 body={"error": {"code": 401, "message": "no"}})
+    answer = one.ask("list")[0]
+    assert answer.startswith("error AUTH 401 cloud 'password' of ")
+    assert "a fresh token of " in answer
+    assert len(cloud.requests("GET", "/servers/detail")) == 2
+    assert tokens(cloud) == 2
+
+
+def test_credentials_that_others_can_read_are_refused(cloud, probe, tmp_path):
+    probe()
+    (tmp_path / "clouds.yaml").chmod(0o644)
+    done = subprocess.run([PROBE, tmp_path / "clusterscale.yaml", "web", "5000"],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2, f"error REFUSED 0 {tmp_path}/clouds.yaml holds a secret and others can read or write it "
+        f"(mode 0644); type: chmod o= {tmp_path}/clouds.yaml\n", "")
+
+
+def test_no_keystone_and_the_wrong_url(cloud, probe, tmp_path):
+    assert probe(cloud="nowhere").opened.endswith("no connection: Connection refused")
+    one = probe()
+    cloud.inject(path="/auth/tokens", status=404, body="<html>none</html>")
+    cloud.keystone.expire_tokens()
+    assert one.ask("list")[0].endswith(
+        "/identity/v3/auth/tokens does not exist; check auth_url: it is Keystone's URL, such as "
+        "https://cloud.example.org:5000/v3")
+
+
+# Lists are whole or an error
+
+def test_all_pages_are_read(cloud, probe):
+    one = probe()
+    servers = add(cloud, 5)
+    assert one.ask("list") == ["servers 5", *(
+        f"member s{i} active 127.18.0.{i + 1} ours" for i in range(5)), "ok"]
+    assert len(cloud.requests("GET", "/servers/detail")) == 3
+    assert servers[0].id
+
+
+@pytest.mark.parametrize("fault,end", [
+    ({"status": 500}, "status 500: Injected fault"),
+    ({"action": "truncate", "count": 2},
+     "the connection broke before the answer was whole (Transferred a partial file)"),
+    ({"body": "<html>busy</html>"}, "status 503: a web page, not the service's own answer"),
+    ({"status": 200, "body": "<html>fine</html>"}, "is not JSON: unexpected character at byte 0"),
+    ({"status": 400, "body": {"badRequest": {"message": "marker [x] not found", "code": 400}}},
+     "status 400: marker [x] not found"),
+    ({"status": 200, "body": {"servers": None}}, "Nova's list has no array 'servers'"),
+])
+def test_a_page_that_fails_is_no_list(cloud, probe, fault, end):
+    one = probe()
+    add(cloud, 5)
+    cloud.inject(path="/servers/detail.*marker", **fault)
+    answer = one.ask("list")
+    assert len(answer) == 1
+    assert "page 2 of Nova's list failed, the others are not used: " in answer[0]
+    assert answer[0].split(" (req-")[0].endswith(end)
+    assert one.ask("list")[0] == "servers 5"
+
+
+@pytest.mark.parametrize("marker", ["same", "other"])
+def test_a_list_that_goes_round_is_no_list(cloud, probe, marker):
+    one = probe()
+    row, query = {"servers": [{"id": "a"}]}, f"?marker={marker}"
+    cloud.inject(path="/servers/detail", status=200, count=99, body={
+        **row, "servers_links": [{"rel": "next", "href": f"http://127.0.0.9/{query}"}]})
+    assert one.ask("list")[0] == (
+        f"error PROTOCOL 0 Nova's list refers to the same page again (marker={marker})")
+    cloud.control.faults.clear()
+    cloud.inject(path="/servers/detail$", status=200, body={
+        **row, "servers_links": [{"rel": "next", "href": "?marker=x"}]})
+    cloud.inject(path="/servers/detail.marker=x", status=200, body=row)
+    assert one.ask("list")[0] == (
+        "error PROTOCOL 0 Nova lists server a twice; the list is not used")
+
+
+# What a change may cost
+
+@pytest.mark.parametrize("action,made", [("drop", 0), ("lose", 1), ("truncate", 1)])
+def test_a_create_without_answer_is_sent_once_and_its_outcome_unknown(cloud, probe, action, made):
+    one = probe()
+    one.ask("list")
+    cloud.inject(method="POST", path="/servers$", action=action)
+    answer = one.ask(f"create web1 {OP}1")[0]
+    assert answer.startswith(f"error LOST 0 POST {cloud.compute_url}/servers: the connection broke")
+    assert answer.endswith("; it may have been carried out")
+    assert len(cloud.requests("POST", "/servers$")) == 1
+    assert len(cloud.servers) == made
+
+
+@pytest.mark.parametrize("status,code", [(500, "LOST"), (502, "LOST"), (504, "LOST"),
+                                         (503, "REMOTE"), (400, "REMOTE"), (409, "CONFLICT"),
+                                         (429, "QUOTA")])
+def test_the_status_of_a_create_says_whether_it_may_exist(cloud, probe, status, code):
+    one = probe()
+    cloud.inject(method="POST", path="/servers$", status=status)
+    assert one.ask(f"create web1 {OP}1")[0].startswith(f"error {code} {status} POST ")
+    assert len(cloud.requests("POST", "/servers$")) == 1
+
+
+def test_a_create_whose_answer_has_no_id_is_lost(cloud, probe):
+    one = probe()
+    cloud.inject(method="POST", path="/servers$", status=202, body={"server": {}})
+    assert one.ask(f"create web1 {OP}1") == [
+        "error LOST 0 Nova accepted a new server, but its answer has no id"]
+
+
+def test_a_quota_is_told_in_novas_words(cloud, probe):
+    cloud.quota["instances"] = 0
+    answer = probe().ask(f"create web1 {OP}1")[0]
+    assert answer.startswith(
+        f"error QUOTA 403 POST {cloud.compute_url}/servers: status 403: Quota exceeded for "
+        "instances: Requested 1, but already used 0 of 0 instances (req-")
+
+
+def test_a_locked_server_is_a_conflict(cloud, probe):
+    server = cloud.add_server("a", locked=True)
+    assert f"409: Instance {server.id} is locked (req-" in probe().ask(f"delete {server.id}")[0]
+
+
+def test_ids_of_people_cannot_leave_their_place_in_the_url(cloud, probe):
+    one = probe()
+    assert one.ask("delete ../os-keypairs/keypair")[0].startswith("error NOT_FOUND 404 DELETE ")
+    assert cloud.requests("DELETE")[-1]["path"].endswith("/servers/..%2Fos-keypairs%2Fkeypair")
+
+
+# Connections and time
+
+def test_a_get_is_repeated_within_bounds(cloud, probe):
+    one = probe()
+    cloud.inject(method="GET", path="/servers/detail", action="drop")
+    assert one.ask("list") == ["servers 0", "ok"]
+    assert len(cloud.requests("GET", "/servers/detail")) == 2
+    cloud.inject(method="GET", path="/servers/detail", action="drop", count=99)
+    assert one.ask("list")[0].startswith("error REMOTE 0 GET ")
+    assert len(cloud.requests("GET", "/servers/detail")) == 5
+
+
+@pytest.mark.parametrize("method,command,code,end", [
+    ("GET", "list", "TIMEOUT", "no whole answer within the time allowed"),
+    ("POST", f"create web1 {OP}1", "LOST",
+     "no whole answer within the time allowed; it may have been carried out")])
+def test_a_slow_service_ends_at_the_deadline(cloud, probe, method, command, code, end):
+    one = probe(deadline_ms=400)
+    cloud.inject(method=method, path="/servers(/detail)?$", action="delay", delay=2)
+    started = time.monotonic()
+    answer = one.ask(command)[0]
+    assert answer.startswith(f"error {code} 0 {method} ") and answer.endswith(end)
+    assert time.monotonic() - started < 1.5
+
+
+def test_redirects_are_not_followed(cloud, probe):
+    one = probe()
+    cloud.inject(path="/servers/detail", status=302, headers={"Location": f"{cloud.url}/else"})
+    assert f"status 302: a redirect to '{cloud.url}/else', which is not followed" in \
+        one.ask("list")[0]
+    assert not cloud.requests(path="/else")
+
+
+def test_no_proxy_stands_before_loopback(cloud, probe):
+    proxy = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9"}
+    assert probe(env=proxy).ask("list") == ["servers 0", "ok"]
+
+
+# Names
+
+def test_two_images_of_one_name_are_an_error_with_their_ids(cloud, probe):
+    twin = cloud.add_image("rails-snapshot")
+    answer = probe().ask(f"create web1 {OP}1")[0]
+    assert answer.startswith("error CONFLICT 0 servers.image: 2 images have the name 'rails-snapshot'; "
+                             "give the id of the right one: ")
+    assert twin.id in answer and cloud.image.id in answer
+
+
+@pytest.mark.parametrize("key", ["image", "flavor", "network"])
+def test_a_name_that_the_cloud_does_not_have(cloud, probe, key):
+    answer = probe(**{key: "none such"}).ask(f"create web1 {OP}1")[0]
+    names = {"image": "servers.image", "flavor": "servers.flavor", "network": "servers.networks"}
+    assert answer == (f"error NOT_FOUND 0 {names[key]}: the cloud has no {key} with name or id "
+                      "'none such' for this project")
+    assert not cloud.requests("POST", "/servers$")
