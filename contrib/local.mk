@@ -1,3 +1,5 @@
 # What administrators start from.
-EXTRA_DIST += contrib/clusterscale.yaml contrib/clouds.yaml
-dist_doc_DATA = contrib/haproxy/haproxy.cfg.template
+MAN5 += contrib/clusterscale.yaml.5
+EXTRA_DIST += contrib/clusterscale.yaml.5.scd
+dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
+	contrib/haproxy/haproxy.cfg.template

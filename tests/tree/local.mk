@@ -1,4 +1,4 @@
 # Rules that hold for the tree itself.
-TREE_TESTS = tests/tree/layers.sh tests/tree/style.sh
+TREE_TESTS = tests/tree/config_keys.sh tests/tree/layers.sh tests/tree/style.sh
 TESTS += $(TREE_TESTS)
 EXTRA_DIST += $(TREE_TESTS)
