@@ -373,6 +373,19 @@ int cs_haproxy_render(const char *template, size_t len, const char *path,
 	return cs_strbuf_check(ret, "the rendered configuration", err);
 }
 
+void cs_haproxy_server_names(const char *template, size_t len, struct cs_strings *ret)
+{
+	const char *cursor = template, *limit = template + len;
+	struct line line;
+
+	while (next_line(&cursor, limit, &line)) {
+		if (!word_is(line.first, "server") || line.second.len == 0)
+			continue;
+		CS_AUTO_FREE char *name = cs_strndup(line.second.text, line.second.len);
+		cs_strings_add(ret, name);
+	}
+}
+
 char *cs_haproxy_directive(const char *text, const char *keyword)
 {
 	const char *limit = text + strlen(text);

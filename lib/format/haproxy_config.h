@@ -63,6 +63,10 @@ int cs_haproxy_render(const char *template, size_t len, const char *path,
 	const struct cs_haproxy_group *groups, size_t n_groups, struct cs_strbuf *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Adds the names on all lines of a template that begin with "server". */
+void cs_haproxy_server_names(
+	const char *template, size_t len, struct cs_strings *ret) CS_NONNULL_ALL;
+
 /* The first argument of the first line that begins with `keyword` ("chroot"); NULL when
  * there is none. Owned by the caller. */
 char *cs_haproxy_directive(

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* haproxy_sync: the load-balancer handler. Options and rights, one pass of
+ * domain/publish, one line of JSON. */
+#include "config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "cli/options.h"
+#include "domain/publish.h"
+
+#define PROGRAM "haproxy_sync"
+#define RUN_LIMIT_MS 120000
+
+/* Where root looks for haproxy and diff, whatever PATH says. */
+#define ROOT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* Event handlers are often started without the folders of haproxy. */
+#define MORE_PATH ":/usr/local/sbin:/usr/sbin:/sbin"
+
+enum exit_status { EXIT_CONVERGED, EXIT_OPEN, EXIT_FAILED, EXIT_REFUSED };
+
+struct values {
+	const char *cluster, *file;
+	bool dry_run, verbose, check_config;
+};
+
+#define AT(member) .offset = offsetof(struct values, member)
+static const struct cs_option options[] = {
+	{"cluster", 'n', "NAME", CS_OPTION_STRING, AT(cluster),
+		.help = "the cluster, as the configuration names it"},
+	{"file", 'f', "FILE", CS_OPTION_STRING, AT(file),
+		.help = "another configuration (not as root)"},
+	{"dry-run", 0, NULL, CS_OPTION_FLAG, AT(dry_run),
+		.help = "show what would change in HAProxy's file, change nothing"},
+	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done"},
+	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
+		.help = "read the configuration, say what is wrong with it"},
+	CS_OPTIONS_COMMON, {0}};
+#undef AT
+
+static bool verbose;
+
+static void say(int priority, const char *text)
+{
+	cs_log(priority, "%s", text);
+	if (priority <= LOG_WARNING)
+		fprintf(stderr, PROGRAM ": %s\n", text);
+	else if (verbose)
+		printf("%s\n", text);
+}
+
+static enum exit_status fail(const struct cs_error *err)
+{
+	say(LOG_ERR, err->message);
+	switch (err->code) {
+	case CS_E_LOCKED:
+		return EXIT_OPEN;
+	case CS_E_USAGE:
+	case CS_E_CONFIG:
+	case CS_E_REFUSED:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+/* Root does what a file says only when nobody else can have written it. */
+static int check_trusted(const char *path, struct cs_error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return 0; /* whoever needs it will say so */
+	if (st.st_uid == 0 && (st.st_mode & 022) == 0)
+		return 0;
+	return cs_error_set(err, CS_E_REFUSED,
+		"%s can be written by others than root, and this runs as root; type: "
+		"chown "
+		"root %s && chmod go-w %s",
+		path, path, path);
+}
+
+static int check_file_and_folder(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *resolved = realpath(path, NULL);
+	CS_AUTO_FREE char *folder = cs_strdup(resolved ? resolved : path);
+	char *slash = strrchr(folder, '/');
+
+	if (check_trusted(path, err) < 0 || !slash)
+		return slash ? err->code : 0;
+	slash[slash == folder] = '\0';
+	return check_trusted(folder, err);
+}
+
+static int check_environment(struct cs_error *err)
+{
+	for (char **variable = environ; *variable; variable++) {
+		if (strncmp(*variable, "OS_", 3) == 0)
+			return cs_error_set(err, CS_E_REFUSED,
+				"the environment has %.*s, and this runs as root: "
+				"credentials "
+				"come from files that only root can write; type: unset "
+				"%.*s",
+				(int)strcspn(*variable, "="), *variable,
+				(int)strcspn(*variable, "="), *variable);
+	}
+	return 0;
+}
+
+static int check_root_files(const struct cs_config *config,
+	const struct cs_cluster *cluster, struct cs_error *err)
+{
+	const char *const paths[] = {config->path,
+		config->clouds_file ? config->clouds_file : "/etc/openstack/clouds.yaml",
+		cluster->haproxy.template_path, cluster->haproxy.config_path};
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(paths); i++) {
+		if (check_file_and_folder(paths[i], err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
+/* Before anything is read. */
+static int check_root_start(const struct values *values, struct cs_error *err)
+{
+	if (values->file)
+		return cs_error_set(err, CS_E_REFUSED,
+			"-f is not taken from root's hands: a sudo rule for this program "
+			"would be one for every file; use " CS_SYSCONFDIR
+			"/clusterscale/clusterscale.yaml");
+	return check_environment(err);
+}
+
+static void set_path(bool root)
+{
+	const char *old = getenv("PATH");
+	CS_AUTO_FREE char *path =
+		root ? cs_strdup(ROOT_PATH)
+		     : cs_asprintf("%s" MORE_PATH, old ? old : "/usr/bin:/bin");
+
+	setenv("PATH", path, 1);
+}
+
+static int publish(const struct cs_config *config, const struct cs_cluster *cluster,
+	bool dry_run, struct cs_publish_report *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_publish_site_close)
+	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
+
+	if (cs_publish_site_open(config, cluster, &site, err) < 0)
+		return err->code;
+	struct cs_publish_world world = {.config = config,
+		.site = &site,
+		.deadline = cs_deadline_in(RUN_LIMIT_MS),
+		.say = say};
+	struct cs_publish_ports ports = cs_publish_world_ports(&world);
+	return cs_publish_run(&site, &ports, dry_run, ret, err);
+}
+
+static enum exit_status finish(const struct cs_publish_report *report)
+{
+	char lb[HOST_NAME_MAX + 1] = "localhost";
+
+	gethostname(lb, sizeof lb - 1);
+	if (report->diff)
+		fputs(report->diff, stdout);
+	CS_AUTO_FREE char *text = cs_publish_report_text(report, lb);
+	printf("%s\n", text);
+	if (fflush(stdout) != 0)
+		return EXIT_FAILED;
+	return report->open || (report->diff && *report->diff) ? EXIT_OPEN
+							       : EXIT_CONVERGED;
+}
+
+static enum exit_status run(const struct values *values)
+{
+	CS_CLEANUP(cs_config_freep) struct cs_config *config = NULL;
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report = {0};
+	const struct cs_cluster *cluster = NULL;
+	bool root = geteuid() == 0;
+	struct cs_error err;
+
+	set_path(root);
+	if ((root && check_root_start(values, &err) < 0) ||
+		cs_config_load(values->file, &config, &err) < 0 ||
+		(values->cluster &&
+			cs_config_cluster(config, values->cluster, &cluster, &err) < 0) ||
+		(config->log_file && cs_log_to_file(config->log_file, &err) < 0))
+		return fail(&err);
+	if (values->check_config) {
+		printf("%s: good\n", config->path);
+		return EXIT_CONVERGED;
+	}
+	if ((root && check_root_files(config, cluster, &err) < 0) ||
+		publish(config, cluster, values->dry_run, &report, &err) < 0)
+		return fail(&err);
+	return finish(&report);
+}
+
+int main(int argc, char **argv)
+{
+	struct values values = {0};
+	struct cs_error err;
+	int r = cs_options_parse(options, argc, argv, &values, &err);
+
+	if (r == CS_RUN_HELP) {
+		cs_options_help(options, PROGRAM, "-n NAME [--dry-run] [-v]",
+			"Brings HAProxy's configuration and servers in line with a "
+			"cluster.");
+		return EXIT_CONVERGED;
+	}
+	if (r == CS_RUN_VERSION) {
+		cs_options_version(PROGRAM);
+		return EXIT_CONVERGED;
+	}
+	if (r == 0 && !values.cluster && !values.check_config)
+		r = cs_error_set(&err, CS_E_USAGE,
+			"a cluster's name is needed (-n NAME); see --help");
+	cs_proc_clean_inheritance();
+	verbose = values.verbose;
+	cs_log_open(PROGRAM, values.cluster ? values.cluster : "-", false);
+	return r < 0 ? (int)fail(&err) : (int)run(&values);
+}

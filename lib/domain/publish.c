@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One pass: gather, guard, steer, render, apply, report; see publish.h. */
+#include "config.h"
+#include "domain/publish.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/stamp.h"
+#include "domain/publish_pass.h"
+#include "format/json.h"
+
+#define RECORD_MAX (64 << 20)
+#define RECORD_MODE 0600
+
+void cs_publish_say(
+	const struct cs_publish_pass *pass, int priority, const char *format, ...)
+{
+	va_list args;
+	char text[1024];
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	pass->ports->say(pass->ports->context, priority, text);
+}
+
+bool cs_publish_same_text(const struct cs_strbuf *one, const struct cs_strbuf *other)
+{
+	return one->len == other->len &&
+	       memcmp(cs_strbuf_text(one), cs_strbuf_text(other), one->len) == 0;
+}
+
+static const struct cs_cluster *asked(const struct cs_publish_pass *pass)
+{
+	return pass->site->clusters[pass->site->asked];
+}
+
+/* The asked cluster's trouble ends the pass before anything was changed. Another one of
+ * the same file keeps the lines that it has, as long as the record knows them. */
+static int hold(const struct cs_publish_pass *pass, size_t cluster, struct cs_error *err)
+{
+	const char *name = pass->site->clusters[cluster]->name;
+
+	cs_error_prefix(err, "cluster '%s'", name);
+	if (cluster == pass->site->asked || !*pass->record.applied)
+		return err->code;
+	cs_publish_say(
+		pass, LOG_WARNING, "%s; its servers stay as they are", err->message);
+	return 0;
+}
+
+static int list_clusters(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	for (size_t i = 0; i < pass->site->n_clusters; i++) {
+		int r = pass->ports->list(pass->ports->context, pass->site->clusters[i],
+			&pass->views[i], err);
+
+		pass->listed[i] = r == 0;
+		if (r == 0 && pass->views[i].members.n == 0) {
+			cs_fleet_view_done(&pass->views[i]);
+			pass->views[i] = (struct cs_fleet_view){0};
+			pass->listed[i] = false;
+			r = cs_error_set(err, CS_E_NOT_FOUND,
+				"the cloud lists none of its servers; nothing is changed "
+				"on the word of an empty list");
+		}
+		if (r < 0 && hold(pass, i, err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
+static int load_record(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(RECORD_MAX);
+	const char *path = pass->site->record_path;
+	int r = pass->ports->read(pass->ports->context, path, &text, err);
+
+	if (r == CS_E_NOT_FOUND)
+		return 0;
+	if (r < 0)
+		return r;
+	if (cs_publish_record_parse(cs_strbuf_text(&text), text.len, &pass->record, err) <
+		0)
+		return cs_error_prefix(err,
+			"%s is damaged (when it is moved away, haproxy_sync begins anew)",
+			path);
+	return 0;
+}
+
+/* `applied`: the hash that was proved to be running, or NULL for names and drains only.
+ * Not written when nothing in it changes. */
+static int save_record(
+	struct cs_publish_pass *pass, const char *applied, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf old = CS_STRBUF(RECORD_MAX);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(RECORD_MAX);
+	struct cs_publish_record next = {0};
+
+	cs_publish_servers_record(&pass->servers, applied, &pass->record, &next);
+	cs_publish_record_write(&pass->record, &old);
+	cs_publish_record_write(&next, &text);
+	cs_publish_record_done(&pass->record);
+	pass->record = next;
+	if (cs_publish_same_text(&old, &text))
+		return 0;
+	if (cs_strbuf_check(&text, pass->site->record_path, err) < 0)
+		return err->code;
+	return pass->ports->write(
+		pass->ports->context, pass->site->record_path, &text, RECORD_MODE, err);
+}
+
+/* Ports of members that are about to get their first line. */
+static void probe_new(struct cs_publish_pass *pass)
+{
+	CS_AUTO_FREE struct cs_tcp_probe *probes =
+		cs_calloc(pass->servers.n + 1, sizeof *probes);
+	CS_AUTO_FREE struct cs_publish_server **whose =
+		cs_calloc(pass->servers.n + 1, sizeof *whose);
+	size_t n = 0;
+
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (!server->member || server->member->state != CS_MEMBER_ACTIVE ||
+			server->marked || cs_publish_is_present(server) ||
+			!*server->endpoint)
+			continue;
+		probes[n].address = server->member->address;
+		probes[n].port = server->cluster->haproxy.port;
+		whose[n++] = server;
+	}
+	if (n > 0)
+		pass->ports->probe(pass->ports->context, probes, n);
+	for (size_t i = 0; i < n; i++) {
+		whose[i]->answers = probes[i].open;
+		if (!probes[i].open)
+			cs_publish_say(pass, LOG_WARNING,
+				"server '%s' is left out for now: %s does not answer "
+				"(%s)",
+				whose[i]->name, whose[i]->endpoint,
+				strerror(probes[i].sys_errno));
+	}
+}
+
+/* How a backend would stand after this pass. */
+struct outlook {
+	size_t before; /* servers that have a line or run; of anybody at the first run */
+	size_t serving;
+	size_t lines;	/* of the record */
+	size_t missing; /* of those: not listed any more although HAProxy finds them UP */
+};
+
+static struct outlook look_ahead(
+	const struct cs_publish_pass *pass, const struct cs_cluster *cluster)
+{
+	struct outlook outlook = {0};
+
+	for (size_t i = 0; !*pass->record.applied && i < pass->current.n; i++)
+		outlook.before += strcmp(pass->current.items[i].backend,
+					  cluster->haproxy.backend) == 0;
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->cluster != cluster)
+			continue;
+		outlook.before += server->had_line || server->current;
+		outlook.serving += server->has_line && !server->marked;
+		outlook.lines += server->had_line;
+		outlook.missing += server->had_line && !server->member &&
+				   server->current &&
+				   strncmp(server->current->status, "UP", 2) == 0;
+	}
+	return outlook;
+}
+
+static int guard_cluster(const struct cs_publish_pass *pass,
+	const struct cs_cluster *cluster, struct cs_error *err)
+{
+	struct outlook outlook = look_ahead(pass, cluster);
+
+	if (outlook.before > 0 && outlook.serving == 0)
+		return cs_error_set(err, CS_E_REFUSED,
+			"none of its servers can serve now; backend '%s' is not emptied",
+			cluster->haproxy.backend);
+	if (outlook.missing > 1 && outlook.missing * 2 > outlook.lines)
+		return cs_error_set(err, CS_E_REFUSED,
+			"%zu of %zu servers are not listed any more although HAProxy "
+			"finds "
+			"them UP; a list that shrinks so much is not believed (to take "
+			"them out on purpose: nova_scale --delete, or fewer at a time)",
+			outlook.missing, outlook.lines);
+	return 0;
+}
+
+/* Decides, and takes back what would hurt a backend. */
+static int decide(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	cs_publish_servers_decide(&pass->servers, pass->now_wall_ms);
+	for (size_t c = 0; c < pass->site->n_clusters; c++) {
+		const struct cs_cluster *cluster = pass->site->clusters[c];
+
+		if (!pass->listed[c] || guard_cluster(pass, cluster, err) == 0)
+			continue;
+		if (hold(pass, c, err) < 0)
+			return err->code;
+		for (size_t i = 0; i < pass->servers.n; i++)
+			pass->servers.items[i].held |=
+				pass->servers.items[i].cluster == cluster;
+		cs_publish_servers_decide(&pass->servers, pass->now_wall_ms);
+	}
+	return 0;
+}
+
+static int render(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	size_t n = pass->site->n_clusters;
+	CS_AUTO_FREE struct cs_haproxy_group *groups = cs_calloc(n, sizeof *groups);
+
+	for (size_t i = 0; i < n; i++)
+		cs_publish_servers_group(
+			&pass->servers, pass->site->clusters[i], true, &groups[i]);
+	cs_strbuf_clear(&pass->rendered);
+	int r = cs_haproxy_render(cs_strbuf_text(&pass->template), pass->template.len,
+		pass->spec->template_path, groups, n, &pass->rendered, err);
+	for (size_t i = 0; i < n; i++)
+		free((void *)groups[i].rows);
+	return r;
+}
+
+/* Everything that can be known, and refused, before anything is changed. */
+static int observe(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	const struct cs_publish_ports *ports = pass->ports;
+	CS_CLEANUP(cs_strings_done) struct cs_strings foreign = {0};
+	struct cs_stamp now;
+
+	if (load_record(pass, err) < 0 ||
+		ports->read(ports->context, pass->spec->template_path, &pass->template,
+			err) < 0 ||
+		ports->read(ports->context, pass->site->config_path, &pass->installed,
+			err) < 0 ||
+		list_clusters(pass, err) < 0)
+		return err->code;
+	cs_stamp_now(&now);
+	pass->now_wall_ms = now.wall_ms;
+	cs_haproxy_server_names(
+		cs_strbuf_text(&pass->template), pass->template.len, &foreign);
+	cs_publish_servers_build(pass->site->clusters, pass->site->n_clusters,
+		pass->views, pass->listed, &pass->record, &foreign, &pass->servers);
+	if (cs_publish_count(pass, err) < 0)
+		return err->code;
+	probe_new(pass);
+	if (decide(pass, err) < 0)
+		return err->code;
+	return render(pass, err);
+}
+
+/* The drains, and what they change in the decision. */
+static int drain(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	for (size_t i = 0; i < pass->servers.n; i++)
+		pass->servers.items[i].drained_by_us |= pass->servers.items[i].marked;
+	if (save_record(pass, NULL, err) < 0 || cs_publish_steer(pass, err) < 0 ||
+		cs_publish_count(pass, err) < 0)
+		return err->code;
+	cs_publish_servers_decide(&pass->servers, pass->now_wall_ms);
+	return render(pass, err);
+}
+
+/* True when the rendered text was proved to be running, still lies in the file, and
+ * HAProxy has not lost any of it. */
+static bool is_applied(const struct cs_publish_pass *pass)
+{
+	char hash[CS_PUBLISH_HASH_SIZE], found[CS_PUBLISH_HASH_SIZE];
+	struct cs_error difference;
+
+	cs_publish_hash(&pass->rendered, hash);
+	cs_publish_hash(&pass->installed, found);
+	if (*pass->record.applied && strcmp(found, pass->record.applied) != 0 &&
+		strcmp(found, hash) != 0)
+		cs_publish_say(pass, LOG_WARNING,
+			"%s was changed behind haproxy_sync; it is rendered from %s "
+			"again "
+			"(the changed file is kept as %s)",
+			pass->site->config_path, pass->spec->template_path,
+			pass->site->backup_path);
+	if (strcmp(hash, pass->record.applied) != 0 || strcmp(hash, found) != 0)
+		return false;
+	if (cs_publish_check_running(pass, &difference) == 0)
+		return true;
+	cs_publish_say(pass, LOG_WARNING, "%s; reloading", difference.message);
+	return false;
+}
+
+static void say_changes(const struct cs_publish_pass *pass)
+{
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->has_line != server->had_line)
+			cs_publish_say(pass, LOG_NOTICE, "server '%s' %s %s backend '%s'",
+				server->name, server->endpoint,
+				server->has_line ? "added to" : "removed from",
+				server->cluster->haproxy.backend);
+	}
+}
+
+static int apply(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	char hash[CS_PUBLISH_HASH_SIZE];
+
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->has_line && server->member)
+			cs_publish_say(pass, LOG_INFO,
+				"Found matched server %s %s, add to haproxy",
+				server->name, server->member->address);
+	}
+	if (!is_applied(pass)) {
+		if (cs_publish_apply(pass, err) < 0)
+			return err->code;
+		say_changes(pass);
+	}
+	cs_publish_hash(&pass->rendered, hash);
+	return save_record(pass, hash, err);
+}
+
+static int dry(struct cs_publish_pass *pass, struct cs_publish_report *report,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done)
+	struct cs_strbuf diff = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
+
+	if (pass->ports->validate(pass->ports->context, &pass->rendered, err) < 0 ||
+		pass->ports->diff(pass->ports->context, &pass->rendered, &diff, err) < 0)
+		return err->code;
+	report->diff = cs_strbuf_take(&diff);
+	return 0;
+}
+
+static void report_marked(const struct cs_publish_pass *pass,
+	const struct cs_publish_server *server, struct cs_publish_report *report)
+{
+	if (!server->current && cs_publish_is_quiet(server, pass->now_wall_ms)) {
+		cs_strings_add(&report->drained, server->id);
+		return;
+	}
+	report->draining = cs_reallocarray(
+		report->draining, report->n_draining + 1, sizeof *report->draining);
+	report->draining[report->n_draining++] = (struct cs_publish_draining){
+		.id = cs_strdup(server->id), .sessions = server->sessions};
+	report->open = true;
+	cs_publish_say(pass, LOG_INFO, "Server %s has %d sessions%s", server->name,
+		(int)server->sessions,
+		server->exposed ? ", and a worker older than its drain still runs" : "");
+}
+
+static void report_servers(
+	const struct cs_publish_pass *pass, struct cs_publish_report *report)
+{
+	report->list_taken_wall_ms = pass->views[pass->site->asked].list.taken_wall_ms;
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->cluster != asked(pass) || !server->member)
+			continue;
+		if (server->marked)
+			report_marked(pass, server, report);
+		else if (cs_publish_is_present(server) &&
+			 cs_haproxy_serves(server->current))
+			cs_strings_add(&report->serving, server->id);
+		else if (server->member->state == CS_MEMBER_ACTIVE)
+			report->open = true;
+	}
+}
+
+static int run(struct cs_publish_pass *pass, bool dry_run,
+	struct cs_publish_report *report, struct cs_error *err)
+{
+	if (observe(pass, err) < 0)
+		return err->code;
+	/* Steered again at the end, because without a state file a reload forgets it. */
+	int r = dry_run ? dry(pass, report, err)
+			: drain(pass, err) < 0 || apply(pass, err) < 0 ||
+				  cs_publish_steer(pass, err) < 0 ||
+				  cs_publish_count(pass, err) < 0;
+	if (r != 0)
+		return err->code;
+	report_servers(pass, report);
+	return 0;
+}
+
+int cs_publish_run(const struct cs_publish_site *site,
+	const struct cs_publish_ports *ports, bool dry_run, struct cs_publish_report *ret,
+	struct cs_error *err)
+{
+	struct cs_publish_report report = {0};
+	struct cs_publish_pass pass = {.site = site,
+		.ports = ports,
+		.spec = &site->clusters[site->asked]->haproxy,
+		.views = cs_calloc(site->n_clusters, sizeof *pass.views),
+		.listed = cs_calloc(site->n_clusters, sizeof *pass.listed),
+		.template = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
+		.installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
+		.rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX)};
+	int r = run(&pass, dry_run, &report, err);
+
+	if (r == 0)
+		*ret = report;
+	else
+		cs_publish_report_done(&report);
+	for (size_t i = 0; i < site->n_clusters; i++) {
+		if (pass.listed[i])
+			cs_fleet_view_done(&pass.views[i]);
+	}
+	free(pass.views);
+	free(pass.listed);
+	cs_publish_record_done(&pass.record);
+	cs_publish_servers_done(&pass.servers);
+	cs_haproxy_servers_done(&pass.current);
+	cs_strbuf_done(&pass.template);
+	cs_strbuf_done(&pass.installed);
+	cs_strbuf_done(&pass.rendered);
+	return r;
+}
+
+void cs_publish_report_done(struct cs_publish_report *report)
+{
+	for (size_t i = 0; i < report->n_draining; i++)
+		free(report->draining[i].id);
+	free(report->draining);
+	cs_strings_done(&report->serving);
+	cs_strings_done(&report->drained);
+	free(report->diff);
+	*report = (struct cs_publish_report){0};
+}
+
+static void add_ids(
+	struct json_object *object, const char *key, const struct cs_strings *ids)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < ids->n; i++)
+		json_object_array_add(array, json_object_new_string(ids->items[i]));
+	json_object_object_add(object, key, array);
+}
+
+char *cs_publish_report_text(const struct cs_publish_report *report, const char *lb)
+{
+	CS_AUTO_JSON struct json_object *object = json_object_new_object();
+	struct json_object *draining = json_object_new_array();
+
+	cs_json_add_str(object, "lb", lb);
+	cs_json_add_int(object, "list_taken", report->list_taken_wall_ms);
+	add_ids(object, "serving", &report->serving);
+	json_object_object_add(object, "draining", draining);
+	for (size_t i = 0; i < report->n_draining; i++) {
+		struct json_object *server = json_object_new_object();
+
+		cs_json_add_str(server, "id", report->draining[i].id);
+		cs_json_add_int(server, "sessions", report->draining[i].sessions);
+		json_object_array_add(draining, server);
+	}
+	add_ids(object, "drained", &report->drained);
+	return cs_strdup(cs_json_text(object));
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The record as JSON; see publish_record.h. */
+#include "config.h"
+#include "domain/publish_record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "format/json.h"
+
+#define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
+void cs_publish_hash(const struct cs_strbuf *text, char ret[CS_PUBLISH_HASH_SIZE])
+{
+	const unsigned char *bytes = (const unsigned char *)cs_strbuf_text(text);
+	uint64_t hash = FNV_OFFSET;
+
+	for (size_t i = 0; i < text->len; i++)
+		hash = (hash ^ bytes[i]) * FNV_PRIME;
+	snprintf(ret, CS_PUBLISH_HASH_SIZE, "%016" PRIx64, hash);
+}
+
+void cs_publish_record_add(
+	struct cs_publish_record *record, const struct cs_publish_entry *entry)
+{
+	record->entries =
+		cs_reallocarray(record->entries, record->n + 1, sizeof *record->entries);
+	record->entries[record->n++] =
+		(struct cs_publish_entry){.cluster = cs_strdup(entry->cluster),
+			.id = cs_strdup(entry->id),
+			.name = cs_strdup(entry->name),
+			.endpoint = cs_strdup(entry->endpoint),
+			.has_line = entry->has_line,
+			.drained_by_us = entry->drained_by_us};
+}
+
+static bool read_entry(struct json_object *object, struct cs_publish_record *record)
+{
+	struct cs_publish_entry entry = {
+		.cluster = (char *)cs_json_str(object, "cluster"),
+		.id = (char *)cs_json_str(object, "id"),
+		.name = (char *)cs_json_str(object, "name"),
+		.endpoint = (char *)cs_json_str(object, "endpoint")};
+
+	if (!entry.cluster || !entry.id || !entry.name || !entry.endpoint ||
+		!cs_json_bool(object, "line", &entry.has_line) ||
+		!cs_json_bool(object, "drained", &entry.drained_by_us))
+		return false;
+	cs_publish_record_add(record, &entry);
+	return true;
+}
+
+int cs_publish_record_parse(
+	const char *text, size_t len, struct cs_publish_record *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_publish_record_done) struct cs_publish_record record = {0};
+	CS_AUTO_JSON struct json_object *object = NULL;
+
+	if (cs_json_parse(text, len, "the record of haproxy_sync", &object, err) < 0)
+		return err->code;
+	const char *applied = cs_json_str(object, "applied");
+	struct json_object *servers = cs_json_arr(object, "servers");
+	bool good = applied && servers;
+	for (size_t i = 0; good && i < json_object_array_length(servers); i++)
+		good = read_entry(json_object_array_get_idx(servers, i), &record);
+	if (!good)
+		return cs_error_set(
+			err, CS_E_PROTOCOL, "it is not what haproxy_sync writes there");
+	snprintf(record.applied, sizeof record.applied, "%s", applied);
+	*ret = record;
+	record = (struct cs_publish_record){0};
+	return 0;
+}
+
+void cs_publish_record_write(
+	const struct cs_publish_record *record, struct cs_strbuf *ret)
+{
+	CS_AUTO_JSON struct json_object *object = json_object_new_object();
+	struct json_object *servers = json_object_new_array();
+
+	cs_json_add_str(object, "applied", record->applied);
+	json_object_object_add(object, "servers", servers);
+	for (size_t i = 0; i < record->n; i++) {
+		const struct cs_publish_entry *entry = &record->entries[i];
+		struct json_object *server = json_object_new_object();
+
+		cs_json_add_str(server, "cluster", entry->cluster);
+		cs_json_add_str(server, "id", entry->id);
+		cs_json_add_str(server, "name", entry->name);
+		cs_json_add_str(server, "endpoint", entry->endpoint);
+		cs_json_add_bool(server, "line", entry->has_line);
+		cs_json_add_bool(server, "drained", entry->drained_by_us);
+		json_object_array_add(servers, server);
+	}
+	cs_strbuf_addf(ret, "%s\n", cs_json_text(object));
+}
+
+void cs_publish_record_done(struct cs_publish_record *record)
+{
+	for (size_t i = 0; i < record->n; i++) {
+		free(record->entries[i].cluster);
+		free(record->entries[i].id);
+		free(record->entries[i].name);
+		free(record->entries[i].endpoint);
+	}
+	free(record->entries);
+	*record = (struct cs_publish_record){0};
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which clusters share a configuration file, and its lock; see publish.h. */
+#include "config.h"
+#include "domain/publish.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool same_text(const char *one, const char *other)
+{
+	return one == other || (one && other && strcmp(one, other) == 0);
+}
+
+static bool same_argv(const struct cs_strings *one, const struct cs_strings *other)
+{
+	bool same = one->n == other->n;
+
+	for (size_t i = 0; same && i < one->n; i++)
+		same = strcmp(one->items[i], other->items[i]) == 0;
+	return same;
+}
+
+/* The key of which two clusters of one file must not differ but do, or NULL. */
+static const char *find_difference(
+	const struct cs_haproxy_spec *one, const struct cs_haproxy_spec *other)
+{
+	if (!same_text(one->template_path, other->template_path))
+		return "template";
+	if (!same_text(one->master_socket, other->master_socket))
+		return "master-socket";
+	if (!same_text(one->stats_socket, other->stats_socket))
+		return "stats-socket";
+	if (!same_text(one->state_file, other->state_file))
+		return "state-file";
+	if (!same_argv(&one->reload, &other->reload))
+		return "reload";
+	if (!same_text(one->program, other->program))
+		return "program";
+	if (!same_text(one->state_dir, other->state_dir))
+		return "state-dir";
+	return NULL;
+}
+
+static int add_clusters(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *site, struct cs_error *err)
+{
+	site->clusters = cs_calloc(config->n_clusters, sizeof(struct cs_cluster *));
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		const struct cs_cluster *other = &config->clusters[i];
+
+		if (!other->haproxy.present)
+			continue;
+		CS_AUTO_FREE char *path = realpath(other->haproxy.config_path, NULL);
+		if (!path || strcmp(path, site->config_path) != 0)
+			continue;
+		const char *key = find_difference(&cluster->haproxy, &other->haproxy);
+		if (key)
+			return cs_error_set(err, CS_E_CONFIG,
+				"%s: clusters '%s' and '%s' render into the same file %s "
+				"but differ in haproxy: %s",
+				config->path, cluster->name, other->name,
+				site->config_path, key);
+		if (other == cluster)
+			site->asked = site->n_clusters;
+		site->clusters[site->n_clusters++] = other;
+	}
+	return 0;
+}
+
+/* "/etc/haproxy/haproxy.cfg" has the files "_etc_haproxy_haproxy.cfg.lock" and alike. */
+static char *state_path(const struct cs_publish_site *site,
+	const struct cs_haproxy_spec *spec, const char *suffix)
+{
+	CS_AUTO_FREE char *key = cs_strdup(site->config_path);
+
+	for (char *c = key; *c; c++) {
+		if (*c == '/')
+			*c = '_';
+	}
+	return cs_asprintf("%s/%s.%s", spec->state_dir, key, suffix);
+}
+
+static int open_site(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *site, struct cs_error *err)
+{
+	const struct cs_haproxy_spec *spec = &cluster->haproxy;
+
+	if (!spec->present)
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s: cluster '%s' has no haproxy section", config->path,
+			cluster->name);
+	site->config_path = realpath(spec->config_path, NULL);
+	if (!site->config_path) {
+		cs_error_set_errno(err, errno,
+			"HAProxy's configuration %s (HAProxy must run with one before "
+			"servers are added; the template without servers will do)",
+			spec->config_path);
+		err->code = CS_E_CONFIG;
+		return err->code;
+	}
+	if (add_clusters(config, cluster, site, err) < 0 ||
+		cs_state_dir_open(spec->state_dir, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *lock_path = state_path(site, spec, "lock");
+	site->record_path = state_path(site, spec, "applied");
+	site->backup_path = state_path(site, spec, "backup");
+	return cs_lock_take(lock_path, "sync", &site->lock, err);
+}
+
+int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *ret, struct cs_error *err)
+{
+	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
+	int r = open_site(config, cluster, &site, err);
+
+	if (r < 0)
+		cs_publish_site_close(&site);
+	else
+		*ret = site;
+	return r;
+}
+
+void cs_publish_site_close(struct cs_publish_site *site)
+{
+	cs_lock_release(&site->lock);
+	free(site->clusters);
+	free(site->config_path);
+	free(site->record_path);
+	free(site->backup_path);
+	*site = (struct cs_publish_site){.lock = CS_LOCK_NONE};
+}
