@@ -1,6 +1,6 @@
 # The event handlers and their manual pages.
 handler_PROGRAMS += handlers/haproxy_sync
-man8_MANS += handlers/haproxy_sync.8
+MAN8 += handlers/haproxy_sync.8
 EXTRA_DIST += handlers/haproxy_sync.8.scd
 handlers_haproxy_sync_SOURCES = handlers/haproxy_sync.c
 handlers_haproxy_sync_LDADD = $(CS_LIBS)

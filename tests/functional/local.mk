@@ -6,8 +6,9 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu_cluster.py \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_demo_parts.py \
-	tests/integration/test_cpu_agreement.py \
 	tests/functional/test_fleet.py \
+	tests/functional/test_haproxy_sync.py \
+	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS)
