@@ -92,14 +92,11 @@ static bool take_value(const netsnmp_variable_list *variable, uint32_t *ret)
 {
 	switch (variable->type) {
 	case ASN_INTEGER:
-		if (*variable->val.integer < 0)
-			return false;
-		/* fall through */
 	case ASN_COUNTER:
 	case ASN_GAUGE:
 	case ASN_TIMETICKS:
 		*ret = (uint32_t)*variable->val.integer;
-		return true;
+		return variable->type != ASN_INTEGER || *variable->val.integer >= 0;
 	}
 	return false; /* noSuchObject, noSuchInstance, or not a number */
 }
