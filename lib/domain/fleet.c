@@ -74,8 +74,30 @@ static int find_network_name(
 	return 0;
 }
 
+/* A mistyped network would make every member look as if it were being built, for ever. */
+static int check_network(
+	const struct cs_fleet_view *view, const char *network_name, struct cs_error *err)
+{
+	const char *other = NULL;
+
+	for (size_t i = 0; network_name && i < view->members.n; i++) {
+		const struct cs_member *member = &view->members.items[i];
+		if (*member->address)
+			return 0;
+		if (member->server->n_addresses > 0)
+			other = member->server->addresses[0].network;
+	}
+	if (!other)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"servers.networks: no member has an address on network '%s'; there are "
+		"some on '%s'",
+		network_name, other);
+}
+
 int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_error *err)
 {
+	struct cs_fleet_view view = {0};
 	const char *image_id = NULL, *network_name;
 
 	if (find_network_name(fleet, &network_name, err) < 0)
@@ -83,10 +105,15 @@ int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_e
 	if (fleet->cluster->servers.adopt_image &&
 		cs_fleet_image_id(fleet, &image_id, err) < 0)
 		return err->code;
-	if (cs_nova_list(fleet->nova, &ret->list, err) < 0)
+	if (cs_nova_list(fleet->nova, &view.list, err) < 0)
 		return err->code;
 	cs_members_select(
-		&ret->list, fleet->cluster, image_id, network_name, &ret->members);
+		&view.list, fleet->cluster, image_id, network_name, &view.members);
+	if (check_network(&view, network_name, err) < 0) {
+		cs_fleet_view_done(&view);
+		return err->code;
+	}
+	*ret = view;
 	return 0;
 }
 

@@ -31,7 +31,8 @@ void cs_fleet_set_deadline(
 void cs_fleet_close(struct cs_fleet *fleet);
 CS_DEFINE_FREEP(struct cs_fleet, cs_fleet_close)
 
-/* Lists and selects. `view` is filled only from a complete list. */
+/* Lists and selects. `ret` is filled only from a complete list. CS_E_CONFIG when members
+ * have addresses, but none of them on the first configured network. */
 int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_fleet_view_done(struct cs_fleet_view *view) CS_NONNULL_ALL;

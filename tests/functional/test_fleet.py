@@ -394,3 +394,13 @@ def test_a_name_that_the_cloud_does_not_have(cloud, probe, key):
     assert answer == (f"error NOT_FOUND 0 {names[key]}: the cloud has no {key} with name or id "
                       "'none such' for this project")
     assert not cloud.requests("POST", "/servers$")
+
+
+def test_a_network_that_no_member_is_on_is_an_error(cloud, probe):
+    add(cloud, 2)
+    assert probe(network="privat").ask("list") == [
+        "error CONFIG 0 servers.networks: no member has an address on network 'privat'; there are "
+        "some on 'private'"]
+    for server in list(cloud.servers.values()):
+        cloud.change_server(server.id, ports=[])
+    assert probe(network="privat").ask("list")[1] == "member s0 building - ours"
