@@ -231,6 +231,14 @@ static int render(struct cs_publish_pass *pass, struct cs_error *err)
 	return r;
 }
 
+static int read_template(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	if (pass->ports->read(pass->ports->context, pass->spec->template_path,
+		    &pass->template, err) == CS_E_NOT_FOUND)
+		err->code = CS_E_CONFIG;
+	return pass->template.len ? 0 : err->code;
+}
+
 /* Everything that can be known, and refused, before anything is changed. */
 static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 {
@@ -238,9 +246,7 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	CS_CLEANUP(cs_strings_done) struct cs_strings foreign = {0};
 	struct cs_stamp now;
 
-	if (load_record(pass, err) < 0 ||
-		ports->read(ports->context, pass->spec->template_path, &pass->template,
-			err) < 0 ||
+	if (load_record(pass, err) < 0 || read_template(pass, err) < 0 ||
 		ports->read(ports->context, pass->site->config_path, &pass->installed,
 			err) < 0 ||
 		list_clusters(pass, err) < 0)

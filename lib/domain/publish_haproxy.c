@@ -4,6 +4,7 @@
 #include "config.h"
 #include "domain/publish_pass.h"
 
+#include <errno.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -15,6 +16,7 @@
 #define BACKUP_MODE 0600 /* a configuration may hold passwords */
 
 /* A bind that fails takes HAProxy 2.1 s, in which the master socket first refuses. */
+#define MASTER_AWAY_MS 5000
 #define RELOAD_LIMIT_MS 15000
 #define RELOAD_POLL_MS 20
 /* During a good or a failed reload the stats socket always answers. When nothing does for
@@ -77,6 +79,22 @@ static int ask_procs(const struct cs_publish_pass *pass, struct cs_haproxy_procs
 	return 0;
 }
 
+/* The same, over the moments of a reload, ours or anybody's, in which the master is
+ * away. */
+static int await_procs(const struct cs_publish_pass *pass, struct cs_haproxy_procs *ret,
+	struct cs_error *err)
+{
+	for (int64_t waited = 0;; waited += RELOAD_POLL_MS) {
+		int r = ask_procs(pass, ret, err);
+		bool away = r == CS_E_LOST ||
+			    (r == CS_E_CONNECT && err->sys_errno == ECONNREFUSED);
+
+		if (!away || waited >= MASTER_AWAY_MS ||
+			!pass->ports->pause(pass->ports->context, RELOAD_POLL_MS))
+			return r;
+	}
+}
+
 static int look_at_old(struct cs_publish_pass *pass, int64_t pid, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf reply = CS_STRBUF(REPLY_MAX);
@@ -108,7 +126,7 @@ int cs_publish_count(struct cs_publish_pass *pass, struct cs_error *err)
 	}
 	if (!marked || !pass->spec->master_socket)
 		return 0;
-	if (ask_procs(pass, &procs, err) < 0)
+	if (await_procs(pass, &procs, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < procs.n_old; i++) {
 		if (look_at_old(pass, procs.old[i], err) < 0)
@@ -177,7 +195,7 @@ static int ask_pid(
 static int64_t ask_failed(const struct cs_publish_pass *pass)
 {
 	CS_CLEANUP(cs_haproxy_procs_done) struct cs_haproxy_procs procs = {0};
-	struct cs_error ignored; /* the master is away while it reloads */
+	struct cs_error ignored; /* it is away while it reloads */
 
 	if (!pass->spec->master_socket || ask_procs(pass, &procs, &ignored) < 0)
 		return -1;
@@ -240,17 +258,32 @@ static int await_worker(const struct cs_publish_pass *pass,
 		pass->spec->stats_socket, RELOAD_LIMIT_MS / CS_MS_PER_S);
 }
 
+/* Any reload is over when the master answers again. */
+static int await_master(
+	const struct cs_publish_pass *pass, int64_t *ret_failed, struct cs_error *err)
+{
+	CS_CLEANUP(cs_haproxy_procs_done) struct cs_haproxy_procs procs = {.failed = -1};
+
+	if (pass->spec->master_socket && await_procs(pass, &procs, err) < 0)
+		return err->code;
+	*ret_failed = procs.failed;
+	return 0;
+}
+
 static int reload(const struct cs_publish_pass *pass, struct cs_error *err)
 {
-	struct generation before = {.failed = ask_failed(pass)};
+	struct generation before = {.failed = -1};
 	struct cs_error ignored;
+	int64_t failed;
 
 	/* HAProxy may be dead when the old file is put back: then any worker will do. */
 	if (ask_pid(pass, &before.pid, &ignored) < 0)
 		before.pid = 0;
-	if (order_reload(pass, err) < 0)
+	else if (await_master(pass, &before.failed, err) < 0)
 		return err->code;
-	return await_worker(pass, &before, err);
+	if (order_reload(pass, err) < 0 || await_worker(pass, &before, err) < 0)
+		return err->code;
+	return await_master(pass, &failed, err);
 }
 
 /* Drains, maintenance and health survive the reload through the state file. */

@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """haproxy_sync against a simulated cloud and a real HAProxy: exact output, exit status, and what HAProxy then does."""
-import balancer
-from balancer import expect, lb  # noqa: F401 (a fixture)
+import fcntl
+import socket
+import struct
+
+import pytest
+
+pytest.register_assert_rewrite("balancer")
+import balancer  # noqa: E402
+from balancer import expect, lb  # noqa: E402, F401 (a fixture)
 
 
 def found(lb, *servers):
@@ -28,3 +35,581 @@ def test_servers_come_up_and_an_unchanged_run_touches_nothing(lb):
     three = lb.add("web3")
     expect(lb.sync(), 0, lb.report([one, two, three]))
     assert lb.config.read_text() == lb.lines(one, two, three)
+
+
+def up(lb, n=2, **fields):
+    """A running HAProxy with n published servers."""
+    servers = [lb.add(f"web{i + 1}", **fields) for i in range(n)]
+    lb.start()
+    expect(lb.sync(), 0, lb.report(servers))
+    return servers
+
+
+def changed_nothing(lb):
+    """What must be the same when a run refuses or fails."""
+    return stamps(lb), lb.config.read_text(), lb.workers()[0], lb.status()
+
+
+# --- draining
+
+def test_an_idle_server_leaves_in_one_pass(lb):
+    one, two = up(lb)
+    lb.mark(two)
+    expect(lb.sync("-v"), 0, lb.report([one], drained=[two]), stdout="Drain server web2\n" + found(lb, one) +
+           f"Reload haproxy\nserver 'web2' {lb.address(two)}:{lb.service_port} removed from backend 'web'\n")
+    assert lb.config.read_text() == lb.lines(one)
+    assert lb.status() == {"web1": "UP"}
+    before, worker = stamps(lb), lb.workers()[0]
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    assert (stamps(lb), lb.workers()[0]) == (before, worker)
+    lb.remove(two)
+    expect(lb.sync(), 0, lb.report([one]))
+
+
+def test_a_drain_waits_for_a_held_session(lb):
+    one, two = up(lb)
+    held = lb.hold(two)
+    lb.mark(two)
+    expect(lb.sync("-v"), 1, lb.report([one], [(two, 1)]),
+           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 has 1 sessions\n")
+    assert lb.status() == {"web1": "UP", "web2": "DRAIN"}
+    assert lb.config.read_text() == lb.lines(one, two)
+    assert all(lb.get().endswith(lb.address(one)) for _ in range(4))
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.webs[two.id].released.set()
+    assert held.answer().endswith(lb.address(two).encode())
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    assert lb.config.read_text() == lb.lines(one)
+
+
+def test_a_worker_older_than_the_drain_is_waited_for(lb):
+    one, two = up(lb)
+    held = lb.hold(two)
+    lb.reload()
+    lb.mark(two)
+    older = ", and a worker older than its drain still runs\n"
+    expect(lb.sync("-v"), 1, lb.report([one], [(two, 1)]),
+           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 has 1 sessions" + older)
+    assert lb.sessions()["web2"] == 0
+    lb.webs[two.id].released.set()
+    held.answer()
+    lb.old_workers_gone()
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+
+
+def test_an_idle_client_of_an_older_worker_is_waited_for(lb):
+    """Its next request may go to the server although nobody has a session there now."""
+    one, two = up(lb)
+    held = lb.hold(one)
+    lb.reload()
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 0)]))
+    lb.webs[one.id].released.set()
+    held.answer()
+    lb.old_workers_gone()
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+
+
+def test_a_reload_in_between_does_not_end_a_drain(lb):
+    one, two = up(lb)
+    held = lb.hold(two)
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.reload()
+    assert lb.status()["web2"] == "UP"
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    assert lb.status()["web2"] == "DRAIN"
+    lb.webs[two.id].released.set()
+    held.answer()
+    lb.old_workers_gone()
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+
+
+def test_our_own_reload_keeps_a_drain(lb):
+    one, two = up(lb)
+    lb.hold(two)
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    three = lb.add("web3")
+    expect(lb.sync(), 1, lb.report([one, three], [(two, 1)]))
+    assert lb.status() == {"web1": "UP", "web2": "DRAIN", "web3": "UP"}
+
+
+def test_a_cancelled_drain_goes_back_to_service(lb):
+    one, two = up(lb)
+    lb.hold(two)
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.unmark(two)
+    expect(lb.sync("-v"), 0, lb.report([one, two]),
+           stdout="server 'web2' is not to be drained any more: set back to ready\n" + found(lb, one, two))
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+
+
+def test_a_drain_by_hand_is_left_alone(lb):
+    one, two = up(lb)
+    balancer.ask(lb.stats, "set server web/web2 state maint")
+    expect(lb.sync(), 1, lb.report([one]))
+    assert lb.status() == {"web1": "UP", "web2": "MAINT"}
+
+
+def test_a_drained_server_that_stays_comes_back(lb):
+    one, two = up(lb)
+    lb.mark(two)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    lb.unmark(two)
+    expect(lb.sync(), 0, lb.report([one, two]))
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+
+
+def test_a_dead_server_drains_too(lb):
+    one, two = up(lb)
+    lb.die(two)
+    balancer.procs_wait(lambda: lb.status()["web2"] == "DOWN", "HAProxy finds it dead")
+    expect(lb.sync(), 1, lb.report([one]))
+    lb.mark(two)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+
+
+# --- what is not published, and what is not believed
+
+def test_a_port_that_does_not_answer_is_left_out(lb):
+    one, two = up(lb)
+    three = lb.add("web3", serve=False)
+    before = changed_nothing(lb)
+    message = (f"haproxy_sync: server 'web3' is left out for now: {lb.address(three)}:{lb.service_port} does not "
+               "answer (Connection refused)\n")
+    expect(lb.sync(), 1, lb.report([one, two]), stderr=message)
+    assert {**before[0], **changed_nothing(lb)[0]} == changed_nothing(lb)[0]
+    assert changed_nothing(lb)[1:] == before[1:]
+    lb.serve(three)
+    expect(lb.sync(), 0, lb.report([one, two, three]))
+
+
+def test_a_server_that_builds_is_nobody_yet(lb):
+    one, two = up(lb)
+    lb.add("web3", serve=False, status="BUILD")
+    expect(lb.sync(), 0, lb.report([one, two]))
+
+
+def test_a_server_in_an_odd_state_stays_while_it_is_up(lb):
+    one, two = up(lb)
+    lb.cloud.change_server(two.id, status="RESCUE")
+    expect(lb.sync(), 0, lb.report([one, two]))
+    lb.die(two)
+    balancer.procs_wait(lambda: lb.status()["web2"] == "DOWN", "HAProxy finds it dead")
+    expect(lb.sync(), 0, lb.report([one]))
+    assert lb.config.read_text() == lb.lines(one)
+
+
+def refused(lb, code, message, **options):
+    before = changed_nothing(lb)
+    expect(lb.sync(**options), code, stderr=f"haproxy_sync: {message}\n")
+    assert changed_nothing(lb) == before
+
+
+def test_an_empty_list_changes_nothing(lb):
+    up(lb)
+    lb.cloud.inject(path="/servers/detail", action="empty", count=9)
+    refused(lb, 2, "cluster 'web': the cloud lists none of its servers; nothing is changed on the word of an empty list")
+
+
+def test_a_partial_list_changes_nothing(lb):
+    up(lb)
+    lb.cloud.inject(path="/servers/detail", action="truncate", count=9)
+    before = changed_nothing(lb)
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("haproxy_sync: cluster 'web': ")
+    assert changed_nothing(lb) == before
+
+
+def test_a_backend_is_not_emptied(lb):
+    one, two = up(lb)
+    lb.mark(one)
+    lb.mark(two)
+    refused(lb, 3, "cluster 'web': none of its servers can serve now; backend 'web' is not emptied")
+
+
+def test_a_list_that_lost_most_servers_is_not_believed(lb):
+    one, two, three = up(lb, 3)
+    lb.cloud.servers.pop(two.id)
+    lb.cloud.servers.pop(three.id)
+    refused(lb, 3, "cluster 'web': 2 of 3 servers are not listed any more although HAProxy finds them UP; a list that "
+            "shrinks so much is not believed (to take them out on purpose: nova_scale --delete, or fewer at a time)")
+    lb.die(two)
+    lb.die(three)
+    balancer.procs_wait(lambda: set(lb.status().values()) == {"UP", "DOWN"}, "HAProxy finds them dead")
+    balancer.procs_wait(lambda: lb.status()["web2"] == lb.status()["web3"] == "DOWN", "HAProxy finds both dead")
+    expect(lb.sync(), 0, lb.report([one]))
+
+
+def test_names_are_made_safe_and_stay_unique(lb):
+    one = lb.add("web")
+    two = lb.add("web")
+    three = lb.add("w\u00e9b #1")
+    lb.start()
+    expect(lb.sync(), 0, lb.report([one, two, three]))
+    second = f"web-{two.id[:8]}"
+    assert lb.config.read_text() == (lb.template.read_text() + lb.line(one) + lb.line(two, second) +
+                                     lb.line(three, "w__b__1"))
+    lb.mark(one)
+    expect(lb.sync(), 0, lb.report([two, three], drained=[one]))
+    lb.remove(one)
+    four = lb.add("web")
+    expect(lb.sync(), 0, lb.report([two, three, four]))
+    assert lb.line(two, second) in lb.config.read_text()
+
+
+def test_the_name_of_a_line_in_the_template_is_taken(lb):
+    with lb.template.open("a") as file:
+        file.write("    server web1 127.0.0.1:9 backup\n")
+    one = lb.add("web1")
+    lb.start()
+    expect(lb.sync(), 0, lb.report([one]))
+    assert f"server web1-{one.id[:8]} {lb.address(one)}:" in lb.config.read_text()
+
+
+# --- files, reloads, failures
+
+def test_haproxy_down_is_a_failure(lb):
+    lb.add("web1")
+    text = lb.config.read_text()
+    expect(lb.sync(), 2, stderr=f"haproxy_sync: cannot connect to HAProxy's socket {lb.stats}: No such file or directory; "
+           "is HAProxy running, and is this the path in its configuration ('stats socket', or -S for the master)?\n")
+    assert lb.config.read_text() == text
+
+
+def test_a_template_that_haproxy_refuses_is_not_installed(lb):
+    one, two = up(lb)
+    lb.template.write_text(lb.template.read_text().replace("balance roundrobin", "balance round-robin"))
+    candidate = lb.dir / "haproxy.cfg.clusterscale-candidate"
+    before = changed_nothing(lb)
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(
+        f"haproxy_sync: HAProxy does not accept the configuration (haproxy -c -f {candidate}: exit status 1): "
+        f"config : parsing [{candidate}:16] : balance only supports ")
+    assert changed_nothing(lb) == before
+    assert lb.line(one) in candidate.read_text()
+
+
+def test_our_own_checks_of_the_template(lb):
+    up(lb)
+    good = lb.template.read_text()
+    lb.template.write_text(good.replace("global\n", "global\n    chroot /nonexistent\n"))
+    refused(lb, 3, "the configuration has 'chroot /nonexistent', which is no folder here; HAProxy would accept the file "
+            "and die of it")
+    lb.template.write_text(good.replace("servers web", "servers wbe"))
+    refused(lb, 3, f"{lb.template}:17: the marker names cluster 'wbe', but 1 cluster renders into this file")
+    lb.template.unlink()
+    refused(lb, 3, f"cannot read {lb.template}: No such file or directory")
+
+
+def test_a_reload_that_fails_is_rolled_back(lb):
+    one, two = up(lb)
+    text = lb.config.read_text()
+    lb.add("web3")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        used = taken.getsockname()[1]
+        lb.template.write_text(lb.template.read_text().replace(
+            "frontend www\n", f"frontend www\n    bind 127.0.0.1:{used}\n"))
+        failed = ("the reload failed, the old worker still serves; HAProxy's log tells why (an address in use, a missing "
+                  "file?)")
+        expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"
+               f"haproxy_sync: {failed}; the old configuration is back and loaded\n")
+    assert lb.config.read_text() == text
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+    assert lb.workers()[0]
+    assert "200 OK" in lb.get()
+
+
+@pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="where HAProxy may chroot it does not die of it")
+def test_a_file_that_kills_haproxy_is_taken_back(lb):
+    """chroot(2) without the right to: -c finds nothing, the new worker dies and takes the old one and the master along."""
+    one, two = up(lb)
+    text = lb.config.read_text()
+    good = lb.template.read_text()
+    lb.template.write_text(good.replace("global\n", f"global\n    chroot {lb.dir}\n"))
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "; the old configuration is back in the file but HAProxy has not loaded it again (cannot connect to" in done.stderr
+    assert lb.config.read_text() == text
+    lb.template.write_text(good)
+    lb.stop()
+    lb.start()  # as its service manager does
+    expect(lb.sync(), 0, lb.report([one, two]))
+
+
+def test_a_backend_of_another_name_is_noticed_before_anything_happens(lb):
+    lb.add("web1")
+    lb.template.write_text(lb.template.read_text().replace("backend web\n", "backend www2\n").replace(
+        "default_backend web", "default_backend www2"))
+    lb.start()
+    refused(lb, 3, f"{lb.template}:17: the servers of cluster 'web' belong into backend 'web' but would stand in backend "
+            "'www2'; put the line '# clusterscale: servers web' into their backend")
+
+
+def test_a_file_changed_by_hand_is_put_right(lb):
+    one, two = up(lb)
+    changed = lb.config.read_text() + "    server mine 127.0.0.1:9\n"
+    lb.config.write_text(changed)
+    backup = next(lb.dir.glob("sync/*.backup"))
+    expect(lb.sync(), 0, lb.report([one, two]),
+           stderr=f"haproxy_sync: {lb.config} was changed behind haproxy_sync; it is rendered from {lb.template} again "
+                  f"(the changed file is kept as {backup})\n")
+    assert lb.config.read_text() == lb.lines(one, two)
+    assert backup.read_text() == changed
+
+
+def test_a_file_written_but_never_loaded_is_not_taken_for_done(lb):
+    one, two = up(lb)
+    three = lb.add("web3")
+    lb.config.write_text(lb.lines(one, two, three))
+    assert "web3" not in lb.status()
+    expect(lb.sync(), 0, lb.report([one, two, three]))
+    assert lb.status() == {"web1": "UP", "web2": "UP", "web3": "UP"}
+
+
+def test_a_server_that_vanished_from_the_running_haproxy_comes_back(lb):
+    one, two = up(lb)
+    text = lb.config.read_text()
+    lb.config.write_text(lb.lines(one))
+    lb.reload()
+    lb.config.write_text(text)
+    expect(lb.sync(), 0, lb.report([one, two]),
+           stderr=f"haproxy_sync: the running HAProxy has no server 'web2' at '{lb.address(two)}:{lb.service_port}' in "
+                  "backend 'web'; reloading\n")
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+
+
+def test_owner_mode_and_link_of_the_file_stay(lb):
+    real = lb.dir / "real.cfg"
+    lb.config.rename(real)
+    lb.config.symlink_to(real.name)
+    real.chmod(0o604)
+    one, two = up(lb)
+    assert lb.config.is_symlink()
+    assert real.stat().st_mode & 0o7777 == 0o604
+    assert lb.line(one) in real.read_text()
+
+
+def test_a_dry_run_shows_the_difference_and_changes_nothing(lb):
+    one, two = up(lb)
+    three = lb.add("web3")
+    before = changed_nothing(lb)
+    expect(lb.sync("--dry-run"), 1, lb.report([one, two]), stdout=(
+        f"--- {lb.config}\n+++ rendered\n@@ -17,3 +17,4 @@\n"
+        f"     # clusterscale: servers web\n {lb.line(one)} {lb.line(two)}+{lb.line(three)}"))
+    assert changed_nothing(lb) == before
+    lb.mark(two)
+    lb.remove(three)
+    expect(lb.sync("--dry-run"), 1, lb.report([one], [(two, 0)]))
+    assert changed_nothing(lb) == before
+    lb.unmark(two)
+    expect(lb.sync("--dry-run"), 0, lb.report([one, two]))
+
+
+def test_a_lock_that_is_held_is_work_still_open(lb):
+    up(lb)
+    with next(lb.dir.glob("sync/*.lock")).open("r+") as file:
+        fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+        before = changed_nothing(lb)
+        done = lb.sync()
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("haproxy_sync: ") and "sync" in done.stderr
+        assert changed_nothing(lb) == before
+
+
+def test_sessions_are_shut_after_the_drain_timeout(lb):
+    one, two = up(lb)
+    held = lb.hold(two)
+    lb.mark(two, seconds_ago=299)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.mark(two, seconds_ago=301)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]), stderr=(
+        "haproxy_sync: server 'web2': drain-timeout of 300 s has passed, 1 sessions are shut\n"))
+    assert held.answer().startswith((b"HTTP/1.1 502", b"")) and lb.status() == {"web1": "UP"}
+
+
+def test_the_drain_timeout_ends_the_wait_for_old_workers_too(lb):
+    one, two = up(lb)
+    lb.hold(two)
+    lb.reload()
+    lb.mark(two, seconds_ago=301)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+
+
+def test_ipv6_addresses_stand_in_brackets(lb):
+    one = lb.add("web1", serve=False, addresses={"private": ["::1"]})
+    lb.webs[one.id] = balancer.Web("::1", lb.service_port)
+    lb.start()
+    expect(lb.sync(), 0, lb.report([one]))
+    assert f"    server web1 [::1]:{lb.service_port} maxconn" in lb.config.read_text()
+    assert "200 OK" in lb.get()
+
+
+def test_a_refused_login_changes_nothing(lb):
+    up(lb)
+    clouds = lb.dir / "clouds.yaml"
+    clouds.write_text(clouds.read_text().replace("readersecret", "wrongsecret"))
+    before = changed_nothing(lb)
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("haproxy_sync: cluster 'web': ") and "wrongsecret" not in done.stderr
+    assert changed_nothing(lb) == before
+
+
+# --- other ways to set it up
+
+@pytest.fixture
+def make(lb):  # noqa: F811
+    """Balancers with other settings; `lb` skips when there is no HAProxy."""
+    made = []
+
+    def one(**settings):
+        made.append(balancer.Balancer(**settings))
+        return made[-1]
+    yield one
+    for each in made:
+        each.__exit__()
+
+
+def test_a_state_file_carries_drains_and_health_over_the_reload(make):
+    lb = make(state_file=True)  # noqa: F811
+    one, two = up(lb)
+    three = lb.add("web3")
+    expect(lb.sync(), 0, lb.report([one, two, three]))
+    lb.hold(two)
+    lb.mark(two)
+    lb.die(three)
+    balancer.procs_wait(lambda: lb.status()["web3"] == "DOWN", "HAProxy finds it dead")
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    four = lb.add("web4")
+    expect(lb.sync(), 1, lb.report([one, four], [(two, 1)]))
+    assert lb.status() == {"web1": "UP", "web2": "DRAIN", "web3": "DOWN", "web4": "UP"}
+    state = (lb.dir / "server-state").read_text()
+    assert " web2 " in state and " web4 " not in state
+    lb.webs[two.id].released.set()
+    lb.mark(two, seconds_ago=301)
+    lb.sync()
+    assert " web2 " not in (lb.dir / "server-state").read_text()
+
+
+RELOADER = """\
+#!/usr/bin/python3
+import socket
+sock = socket.socket(socket.AF_UNIX)
+sock.connect("{master}")
+sock.sendall(b"reload\\n")
+sock.shutdown(socket.SHUT_WR)
+sock.recv(1)
+"""
+
+
+def test_a_reload_command_is_verified_as_well(make):
+    lb = make(master=False, reload="[/usr/bin/python3, RELOADER]")  # noqa: F811
+    script = lb.dir / "reloader"
+    script.write_text(RELOADER.format(master=lb.master))
+    lb.yaml.write_text(lb.yaml.read_text().replace("RELOADER", str(script)))
+    one, two = up(lb)
+    lb.mark(two)
+    # Without a master socket old workers cannot be seen.
+    expect(lb.sync(), 1, lb.report([one], [(two, 0)]))
+    lb.mark(two, seconds_ago=301)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    script.write_text("raise SystemExit('not today')")
+    three = lb.add("web3")
+    failed = "the reload command /usr/bin/python3 failed with exit status 1: not today?"
+    expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"
+           f"haproxy_sync: {failed}; the old configuration is back in the file but HAProxy has not loaded it again "
+           f"({failed})\n")
+    assert lb.config.read_text() == lb.lines(one)
+    script.write_text("")  # says that it did
+    lb.remove(three)
+
+
+TWO_CLUSTERS = """
+  api:
+    cloud: admin
+    servers: {image: rails-snapshot, flavor: m1.small, networks: [private], name: api}
+    size: {min: 1, max: 20}
+    haproxy:
+      cloud: other
+"""
+
+
+def test_two_clusters_share_one_file(lb):
+    web, api = lb.add("web1"), lb.add("api1", cluster="api")
+    lb.template.write_text(lb.template.read_text() + "backend api\n    # clusterscale: servers api\n")
+    both = lb.yaml.read_text() + TWO_CLUSTERS + "".join(
+        f"{line}\n" for line in lb.yaml.read_text().split("cloud: reader\n")[1].replace(
+            "backend: web", "backend: api").splitlines() if line.strip())
+    lb.yaml.write_text(both)
+    clouds = lb.dir / "clouds.yaml"
+    clouds.write_text(clouds.read_text() + clouds.read_text().removeprefix("clouds:\n").replace("reader:", "other:", 1))
+    lb.config.write_text(lb.template.read_text())
+    lb.start()
+    expect(lb.sync(), 0, lb.report([web]))
+    assert lb.status() == {"web1": "UP", "api1": "UP"}
+    expect(lb.sync(cluster="api"), 0, lb.report([api]))
+    # The cloud of one cannot be asked: its servers stay, the other one goes on.
+    clouds.write_text(clouds.read_text().replace("other:", "gone:"))
+    second = lb.add("web2")
+    done = lb.sync()
+    assert done.stderr.startswith("haproxy_sync: cluster 'api': ")
+    assert done.stderr.endswith("; its servers stay as they are\n")
+    expect(done, 0, lb.report([web, second]), stderr=done.stderr)
+    assert lb.status() == {"web1": "UP", "web2": "UP", "api1": "UP"}
+    assert lb.sync(cluster="api").returncode == 3
+    lb.yaml.write_text(both.replace(f"stats-socket: {lb.stats}", "stats-socket: /elsewhere", 1))
+    expect(lb.sync(), 3, stderr=f"haproxy_sync: {lb.yaml}: clusters 'web' and 'api' render into the same file {lb.config} "
+           "but differ in haproxy: stats-socket\n")
+
+
+# --- the command line
+
+def test_usage_errors_and_help(lb):
+    program = lb.dir / "haproxy_sync"
+
+    def run(*args, **more):
+        return balancer.run([program, *args], **more)
+    expect(run(), 3, stderr="haproxy_sync: a cluster's name is needed (-n NAME); see --help\n")
+    expect(run("-n"), 3, stderr="haproxy_sync: option --cluster needs an argument (NAME); see --help\n")
+    expect(run("--bogus"), 3, stderr="haproxy_sync: unknown or ambiguous option '--bogus'; see --help\n")
+    assert run("--help").stdout.startswith("usage: haproxy_sync -n NAME [--dry-run] [-v]\n")
+    assert run("-V").stdout.startswith("haproxy_sync (clusterscale) ")
+    expect(run("-f", lb.yaml, "--check-config"), 0, stdout=f"{lb.yaml}: good\n")
+    expect(run("-f", lb.yaml, "-n", "wbe", "--check-config"), 3,
+           stderr=run("-f", lb.yaml, "-n", "wbe").stderr)
+    expect(run("-f", "/nonexistent.yaml", "--check-config"), 3,
+           stderr="haproxy_sync: configuration: cannot read /nonexistent.yaml: No such file or directory\n")
+
+
+@pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="only root can try what root may not do")
+def test_what_root_may_not_do(lb):
+    program = lb.dir / "haproxy_sync"
+    done = balancer.run([program, "-n", "web", "-f", lb.yaml], root=True)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("haproxy_sync: -f is not taken from root's hands: ")
+    expect(balancer.run([program, "-n", "web"], root=True, env={"OS_PASSWORD": "marker"}), 3, stderr=(
+        "haproxy_sync: the environment has OS_PASSWORD, and this runs as root: credentials come from files that only "
+        "root can write; type: unset OS_PASSWORD\n"))
+
+
+# --- under load
+
+def test_no_request_fails_while_servers_come_and_go(lb):
+    one, two = up(lb)
+    with balancer.Load(lb.port, rate=150) as load:
+        for turn in range(3):
+            three = lb.add(f"extra{turn}")
+            expect(lb.sync(), 0, lb.report([one, two, three]))
+            load.wait_for(60)
+            lb.mark(three)
+            balancer.procs_wait(lambda: lb.sync().returncode == 0, "it drains")
+            expect(lb.sync(), 0, lb.report([one, two], drained=[three]))
+            lb.die(three)
+            lb.remove(three)
+            load.wait_for(60)
+    assert load.failures == [] and load.totals["sent"] > 300
