@@ -414,12 +414,15 @@ int cs_publish_run(const struct cs_publish_site *site,
 		.template = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX)};
-	int r = run(&pass, dry_run, &report, err);
+	struct cs_error why; /* also has what the pass gets over */
+	int r = run(&pass, dry_run, &report, &why);
 
-	if (r == 0)
+	if (r == 0) {
 		*ret = report;
-	else
+	} else {
+		*err = why;
 		cs_publish_report_done(&report);
+	}
 	for (size_t i = 0; i < site->n_clusters; i++) {
 		if (pass.listed[i])
 			cs_fleet_view_done(&pass.views[i]);

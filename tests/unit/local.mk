@@ -64,6 +64,10 @@ UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_publish
+tests_unit_test_publish_SOURCES = tests/unit/test_publish.c
+tests_unit_test_publish_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_samples
 tests_unit_test_samples_SOURCES = tests/unit/test_samples.c
 tests_unit_test_samples_LDADD = $(UNIT_LIBS)

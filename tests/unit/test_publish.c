@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A pass against a model of the world in memory. What has to hold is looked at after
+ * every step was failed once, and after the process died at every step once. */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/stamp.h"
+#include "domain/publish.h"
+
+#define SERVERS_MAX 8
+#define FILES_MAX 8
+#define STATS "/stats"
+#define MASTER "/master"
+#define CONFIG "/haproxy.cfg"
+#define TEMPLATE "/template"
+#define RECORD "/applied"
+#define BACKUP "/backup"
+#define STATE "/state"
+#define HEAD "global\nbackend web\n    # clusterscale: servers web\n"
+
+/* A server in a worker of the model. */
+struct fake_server {
+	char name[32], endpoint[32], status[16];
+	int sessions;
+};
+
+struct fake_worker {
+	int pid; /* 0: none */
+	struct fake_server servers[SERVERS_MAX];
+	size_t n;
+};
+
+struct fake_file {
+	const char *path;
+	char text[4096];
+};
+
+/* A server of the model's cloud; `draining` NULL: not marked. */
+struct fake_nova {
+	const char *id, *name, *address, *draining;
+};
+
+struct fake {
+	struct fake_nova nova[SERVERS_MAX];
+	size_t n_nova;
+	bool port_closed;
+	struct fake_file files[FILES_MAX];
+	size_t n_files;
+	struct fake_worker current, old;
+	bool reload_fails, reload_loses_servers;
+	int failed, reloads, writes, next_pid;
+
+	int step, fail_at, dead_from; /* 0: never */
+	char said[4096];
+};
+
+/* Counts a step; true when it is the one that goes wrong. */
+static bool goes_wrong(struct fake *fake, struct cs_error *err)
+{
+	fake->step++;
+	if (fake->step != fake->fail_at &&
+		(fake->dead_from == 0 || fake->step < fake->dead_from))
+		return false;
+	cs_error_set(err, CS_E_IO, "step %d went wrong", fake->step);
+	return true;
+}
+
+static char *file_text(struct fake *fake, const char *path)
+{
+	for (size_t i = 0; i < fake->n_files; i++) {
+		if (strcmp(fake->files[i].path, path) == 0)
+			return fake->files[i].text;
+	}
+	return NULL;
+}
+
+static void put_file(struct fake *fake, const char *path, const char *text)
+{
+	char *old = file_text(fake, path);
+
+	assert_true(strlen(text) < sizeof fake->files[0].text);
+	if (!old) {
+		assert_true(fake->n_files < FILES_MAX);
+		fake->files[fake->n_files].path = path;
+		old = fake->files[fake->n_files++].text;
+	}
+	strcpy(old, text);
+}
+
+static struct fake_server *find(struct fake_worker *worker, const char *name)
+{
+	for (size_t i = 0; i < worker->n; i++) {
+		if (strcmp(worker->servers[i].name, name) == 0)
+			return &worker->servers[i];
+	}
+	return NULL;
+}
+
+/* What HAProxy does with the lines of a file. */
+static void load(struct fake *fake)
+{
+	struct fake_worker worker = {.pid = ++fake->next_pid};
+	const char *text = file_text(fake, CONFIG);
+
+	while ((text = strstr(text, "server ")) && !fake->reload_loses_servers) {
+		struct fake_server *server = &worker.servers[worker.n];
+
+		if (sscanf(text, "server %31s %31s", server->name, server->endpoint) ==
+				2 &&
+			strchr(server->endpoint, ':')) {
+			strcpy(server->status, "UP");
+			worker.n++;
+		}
+		text += 7;
+	}
+	fake->old = fake->current;
+	fake->current = worker;
+	fake->reloads++;
+	fake->failed = 0;
+}
+
+static void show_stat(const struct fake_worker *worker, struct cs_strbuf *ret)
+{
+	cs_strbuf_add(ret, "# pxname,svname,qcur,scur,status,type,addr,\n");
+	for (size_t i = 0; i < worker->n; i++)
+		cs_strbuf_addf(ret, "web,%s,0,%d,%s,2,%s,\n", worker->servers[i].name,
+			worker->servers[i].sessions, worker->servers[i].status,
+			worker->servers[i].endpoint);
+}
+
+static void show_state(const struct fake_worker *worker, struct cs_strbuf *ret)
+{
+	cs_strbuf_add(ret, "1\n# be_id\n");
+	for (size_t i = 0; i < worker->n; i++) {
+		const char *endpoint = worker->servers[i].endpoint;
+		int len = (int)strcspn(endpoint, ":");
+
+		cs_strbuf_addf(ret,
+			"3 web 1 %s %.*s 2 0 1 1 1 6 3 4 6 0 0 0 - %s - 0 0 - - 0\n",
+			worker->servers[i].name, len, endpoint, endpoint + len + 1);
+	}
+}
+
+static void obey(struct fake *fake, const char *command, struct cs_strbuf *ret)
+{
+	char name[32], state[16];
+	struct fake_server *server;
+
+	if (sscanf(command, "set server web/%31s state %15s", name, state) == 2) {
+		server = find(&fake->current, name);
+		assert_non_null(server);
+		strcpy(server->status, strcmp(state, "drain") == 0   ? "DRAIN"
+				       : strcmp(state, "maint") == 0 ? "MAINT"
+								     : "UP");
+	} else if (sscanf(command, "shutdown sessions server web/%31s", name) == 1) {
+		server = find(&fake->current, name);
+		assert_non_null(server);
+		server->sessions = 0;
+	} else {
+		cs_strbuf_add(ret, "Unknown command\n");
+	}
+}
+
+static void answer(
+	struct fake *fake, const char *path, const char *command, struct cs_strbuf *ret)
+{
+	if (strcmp(path, MASTER) == 0 && strcmp(command, "reload") == 0) {
+		if (fake->reload_fails)
+			fake->failed++;
+		else
+			load(fake);
+	} else if (strcmp(command, "show proc") == 0) {
+		cs_strbuf_addf(ret,
+			"#<PID>\n1 master 0 [failed: %d]\n# workers\n%d worker\n",
+			fake->failed, fake->current.pid);
+		if (fake->old.pid)
+			cs_strbuf_addf(ret, "# old workers\n%d worker\n", fake->old.pid);
+	} else if (strncmp(command, "@!", 2) == 0) {
+		show_stat(&fake->old, ret);
+	} else if (strcmp(command, "show stat") == 0) {
+		show_stat(&fake->current, ret);
+	} else if (strcmp(command, "show info") == 0) {
+		cs_strbuf_addf(ret, "Pid: %d\n", fake->current.pid);
+	} else if (strcmp(command, "show servers state") == 0) {
+		show_state(&fake->current, ret);
+	} else {
+		obey(fake, command, ret);
+	}
+}
+
+static int port_list(void *context, const struct cs_cluster *cluster,
+	struct cs_fleet_view *ret, struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	*ret = (struct cs_fleet_view){.list = {.taken_wall_ms = 77, .n = fake->n_nova}};
+	ret->list.servers = cs_calloc(fake->n_nova + 1, sizeof *ret->list.servers);
+	for (size_t i = 0; i < fake->n_nova; i++) {
+		const struct fake_nova *nova = &fake->nova[i];
+		struct cs_server *server = &ret->list.servers[i];
+
+		server->id = cs_strdup(nova->id);
+		server->name = cs_strdup(nova->name);
+		server->status = cs_strdup("ACTIVE");
+		server->image_id = cs_strdup("");
+		server->flavor = cs_strdup("");
+		server->created_wall_ms = (int64_t)i;
+		server->mark_cluster = cs_strdup("web");
+		server->mark_draining = nova->draining ? cs_strdup(nova->draining) : NULL;
+		server->addresses = cs_calloc(1, sizeof *server->addresses);
+		server->n_addresses = 1;
+		server->addresses[0].network = cs_strdup("private");
+		server->addresses[0].ip = cs_strdup(nova->address);
+		server->addresses[0].version = 4;
+	}
+	cs_members_select(&ret->list, cluster, NULL, NULL, &ret->members);
+	return 0;
+}
+
+static void port_probe(void *context, struct cs_tcp_probe *probes, size_t n)
+{
+	const struct fake *fake = context;
+
+	for (size_t i = 0; i < n; i++) {
+		probes[i].open = !fake->port_closed;
+		probes[i].sys_errno = fake->port_closed ? 111 : 0;
+	}
+}
+
+static int port_read(
+	void *context, const char *path, struct cs_strbuf *ret, struct cs_error *err)
+{
+	struct fake *fake = context;
+	const char *text = file_text(fake, path);
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	if (!text)
+		return cs_error_set(err, CS_E_NOT_FOUND, "no %s", path);
+	cs_strbuf_add(ret, text);
+	return 0;
+}
+
+static int port_write(void *context, const char *path, const struct cs_strbuf *text,
+	mode_t mode, struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	(void)mode;
+	if (goes_wrong(fake, err))
+		return err->code;
+	put_file(fake, path, cs_strbuf_text(text));
+	fake->writes++;
+	return 0;
+}
+
+static int port_validate(
+	void *context, const struct cs_strbuf *text, struct cs_error *err)
+{
+	(void)text;
+	return goes_wrong(context, err) ? err->code : 0;
+}
+
+static int port_diff(void *context, const struct cs_strbuf *text, struct cs_strbuf *ret,
+	struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	if (strcmp(cs_strbuf_text(text), file_text(fake, CONFIG)) != 0)
+		cs_strbuf_add(ret, "different\n");
+	return 0;
+}
+
+static int port_ask(void *context, const char *socket_path, const char *command,
+	struct cs_strbuf *ret, struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	answer(fake, socket_path, command, ret);
+	return 0;
+}
+
+static int port_run(void *context, const struct cs_strings *argv, struct cs_error *err)
+{
+	(void)argv;
+	if (goes_wrong(context, err))
+		return err->code;
+	load(context);
+	return 0;
+}
+
+static bool port_pause(void *context, int64_t ms)
+{
+	const struct fake *fake = context;
+
+	(void)ms;
+	return fake->dead_from == 0 || fake->step < fake->dead_from;
+}
+
+static void port_say(void *context, int priority, const char *text)
+{
+	struct fake *fake = context;
+	size_t len = strlen(fake->said);
+
+	snprintf(fake->said + len, sizeof fake->said - len, "%d %s\n", priority, text);
+}
+
+static char backend[] = "web", options[] = "check", name[] = "web";
+static char template_path[] = TEMPLATE, state_file[] = STATE, stats[] = STATS,
+	    master[] = MASTER;
+static char config_path[] = CONFIG, record_path[] = RECORD, backup_path[] = BACKUP;
+static struct cs_cluster cluster = {.name = name,
+	.haproxy = {.present = true,
+		.template_path = template_path,
+		.backend = backend,
+		.port = 80,
+		.options = options,
+		.master_socket = master,
+		.stats_socket = stats,
+		.state_file = state_file,
+		.drain_timeout_ms = 300000}};
+
+static int run(struct fake *fake, struct cs_publish_report *report, struct cs_error *err)
+{
+	const struct cs_cluster *clusters[] = {&cluster};
+	const struct cs_publish_site site = {.clusters = clusters,
+		.n_clusters = 1,
+		.config_path = config_path,
+		.record_path = record_path,
+		.backup_path = backup_path,
+		.lock = CS_LOCK_NONE};
+	const struct cs_publish_ports ports = {.context = fake,
+		.list = port_list,
+		.probe = port_probe,
+		.read = port_read,
+		.write = port_write,
+		.validate = port_validate,
+		.diff = port_diff,
+		.ask = port_ask,
+		.run = port_run,
+		.pause = port_pause,
+		.say = port_say};
+
+	*report = (struct cs_publish_report){0};
+	*err = (struct cs_error){0};
+	fake->said[0] = '\0';
+	fake->step = 0;
+	return cs_publish_run(&site, &ports, false, report, err);
+}
+
+static char *joined(const struct cs_publish_report *report)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(4096);
+
+	cs_strbuf_add(&text, "serving");
+	for (size_t i = 0; i < report->serving.n; i++)
+		cs_strbuf_addf(&text, " %s", report->serving.items[i]);
+	cs_strbuf_add(&text, ", draining");
+	for (size_t i = 0; i < report->n_draining; i++)
+		cs_strbuf_addf(&text, " %s:%d", report->draining[i].id,
+			(int)report->draining[i].sessions);
+	cs_strbuf_add(&text, ", drained");
+	for (size_t i = 0; i < report->drained.n; i++)
+		cs_strbuf_addf(&text, " %s", report->drained.items[i]);
+	return cs_strbuf_take(&text);
+}
+
+/* One pass in which nothing goes wrong. */
+static void assert_pass(struct fake *fake, const char *expected)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+
+	fake->fail_at = fake->dead_from = 0;
+	int r = run(fake, &report, &err);
+	assert_string_equal(err.message, "");
+	assert_int_equal(r, 0);
+	CS_AUTO_FREE char *text = joined(&report);
+	assert_string_equal(text, expected);
+	assert_int_equal(report.list_taken_wall_ms, 77);
+}
+
+static void assert_running_is_the_file(struct fake *fake)
+{
+	struct fake again = *fake;
+
+	again.reload_loses_servers = false;
+	load(&again);
+	assert_int_equal(again.current.n, fake->current.n);
+	for (size_t i = 0; i < again.current.n; i++)
+		assert_string_equal(again.current.servers[i].endpoint,
+			fake->current.servers[i].endpoint);
+}
+
+/* "id1" and "id2" are published; "id3" is new and "id2" marked, with one session on it
+ * that `sessions` says. */
+static void set_up(struct fake *fake, int sessions)
+{
+	*fake = (struct fake){.next_pid = 100,
+		.n_nova = 2,
+		.nova = {{"id1", "web1", "10.0.0.1", NULL},
+			{"id2", "web2", "10.0.0.2", NULL}}};
+	put_file(fake, TEMPLATE, HEAD);
+	put_file(fake, CONFIG, HEAD);
+	load(fake);
+	fake->old.pid = 0;
+	assert_pass(fake, "serving id1 id2, draining, drained");
+	fake->old.pid = 0;
+	fake->nova[2] = (struct fake_nova){"id3", "web3", "10.0.0.3", NULL};
+	fake->n_nova = 3;
+	fake->nova[1].draining = "99999999999999"; /* far from overdue */
+	find(&fake->current, "web2")->sessions = sessions;
+	fake->reloads = 0;
+}
+
+#define ROW(n) "    server web" #n " 10.0.0." #n ":80 check\n"
+
+static void test_one_comes_and_one_goes(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+	assert_string_equal(file_text(&fake, BACKUP), HEAD ROW(1) ROW(2));
+	assert_int_equal(fake.reloads, 1);
+	/* the worker that this reload made an old one keeps away from it */
+	assert_string_equal(find(&fake.old, "web2")->status, "MAINT");
+	assert_null(strstr(file_text(&fake, STATE), "web2"));
+	int writes = fake.writes;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_int_equal(fake.reloads, 1);
+	assert_int_equal(fake.writes, writes);
+}
+
+static void test_sessions_keep_a_server_in_the_file(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2) ROW(3));
+	assert_string_equal(find(&fake.current, "web2")->status, "DRAIN");
+	/* now they are in the old worker alone */
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	find(&fake.old, "web2")->sessions = 0;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+static void test_a_worker_that_was_never_told_keeps_it_too(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.nova[1].draining = NULL;
+	load(&fake);
+	fake.nova[1].draining = "99999999999999";
+	assert_string_equal(find(&fake.old, "web2")->status, "UP");
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	fake.old.pid = 0;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+static void test_only_our_own_drain_is_undone(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	fake.nova[1].draining = NULL;
+	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
+	strcpy(find(&fake.current, "web2")->status, "MAINT");
+	assert_pass(&fake, "serving id1 id3, draining, drained");
+	assert_string_equal(find(&fake.current, "web2")->status, "MAINT");
+}
+
+static void test_overdue_sessions_are_shut(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 4);
+	fake.nova[1].draining = "1";
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_non_null(strstr(fake.said, "4 server 'web2': drain-timeout of 300 s has "
+					  "passed, 4 sessions are shut"));
+	assert_int_equal(find(&fake.old, "web2")->sessions, 0);
+}
+
+static void test_a_closed_port_is_left_out(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	fake.port_closed = true;
+	assert_pass(&fake, "serving id1, draining id2:1, drained");
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2));
+	assert_int_equal(fake.reloads, 0);
+}
+
+static void assert_rolled_back(struct fake *fake, const char *message)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+
+	assert_int_equal(run(fake, &report, &err), CS_E_VERIFY);
+	assert_string_equal(err.message, message);
+	assert_string_equal(file_text(fake, CONFIG), HEAD ROW(1) ROW(2));
+}
+
+static void test_a_reload_that_fails_puts_the_file_back(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.reload_fails = true;
+	assert_rolled_back(&fake,
+		"the reload failed, the old worker still serves; HAProxy's log tells why "
+		"(an "
+		"address in use, a missing file?); the old configuration is back in the "
+		"file "
+		"but HAProxy has not loaded it again (the reload failed, the old worker "
+		"still "
+		"serves; HAProxy's log tells why (an address in use, a missing file?))");
+	assert_int_equal(fake.reloads, 0);
+	assert_running_is_the_file(&fake);
+	fake.reload_fails = false;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+static void test_a_reload_that_loses_servers_is_noticed(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.reload_loses_servers = true;
+	assert_rolled_back(&fake, "the running HAProxy has no server 'web1' at "
+				  "'10.0.0.1:80' in backend 'web'; the "
+				  "old configuration is back and loaded");
+	fake.reload_loses_servers = false;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+/* No server may be called drained that a worker has sessions on or could send to. */
+static void assert_drained_is_true(
+	struct fake *fake, const struct cs_publish_report *report)
+{
+	struct fake_server *there = find(&fake->current, "web2");
+	struct fake_server *before = find(&fake->old, "web2");
+
+	if (report->drained.n == 0)
+		return;
+	assert_null(there);
+	assert_true(!fake->old.pid || !before ||
+		    (before->sessions == 0 && strcmp(before->status, "UP") != 0));
+}
+
+/* Whatever fails, the file is what HAProxy runs, and the next pass gets there. */
+static void test_every_step_may_fail(void **state)
+{
+	int failures = 0, step = 0;
+
+	(void)state;
+	for (bool more = true; more;) {
+		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+		struct cs_error err;
+		struct fake fake;
+
+		set_up(&fake, 0);
+		fake.fail_at = ++step;
+		int r = run(&fake, &report, &err);
+		more = fake.step >= step;
+		failures += r < 0;
+		assert_running_is_the_file(&fake);
+		assert_drained_is_true(&fake, &report);
+		assert_string_equal(find(&fake.current, "web1")->status, "UP");
+		if (r < 0)
+			assert_non_null(strstr(err.message, "went wrong"));
+		assert_pass(&fake, "serving id1 id3, draining, drained id2");
+		assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+	}
+	assert_in_range(failures, 15, step);
+}
+
+/* Wherever it dies, the next pass gets there. */
+static void test_it_may_die_at_every_step(void **state)
+{
+	int step = 0;
+
+	(void)state;
+	for (bool more = true; more;) {
+		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+		struct cs_error err;
+		struct fake fake;
+
+		set_up(&fake, 0);
+		fake.dead_from = ++step;
+		more = run(&fake, &report, &err) < 0;
+		assert_non_null(find(&fake.current, "web1"));
+		assert_pass(&fake, "serving id1 id3, draining, drained id2");
+		assert_running_is_the_file(&fake);
+		assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+	}
+	assert_in_range(step, 15, 100);
+}
+
+/* It died after a drain was begun, and the mark was taken back before the next pass. */
+static void test_a_drain_of_a_dead_pass_is_undone(void **state)
+{
+	(void)state;
+	for (int step = 1; step < 30; step++) {
+		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+		struct cs_error err;
+		struct fake fake;
+
+		set_up(&fake, 1);
+		fake.dead_from = step;
+		(void)!run(&fake, &report, &err);
+		fake.nova[1].draining = NULL;
+		assert_pass(&fake, "serving id1 id2 id3, draining, drained");
+	}
+}
+
+static void test_report_is_the_agreed_line(void **state)
+{
+	char *ids[] = {(char *)"a", (char *)"b", NULL};
+	struct cs_publish_draining draining = {(char *)"c", 3};
+	struct cs_publish_report report = {.list_taken_wall_ms = 1700000000000,
+		.serving = {ids, 2},
+		.draining = &draining,
+		.n_draining = 1};
+	CS_AUTO_FREE char *text = cs_publish_report_text(&report, "lb1");
+
+	(void)state;
+	assert_string_equal(text,
+		"{\"lb\":\"lb1\",\"list_taken\":1700000000000,\"serving\":[\"a\",\"b\"],"
+		"\"draining\":[{\"id\":\"c\",\"sessions\":3}],\"drained\":[]}");
+}
+
+static void test_a_damaged_record_stops_the_pass(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	put_file(&fake, RECORD, "{\"applied\":\"x\",\"servers\":[{}]}");
+	assert_int_equal(run(&fake, &report, &err), CS_E_PROTOCOL);
+	assert_string_equal(err.message, "/applied is damaged (when it is moved away, "
+					 "haproxy_sync begins anew): it is not "
+					 "what haproxy_sync writes there");
+	assert_int_equal(fake.reloads, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_comes_and_one_goes),
+		cmocka_unit_test(test_sessions_keep_a_server_in_the_file),
+		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
+		cmocka_unit_test(test_only_our_own_drain_is_undone),
+		cmocka_unit_test(test_overdue_sessions_are_shut),
+		cmocka_unit_test(test_a_closed_port_is_left_out),
+		cmocka_unit_test(test_a_reload_that_fails_puts_the_file_back),
+		cmocka_unit_test(test_a_reload_that_loses_servers_is_noticed),
+		cmocka_unit_test(test_every_step_may_fail),
+		cmocka_unit_test(test_it_may_die_at_every_step),
+		cmocka_unit_test(test_a_drain_of_a_dead_pass_is_undone),
+		cmocka_unit_test(test_report_is_the_agreed_line),
+		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
