@@ -4,3 +4,12 @@ MAN8 += handlers/haproxy_sync.8
 EXTRA_DIST += handlers/haproxy_sync.8.scd
 handlers_haproxy_sync_SOURCES = handlers/haproxy_sync.c
 handlers_haproxy_sync_LDADD = $(CS_LIBS)
+handler_PROGRAMS += handlers/nova_scale
+MAN8 += handlers/nova_scale.8
+EXTRA_DIST += handlers/nova_scale.8.scd
+
+handlers_nova_scale_SOURCES = handlers/nova_scale.c handlers/nova_scale.h \
+	handlers/nova_scale_ports.c \
+	handlers/nova_scale_show.c \
+	handlers/nova_scale_verbs.c
+handlers_nova_scale_LDADD = $(CS_LIBS)

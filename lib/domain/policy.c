@@ -430,8 +430,8 @@ char *cs_decision_why(const struct cs_decision *decision)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(8192);
 
-	for (size_t i = 0; i < decision->reasons.n; i++) {
-		cs_strbuf_add(&text, i > 0 ? "; " : "");
+	for (size_t i = 1; i < decision->reasons.n; i++) {
+		cs_strbuf_add(&text, i > 1 ? "; " : "");
 		cs_strbuf_add(&text, decision->reasons.items[i]);
 	}
 	return cs_strdup(cs_strbuf_text(&text));

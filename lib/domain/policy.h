@@ -57,7 +57,7 @@ struct cs_decision {
 	int64_t remove;
 	int64_t measurement_wall_ms; /* what it rests on, 0: not on a measurement */
 	bool unmeasured; /* it would have needed a fresh measurement: a refusal */
-	struct cs_strings reasons; /* the derivation, a sentence each */
+	struct cs_strings reasons; /* the derivation, a sentence each; never empty */
 };
 
 void cs_policy_decide(
@@ -82,7 +82,8 @@ void cs_decision_done(struct cs_decision *decision) CS_NONNULL_ALL;
 struct json_object *cs_decision_json(const struct cs_policy_input *in,
 	const struct cs_decision *decision) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* The reasons joined by "; "; owned by the caller. */
+/* The reasons joined by "; ", without the first one, which counts the servers; owned by
+ * the caller. */
 char *cs_decision_why(const struct cs_decision *decision) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -197,7 +197,8 @@ static void say_decision(struct run *run, const struct cs_sight *sight)
 	CS_AUTO_FREE char *why = cs_decision_why(decision);
 
 	if (run->first)
-		cs_act_say(&run->act, LOG_INFO, "decision: %s", why);
+		cs_act_say(
+			&run->act, LOG_INFO, "%s: %s", decision->reasons.items[0], why);
 	if (run->first && decision->unmeasured) {
 		run->refused = true;
 		cs_act_say(&run->act, LOG_WARNING, "refused to scale: %s",

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* nova_scale: the scaling handler; see the manual. Fired by a monitoring core it answers
+ * at once and works in the background; started by a person it works in the foreground. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/proc.h"
+#include "cli/options.h"
+#include "nova_scale.h"
+
+#define MARGIN_MS (120 * CS_MS_PER_S)
+#define SERVERS_MAX 10000
+
+static const struct cs_option options[] = {
+	{"cluster", 'n', "NAME", CS_OPTION_STRING, offsetof(struct scale_values, cluster),
+		.help = "the cluster"},
+	{"file", 'f', "FILE", CS_OPTION_STRING, offsetof(struct scale_values, file),
+		.help = "configuration (" CS_SYSCONFDIR
+			"/clusterscale/clusterscale.yaml)"},
+	{"create", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, create), 1,
+		SERVERS_MAX, "create N servers"},
+	{"delete", 0, "WHAT", CS_OPTION_STRING, offsetof(struct scale_values, delete),
+		.help = "drain and delete WHAT: a number, a name or an id"},
+	{"to", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, to), 1, SERVERS_MAX,
+		"create or delete until there are N servers"},
+	{"adopt", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, adopt),
+		.help = "make the server WHICH (name or id) a member"},
+	{"status", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, status),
+		.help = "show servers, open work and the last actions"},
+	{"explain", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, explain),
+		.help = "show the decision and every reason for it"},
+	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, dry_run),
+		.help = "show what would be done"},
+	{"pause", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, pause),
+		.help = "until --resume, firings only finish open work"},
+	{"resume", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, resume),
+		.help = "end --pause; forgive failed creates"},
+	{"force", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, force),
+		.help = "let --delete and --to go below min"},
+	{"rebind", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, rebind),
+		.help = "accept that the cluster moved to another cloud"},
+	{"check-config", 0, NULL, CS_OPTION_FLAG,
+		offsetof(struct scale_values, check_config),
+		.help = "check the configuration and stop"},
+	{"state", 0, "STATE", CS_OPTION_STRING, offsetof(struct scale_values, state),
+		.help = "fired by a core: the service's state"},
+	{"state-type", 0, "TYPE", CS_OPTION_STRING,
+		offsetof(struct scale_values, state_type),
+		.help = "SOFT or HARD; logged"},
+	{"attempt", 0, "N", CS_OPTION_STRING, offsetof(struct scale_values, attempt),
+		.help = "the check's attempt; logged"},
+	{"verbose", 'v', NULL, CS_OPTION_COUNT, offsetof(struct scale_values, verbose),
+		.help = "with --status: the decision as well"},
+	CS_OPTIONS_COMMON, {0}};
+
+void scale_program_done(struct scale_program *program)
+{
+	cs_fleet_close(program->fleet);
+	cs_lock_release(&program->lock);
+	cs_strings_done(&program->shown);
+	free(program->user_data);
+	free(program->dir);
+	free(program->path);
+	cs_config_free(program->config);
+}
+
+/* Nothing is open or logged yet: a line on stderr and exit status 3. */
+static int refuse(const struct cs_error *err)
+{
+	fprintf(stderr, "nova_scale: %s\n", err->message);
+	return CS_SCALE_REFUSED;
+}
+
+static int check_values(const struct scale_values *values, struct cs_error *err)
+{
+	int verbs = (values->create > 0) + (values->delete != NULL) + (values->to > 0) +
+		    (values->adopt != NULL) + values->status + values->explain +
+		    values->pause + values->resume + values->rebind +
+		    values->check_config;
+	bool alone = values->adopt || values->status || values->explain ||
+		     values->pause || values->resume || values->rebind ||
+		     values->check_config;
+
+	if (!values->cluster)
+		return cs_error_set(err, CS_E_USAGE, "which cluster? say -n NAME");
+	if (verbs > 1 || (alone && values->dry_run))
+		return cs_error_set(err, CS_E_USAGE, "one thing at a time, see --help");
+	if (values->state && (verbs > 0 || values->dry_run || values->force))
+		return cs_error_set(err, CS_E_USAGE,
+			"--state says that a core fired this: it goes with no order");
+	if (values->force && !values->delete &&!values->to)
+		return cs_error_set(
+			err, CS_E_USAGE, "--force only goes with --delete and --to");
+	return 0;
+}
+
+/* The log: syslog, and the configured file. */
+static int open_program(struct scale_program *program, struct cs_error *err)
+{
+	const struct scale_values *values = &program->values;
+
+	if (cs_config_load(values->file, &program->config, err) < 0 ||
+		cs_config_cluster(
+			program->config, values->cluster, &program->cluster, err) < 0)
+		return err->code;
+	program->path = realpath(program->config->path, NULL);
+	if (!program->path)
+		return cs_error_set_errno(
+			err, errno, "cannot resolve %s", program->config->path);
+	program->dir = cs_config_cluster_dir(program->config, program->cluster);
+	cs_log_open("nova_scale", program->cluster->name, false);
+	if (values->check_config)
+		return 0;
+	if (cs_state_dir_open(program->dir, err) < 0)
+		return err->code;
+	if (program->config->log_file &&
+		cs_log_to_file(program->config->log_file, err) < 0)
+		return err->code;
+	return 0;
+}
+
+/* What is asked of the loop. `--delete 3` is a number, everything else names a server. */
+static void make_scale(struct scale_program *program, const struct cs_scale_ports *ports,
+	struct cs_scale *ret)
+{
+	const struct scale_values *values = &program->values;
+	const struct cs_cluster *cluster = program->cluster;
+	bool counts =
+		values->delete &&cs_parse_int(values->delete, 1, SERVERS_MAX, &ret->n);
+
+	ret->cluster = cluster;
+	ret->ports = ports;
+	ret->force = values->force;
+	ret->limit_ms = cluster->servers.build_timeout_ms +
+			cluster->haproxy.drain_timeout_ms + MARGIN_MS;
+	if (values->create > 0) {
+		ret->verb = CS_SCALE_CREATE;
+		ret->n = values->create;
+	} else if (values->to > 0) {
+		ret->verb = CS_SCALE_TO;
+		ret->n = values->to;
+	} else if (values->delete) {
+		ret->verb = CS_SCALE_DELETE;
+		ret->target = counts ? NULL : values->delete;
+	}
+	/* The state word only wakes: a WARNING or CRITICAL is reason enough to look. */
+	if (values->state)
+		ret->finish_only = strcmp(values->state, "WARNING") != 0 &&
+				   strcmp(values->state, "CRITICAL") != 0;
+}
+
+/* The lock is held. */
+static int reconcile(struct scale_program *program)
+{
+	struct cs_scale_ports ports;
+	struct cs_scale scale = {0};
+	struct cs_error err;
+
+	scale_ports(program, &ports);
+	make_scale(program, &ports, &scale);
+	if (program->cluster->mode == CS_MODE_OBSERVE)
+		return scale_show_decision(program, &scale);
+	program->acts = true;
+	program->measured = scale.finish_only || scale.verb != CS_SCALE_DECIDE;
+	if (cs_journal_rotate(program->dir, cs_log_run_id(), &err) < 0)
+		return scale_failed(program, &err);
+	return cs_scale_run(&scale);
+}
+
+/* Fired. */
+
+static int fired_child(struct scale_program *program)
+{
+	const struct scale_values *values = &program->values;
+	struct cs_error err;
+
+	if (scale_lock(program, &err) < 0) {
+		scale_say(program, LOG_INFO, "%s: nothing is done here", err.message);
+		return CS_SCALE_CONVERGED;
+	}
+	scale_say(program, LOG_INFO, "fired: state '%s', type '%s', attempt '%s'",
+		values->state, values->state_type ? values->state_type : "",
+		values->attempt ? values->attempt : "");
+	int outcome = reconcile(program);
+	scale_say(program, LOG_INFO, "ended with exit status %d", outcome);
+	return outcome;
+}
+
+/* A core waits for its handler and kills it: one line, and away. */
+static int fired(struct scale_program *program)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/lock", program->dir);
+	const char *name = program->cluster->name;
+	struct cs_error err;
+
+	if (cs_lock_peek(path, &err) == CS_E_LOCKED) {
+		scale_say(program, LOG_INFO, "cluster '%s': %s; nothing to do", name,
+			err.message);
+		return CS_SCALE_CONVERGED;
+	}
+	printf("cluster '%s': state '%s', run %s works in the background\n", name,
+		program->values.state, cs_log_run_id());
+	fflush(stdout);
+	switch (cs_proc_detach(&err)) {
+	case 0:
+		return fired_child(program);
+	case 1:
+		return CS_SCALE_CONVERGED;
+	default:
+		return scale_failed(program, &err);
+	}
+}
+
+/* By hand. */
+
+static int refuse_to_observe(struct scale_program *program)
+{
+	struct cs_error err;
+
+	cs_error_set(&err, CS_E_REFUSED,
+		"cluster '%s' is in mode observe: nothing is changed; set mode: act in "
+		"%s",
+		program->cluster->name, program->path);
+	return scale_failed(program, &err);
+}
+
+static bool is_paused(struct scale_program *program)
+{
+	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
+	struct cs_error err;
+
+	return scale_load_journal(program, &journal, &err) == 0 && journal.paused;
+}
+
+static void say_how_it_ended(
+	struct scale_program *program, enum cs_scale_outcome outcome, bool ordered)
+{
+	if (program->terminal)
+		fputs("\r\033[K", stdout);
+	if (ordered && outcome != CS_SCALE_REFUSED && !is_paused(program))
+		printf("The next firing may undo this; to keep it: nova_scale -n %s "
+		       "--pause\n",
+			program->cluster->name);
+	if (outcome == CS_SCALE_CONVERGED)
+		puts("Done");
+}
+
+static int by_hand(struct scale_program *program)
+{
+	const struct scale_values *values = &program->values;
+	bool ordered = values->create > 0 || values->delete || values->to > 0;
+	struct cs_error err;
+
+	if (ordered && program->cluster->mode == CS_MODE_OBSERVE)
+		return refuse_to_observe(program);
+	if (scale_lock(program, &err) < 0)
+		return scale_failed(program, &err);
+	program->terminal = isatty(STDOUT_FILENO);
+	int outcome = reconcile(program);
+	if (program->cluster->mode == CS_MODE_ACT)
+		say_how_it_ended(program, outcome, ordered);
+	return outcome;
+}
+
+static int dry_run(struct scale_program *program)
+{
+	struct cs_scale_ports ports;
+	struct cs_scale scale = {0};
+
+	scale_ports(program, &ports);
+	make_scale(program, &ports, &scale);
+	return scale_show_decision(program, &scale);
+}
+
+static int show_status(struct scale_program *program)
+{
+	int outcome = scale_show_status(program);
+
+	if (program->values.verbose && outcome <= CS_SCALE_OPEN) {
+		program->values.explain = true;
+		dry_run(program);
+	}
+	return outcome;
+}
+
+static int check_config(const struct scale_program *program)
+{
+	printf("%s: cluster '%s' is configured correctly\n", program->path,
+		program->cluster->name);
+	return CS_SCALE_CONVERGED;
+}
+
+static int dispatch(struct scale_program *program)
+{
+	const struct scale_values *values = &program->values;
+	bool observes = program->cluster->mode == CS_MODE_OBSERVE;
+
+	if (values->check_config)
+		return check_config(program);
+	if (values->state)
+		return fired(program);
+	if (values->status)
+		return show_status(program);
+	if (values->explain || values->dry_run)
+		return dry_run(program);
+	if (values->pause || values->resume)
+		return scale_pause(program, values->pause);
+	if (observes && (values->adopt || values->rebind))
+		return refuse_to_observe(program);
+	program->acts = values->adopt || values->rebind;
+	if (values->adopt)
+		return scale_adopt(program);
+	return values->rebind ? scale_rebind(program) : by_hand(program);
+}
+
+int main(int argc, char **argv)
+{
+	CS_CLEANUP(scale_program_done)
+	struct scale_program program = {.lock = CS_LOCK_NONE};
+	struct cs_error err;
+	int run = cs_options_parse(options, argc, argv, &program.values, &err);
+
+	if (run == CS_RUN_HELP) {
+		cs_options_help(options, "nova_scale", "-n NAME [-f FILE] [ORDER]",
+			"Brings a cluster's servers in line with its load.");
+		return 0;
+	}
+	if (run == CS_RUN_VERSION) {
+		cs_options_version("nova_scale");
+		return 0;
+	}
+	if (run < 0 || check_values(&program.values, &err) < 0)
+		return refuse(&err);
+	if (program.values.state)
+		cs_proc_clean_inheritance();
+	if (open_program(&program, &err) < 0)
+		return refuse(&err);
+	return dispatch(&program);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of nova_scale share. */
+#ifndef CS_HANDLERS_NOVA_SCALE_H
+#define CS_HANDLERS_NOVA_SCALE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/deadline.h"
+#include "base/file.h"
+#include "domain/config.h"
+#include "domain/fleet.h"
+#include "domain/scale.h"
+
+/* The command line. */
+struct scale_values {
+	const char *cluster, *file;
+	int64_t create, to;
+	const char *delete, *adopt;
+	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
+	bool status, explain, dry_run, pause, resume, rebind, check_config, force;
+	int verbose;
+};
+
+/* One run of the program on one cluster. */
+struct scale_program {
+	struct scale_values values;
+	struct cs_config *config;
+	const struct cs_cluster *cluster; /* borrowed from config */
+	char *path; /* of the configuration; absolute: detached we are in / */
+	char *dir;  /* <state-dir>/<cluster> */
+	struct cs_lock lock;
+	struct cs_fleet *fleet;	 /* NULL until the cloud is needed */
+	char *user_data;	 /* base64, NULL until a create needs it */
+	bool acts;		 /* may change something: bind, measure, record */
+	bool measured;		 /* check_cluster_cpu was run already */
+	bool terminal;		 /* stdout is one */
+	struct cs_strings shown; /* server states that were shown last */
+};
+
+void scale_program_done(struct scale_program *program) CS_NONNULL_ALL;
+
+/* nova_scale_ports.c */
+
+/* Fills `ret` with the real world; borrows `program`. */
+void scale_ports(
+	struct scale_program *program, struct cs_scale_ports *ret) CS_NONNULL_ALL;
+
+/* Opens the cloud when it is not open yet, and holds the journal to it: another project
+ * or region is CS_E_REFUSED. The session's deadline begins anew. */
+int scale_cloud(
+	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+int scale_load_journal(struct scale_program *program, struct cs_journal *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int scale_append(struct scale_program *program, const struct cs_journal_line *line,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Takes the cluster's lock; CS_E_LOCKED names the holder. */
+int scale_lock(
+	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* nova_scale_verbs.c: what is not a reconcile. Exit statuses; failures are said. */
+int scale_adopt(struct scale_program *program) CS_NONNULL_ALL;
+int scale_rebind(struct scale_program *program) CS_NONNULL_ALL;
+int scale_pause(struct scale_program *program, bool pause) CS_NONNULL_ALL;
+
+/* nova_scale_show.c: what changes nothing. */
+int scale_show_status(struct scale_program *program) CS_NONNULL_ALL;
+
+/* --explain, --dry-run and mode observe. */
+int scale_show_decision(
+	struct scale_program *program, const struct cs_scale *scale) CS_NONNULL_ALL;
+
+/* A line that says something happened: to the log, and to a person. */
+void scale_say(struct scale_program *program, int priority, const char *format, ...)
+	CS_PRINTF(3, 4) CS_NONNULL(1, 3);
+
+/* Says why and returns the exit status that goes with it: a refusal or another fault of
+ * what was typed or configured is 3, everything else 2. */
+int scale_failed(
+	struct scale_program *program, const struct cs_error *err) CS_NONNULL_ALL;
+
+/* What became of the servers under way, a line for each change. */
+void scale_show_progress(struct scale_program *program, const struct cs_fleet_view *view,
+	const struct cs_journal *journal) CS_NONNULL_ALL;
+
+#endif

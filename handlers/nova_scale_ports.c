@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The real world behind the loop: the cloud, the journal, the check and the load
+ * balancers' commands. No decisions here. */
+#include "config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "client/tcp_probe.h"
+#include "domain/history.h"
+#include "nova_scale.h"
+
+#define CLOUD_MS (60 * CS_MS_PER_S)
+#define CHECK_MS (60 * CS_MS_PER_S)
+#define SYNC_MS (60 * CS_MS_PER_S)
+#define PROBE_MS CS_MS_PER_S
+#define USER_DATA_MAX 49149 /* 65535 in base64, Nova's limit */
+
+int scale_lock(struct scale_program *program, struct cs_error *err)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/lock", program->dir);
+
+	return cs_lock_take(path, "nova_scale", &program->lock, err);
+}
+
+int scale_load_journal(
+	struct scale_program *program, struct cs_journal *ret, struct cs_error *err)
+{
+	struct cs_stamp now;
+
+	cs_stamp_now(&now);
+	return cs_journal_load(program->dir, &now, ret, err);
+}
+
+int scale_append(struct scale_program *program, const struct cs_journal_line *line,
+	struct cs_error *err)
+{
+	return cs_journal_append(program->dir, cs_log_run_id(), line, err);
+}
+
+/* Ids mean something in one project of one cloud only: elsewhere every server of the
+ * journal would look deleted. */
+static int hold_to_cloud(struct scale_program *program, struct cs_error *err)
+{
+	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
+	struct cs_journal_line bind = {.type = "bind",
+		.auth_url = cs_fleet_auth_url(program->fleet),
+		.project = cs_fleet_project_id(program->fleet),
+		.region = cs_fleet_region(program->fleet)};
+
+	if (program->values.rebind)
+		return 0;
+	if (scale_load_journal(program, &journal, err) < 0)
+		return err->code;
+	if (!journal.auth_url)
+		return program->acts ? scale_append(program, &bind, err) : 0;
+	if (strcmp(journal.auth_url, bind.auth_url) == 0 &&
+		strcmp(journal.project, bind.project) == 0 &&
+		strcmp(journal.region, bind.region) == 0)
+		return 0;
+	return cs_error_set(err, CS_E_REFUSED,
+		"the journal in %s belongs to %s, project %s, region '%s', but cloud "
+		"'%s' is %s, "
+		"project %s, region '%s'; correct clouds.yaml, or accept the move with "
+		"--rebind",
+		program->dir, journal.auth_url, journal.project, journal.region,
+		program->cluster->cloud, bind.auth_url, bind.project, bind.region);
+}
+
+int scale_cloud(struct scale_program *program, struct cs_error *err)
+{
+	struct cs_deadline deadline = cs_deadline_in(CLOUD_MS);
+
+	if (program->fleet) {
+		cs_fleet_set_deadline(program->fleet, deadline);
+		return 0;
+	}
+	if (cs_fleet_open(program->config, program->cluster, program->cluster->cloud,
+		    deadline, &program->fleet, err) < 0)
+		return err->code;
+	if (hold_to_cloud(program, err) < 0) {
+		cs_fleet_close(program->fleet);
+		program->fleet = NULL;
+		return err->code;
+	}
+	return 0;
+}
+
+static int port_load(void *context, const struct cs_stamp *now, struct cs_journal *ret,
+	struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	return cs_journal_load(program->dir, now, ret, err);
+}
+
+static int port_append(
+	void *context, const struct cs_journal_line *line, struct cs_error *err)
+{
+	return scale_append(context, line, err);
+}
+
+/* Measuring: normally the core's check has just done it. */
+
+/* Beside the handlers' folder, as installed, wherever that was moved to. */
+static char *check_path(void)
+{
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	for (int up = 0; len > 0 && up < 2; up++) {
+		self[len] = '\0';
+		char *slash = strrchr(self, '/');
+		len = slash ? slash - self : 0;
+	}
+	if (len > 0) {
+		self[len] = '\0';
+		char *path = cs_asprintf("%s/check_cluster_cpu", self);
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return cs_strdup(CS_PLUGINDIR "/check_cluster_cpu");
+}
+
+static void run_check(struct scale_program *program)
+{
+	CS_AUTO_FREE char *path = check_path();
+	char *argv[] = {path, (char *)"-n", program->cluster->name, (char *)"-f",
+		program->path, NULL};
+	struct cs_proc_result result;
+	struct cs_error err;
+
+	program->measured = true;
+	scale_say(program, LOG_INFO, "no fresh measurement: running %s", path);
+	if (cs_proc_run(argv, cs_deadline_in(CHECK_MS), &result, &err) < 0) {
+		scale_say(program, LOG_WARNING, "%s", err.message);
+	} else {
+		char *text = result.out.data;
+
+		if (text)
+			text[strcspn(text, "|\n")] = '\0';
+		scale_say(program, LOG_INFO, "%s", text ? text : "it said nothing");
+	}
+	cs_proc_result_done(&result);
+}
+
+static bool is_fresh(
+	const struct scale_program *program, const struct cs_measurement *measurement)
+{
+	struct cs_stamp now;
+
+	cs_stamp_now(&now);
+	int64_t age_ms = cs_stamp_age_ms(&measurement->at, &now);
+	return age_ms >= 0 && age_ms <= program->cluster->policy.max_age_ms;
+}
+
+static int port_measurement(
+	void *context, struct cs_measurement *ret, struct cs_error *err)
+{
+	struct scale_program *program = context;
+	int rc = cs_history_last(program->dir, ret, err);
+
+	if ((rc == 0 && is_fresh(program, ret)) || !program->acts || program->measured)
+		return rc;
+	run_check(program);
+	return cs_history_last(program->dir, ret, err);
+}
+
+/* The cloud. */
+
+static int port_look(void *context, struct cs_fleet_view *ret, struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	if (scale_cloud(program, err) < 0)
+		return err->code;
+	return cs_fleet_look(program->fleet, ret, err);
+}
+
+static int port_show(
+	void *context, const char *id, struct cs_server *ret, struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	if (scale_cloud(program, err) < 0)
+		return err->code;
+	return cs_nova_show(cs_fleet_nova(program->fleet), id, ret, err);
+}
+
+/* RFC 4648, section 4. */
+static char *base64(const char *bytes, size_t len)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *text = cs_calloc(len / 3 + 2, 4), *out = text;
+
+	for (size_t i = 0; i < len; i += 3) {
+		size_t n = len - i < 3 ? len - i : 3;
+		uint32_t group = 0;
+
+		for (size_t k = 0; k < 3; k++)
+			group = group << 8 | (k < n ? (unsigned char)bytes[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			*out++ = k <= n ? digits[group >> (18 - 6 * k) & 63] : '=';
+	}
+	return text;
+}
+
+static int read_user_data(struct scale_program *program, struct cs_error *err)
+{
+	const char *path = program->cluster->servers.user_data_file;
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(USER_DATA_MAX);
+
+	if (!path || program->user_data)
+		return 0;
+	if (cs_file_read(path, &text, err) < 0)
+		return cs_error_prefix(err, "servers.user-data-file");
+	program->user_data = base64(cs_strbuf_text(&text), text.len);
+	return 0;
+}
+
+static int make_request(struct scale_program *program, struct cs_server_request *ret,
+	struct cs_error *err)
+{
+	const struct cs_server_spec *spec = &program->cluster->servers;
+
+	if (scale_cloud(program, err) < 0 || read_user_data(program, err) < 0 ||
+		cs_fleet_image_id(program->fleet, &ret->image_id, err) < 0 ||
+		cs_fleet_flavor_id(program->fleet, &ret->flavor_id, err) < 0 ||
+		cs_fleet_network_ids(program->fleet, &ret->network_ids, err) < 0)
+		return err->code;
+	ret->key_name = spec->key_name;
+	ret->zone = spec->availability_zone;
+	ret->security_groups = &spec->security_groups;
+	ret->user_data_base64 = program->user_data;
+	ret->mark_cluster = program->cluster->name;
+	return 0;
+}
+
+static int port_prepare(void *context, struct cs_error *err)
+{
+	struct cs_server_request request;
+
+	return make_request(context, &request, err);
+}
+
+static int port_create(void *context, const char *name, const char *op, char **ret_id,
+	struct cs_error *err)
+{
+	struct scale_program *program = context;
+	struct cs_server_request request = {.name = name, .mark_op = op};
+
+	if (make_request(program, &request, err) < 0)
+		return err->code;
+	return cs_nova_create(cs_fleet_nova(program->fleet), &request, ret_id, err);
+}
+
+static int port_remove(void *context, const char *id, struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	if (scale_cloud(program, err) < 0)
+		return err->code;
+	return cs_nova_delete(cs_fleet_nova(program->fleet), id, err);
+}
+
+static int port_set_metadata(void *context, const char *id, const char *key,
+	const char *value, struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	if (scale_cloud(program, err) < 0)
+		return err->code;
+	struct cs_nova *nova = cs_fleet_nova(program->fleet);
+	return value ? cs_nova_metadata_set(nova, id, key, value, err)
+		     : cs_nova_metadata_unset(nova, id, key, err);
+}
+
+static int port_add_tag(
+	void *context, const char *id, const char *tag, struct cs_error *err)
+{
+	struct scale_program *program = context;
+
+	if (scale_cloud(program, err) < 0)
+		return err->code;
+	return cs_nova_tag_add(cs_fleet_nova(program->fleet), id, tag, err);
+}
+
+/* Instances and load balancers. */
+
+static int port_probe(void *context, const char *address, struct cs_error *err)
+{
+	struct scale_program *program = context;
+	struct cs_tcp_probe probe = {
+		.address = address, .port = program->cluster->haproxy.port};
+
+	cs_tcp_probe(&probe, 1, PROBE_MS);
+	return probe.open ? 0
+			  : cs_error_set_errno(err, probe.sys_errno, "%s port %lld",
+				    address, (long long)probe.port);
+}
+
+/* What a failed command said last, on stderr or else on stdout. */
+static const char *last_words(struct cs_proc_result *result)
+{
+	struct cs_strbuf *said = result->err.len ? &result->err : &result->out;
+
+	while (said->len > 0 && said->data[said->len - 1] == '\n')
+		said->data[--said->len] = '\0';
+	const char *line = strrchr(cs_strbuf_text(said), '\n');
+	return line ? line + 1 : cs_strbuf_text(said);
+}
+
+static int read_report(
+	struct cs_proc_result *result, struct cs_sync_report *ret, struct cs_error *err)
+{
+	/* 1: drains are not over. Everything else has not brought it in line. */
+	if (result->exit_status > 1)
+		return cs_error_set(err, CS_E_REMOTE, "its sync ended with %d: %s",
+			result->exit_status, last_words(result));
+	if (cs_sync_report_parse(
+		    cs_strbuf_text(&result->out), result->out.len, ret, err) < 0)
+		return cs_error_prefix(err, "its sync");
+	return 0;
+}
+
+static int port_sync(void *context, const struct cs_load_balancer *lb,
+	struct cs_sync_report *ret, struct cs_error *err)
+{
+	struct cs_proc_result result;
+	int rc = cs_proc_run(lb->sync.items, cs_deadline_in(SYNC_MS), &result, err);
+
+	(void)context;
+	if (rc == 0)
+		rc = read_report(&result, ret, err);
+	cs_proc_result_done(&result);
+	return rc;
+}
+
+static void port_now(void *context, struct cs_stamp *ret)
+{
+	(void)context;
+	cs_stamp_now(ret);
+}
+
+static void port_sleep(void *context, int64_t ms)
+{
+	(void)context;
+	cs_deadline_sleep(cs_deadline_in(ms), ms);
+}
+
+static void port_report(void *context, int priority, const char *text)
+{
+	scale_say(context, priority, "%s", text);
+}
+
+static void port_observed(
+	void *context, const struct cs_fleet_view *view, const struct cs_journal *journal)
+{
+	scale_show_progress(context, view, journal);
+}
+
+void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
+{
+	*ret = (struct cs_scale_ports){.context = program,
+		.load_journal = port_load,
+		.append = port_append,
+		.measurement = port_measurement,
+		.look = port_look,
+		.show = port_show,
+		.prepare = port_prepare,
+		.create = port_create,
+		.remove = port_remove,
+		.set_metadata = port_set_metadata,
+		.add_tag = port_add_tag,
+		.probe = port_probe,
+		.sync = port_sync,
+		.now = port_now,
+		.sleep = port_sleep,
+		.report = port_report,
+		.observed = port_observed};
+}
