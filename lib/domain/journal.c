@@ -316,7 +316,7 @@ static bool read_stamp(struct json_object *object, struct cs_stamp *ret)
 		!cs_json_int(object, "t", &ret->wall_ms) ||
 		!cs_json_int(object, "bt", &ret->boot_ms))
 		return false;
-	strcpy(ret->boot_id, boot);
+	memcpy(ret->boot_id, boot, strlen(boot) + 1);
 	return true;
 }
 

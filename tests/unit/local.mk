@@ -83,9 +83,6 @@ tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_threshold
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
-UNIT_TESTS += tests/unit/test_transcripts
-tests_unit_test_transcripts_SOURCES = tests/unit/test_transcripts.c
-tests_unit_test_transcripts_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_transcripts
 tests_unit_test_transcripts_SOURCES = tests/unit/test_transcripts.c
