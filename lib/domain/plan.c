@@ -301,7 +301,9 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 	int64_t created = member->server->created_wall_ms;
 
 	census->exists++;
-	if (cs_plan_is_capacity(in, member) && member->state == CS_MEMBER_ACTIVE)
+	/* Until it is published it bears no load, whatever Nova calls it. */
+	if (cs_plan_is_capacity(in, member) && member->state == CS_MEMBER_ACTIVE &&
+		!op_of(in, member))
 		census->active++;
 	else if (cs_plan_is_capacity(in, member))
 		census->building++;

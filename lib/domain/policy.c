@@ -223,7 +223,8 @@ static void wish_up(const struct cs_policy_input *in, struct cs_decision *d)
 {
 	const struct cs_measurement *m = in->measurement;
 	int64_t capacity = max_of(1, capacity_of(in));
-	int64_t expected = m->load_permille * min_of(m->servers, capacity) / capacity;
+	int64_t bearing = min_of(m->servers, in->census.active);
+	int64_t expected = m->load_permille * bearing / capacity;
 
 	say(d, "at or above scale-up-at " PERCENT ": %lld more (step-up)",
 		PERCENT_OF(in->spec->scale_up_at_permille), (long long)in->spec->step_up);

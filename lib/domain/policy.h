@@ -26,8 +26,8 @@ struct json_object;
 /* The servers of a complete list and the journal, as decisions count them; see
  * cs_plan_count(). */
 struct cs_census {
-	int64_t active;	   /* ACTIVE and not draining */
-	int64_t building;  /* under way: BUILD, or asked for and not listed yet */
+	int64_t active;	   /* ACTIVE and not draining, and in service as far as we know */
+	int64_t building;  /* under way: asked for and not in service yet */
 	int64_t draining;  /* marked draining by us and still ACTIVE: can be taken back */
 	int64_t exists;	   /* every server ever asked for that is not proved gone */
 	int64_t deletable; /* may be chosen for deletion */

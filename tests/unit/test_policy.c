@@ -101,6 +101,15 @@ static void check(const struct expectation *e)
 			check(&(cases)[i]);                       \
 	} while (0)
 
+/* Nova calls the fourth one ACTIVE, the check has counted it; it bears nothing yet. */
+static void one_unpublished(struct situation *s)
+{
+	s->in.census.active = 3;
+	s->in.census.building = 1;
+	s->measurement.servers = 4;
+	s->measurement.sampled = 3;
+}
+
 static void test_thresholds(void **state)
 {
 	static const struct expectation cases[] = {
@@ -110,6 +119,9 @@ static void test_thresholds(void **state)
 		{"below scale-up-at", as_it_is, 699, 0, 0, 0, "between"},
 		{"at scale-up-at", as_it_is, 700, 0, 1, 0, "step-up"},
 		{"full", as_it_is, 1000, 0, 1, 0, "step-up"},
+		{"help is under way", one_unpublished, 900, 0, 0, 0,
+			"brings it to 67.5 %"},
+		{"and not enough", one_unpublished, 960, 0, 1, 0, "step-up"},
 	};
 
 	(void)state;
