@@ -56,8 +56,6 @@ static bool rebooted(const struct cs_cpu_sample *before,
 /* Within a factor of two, because not every system ticks at 100 Hz. */
 static bool plausible(uint64_t total, int64_t cpus, int64_t span_ms)
 {
-	if (span_ms <= 0 || span_ms > SPAN_MAX_MS)
-		return false;
 	int64_t per_ms_x1000 = TICKS_PER_S * cpus;
 	int64_t least = span_ms > SLACK_MS ? (span_ms - SLACK_MS) * per_ms_x1000 / 2 : 0;
 	int64_t most = (span_ms + SLACK_MS) * per_ms_x1000 * 2;
@@ -79,6 +77,8 @@ enum cs_cpu_verdict cs_cpu_load_between(const struct cs_cpu_sample *before,
 {
 	struct cs_cpu_load load = {.span_ms = cs_stamp_age_ms(&before->at, &after->at)};
 
+	if (load.span_ms <= 0 || load.span_ms > SPAN_MAX_MS)
+		return CS_CPU_IMPLAUSIBLE;
 	if (rebooted(before, after, load.span_ms))
 		return CS_CPU_REBOOTED;
 	for (size_t i = 0; i < CS_CPU_COUNTER_COUNT; i++)

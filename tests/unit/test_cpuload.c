@@ -170,6 +170,19 @@ static void test_totals_must_fit_the_time(void **state)
 	assert_int_equal(permille_of(&pair), 500);
 }
 
+static void test_samples_must_be_in_order_and_not_years_apart(void **state)
+{
+	struct pair pair = PAIR([CS_CPU_USER] = 6000, [CS_CPU_IDLE] = 6000);
+
+	(void)state;
+	pair.after.cpus = 0;
+	pair.before.uptime_cs = 0;
+	pair.after.at.boot_ms = pair.before.at.boot_ms;
+	assert_int_equal(verdict_of(&pair), CS_CPU_IMPLAUSIBLE);
+	pair.after.at.boot_ms = INT64_MAX / 2;
+	assert_int_equal(verdict_of(&pair), CS_CPU_IMPLAUSIBLE);
+}
+
 static void test_cpus_are_estimated_when_not_told(void **state)
 {
 	struct pair pair = PAIR([CS_CPU_USER] = 12100, [CS_CPU_IDLE] = 12000);
@@ -223,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_zero_is_all_counters_zero),
 		cmocka_unit_test(test_uptime_tells_a_reboot),
 		cmocka_unit_test(test_totals_must_fit_the_time),
+		cmocka_unit_test(test_samples_must_be_in_order_and_not_years_apart),
 		cmocka_unit_test(test_cpus_are_estimated_when_not_told),
 		cmocka_unit_test(test_a_reboot_without_uptime_is_no_load),
 		cmocka_unit_test(test_aggregate_is_weighted_by_cpus),

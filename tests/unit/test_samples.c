@@ -166,7 +166,13 @@ static void test_files_come_back_as_they_were_saved(void **state)
 	cs_samples_load(dir, &loaded);
 	assert_int_equal(loaded.n, 26);
 	assert_string_equal(loaded.items[0].id, "a");
-	assert_memory_equal(&loaded.items[0].newer, &now, sizeof now);
+	const struct cs_cpu_sample *first = &loaded.items[0].newer;
+	assert_int_equal(first->at.wall_ms, now.at.wall_ms);
+	assert_int_equal(first->at.boot_ms, now.at.boot_ms);
+	assert_string_equal(first->at.boot_id, now.at.boot_id);
+	assert_memory_equal(first->ticks, now.ticks, sizeof now.ticks);
+	assert_int_equal(first->cpus, now.cpus);
+	assert_int_equal(first->uptime_cs, now.uptime_cs);
 	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
 	unlink(path);
 	rmdir(dir);
