@@ -239,6 +239,11 @@ static int fail(const struct cs_http *http, const struct cs_http_request *reques
 {
 	const char *method = request->method, *url = request->url;
 
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		return cs_error_set(err, CS_E_CONNECT,
+			"%s %s: no connection: %s; check 'cacert' of the cloud (%s)",
+			method, url, explain(http->curl, code, detail),
+			http->ca_file ? http->ca_file : "the system's authorities");
 	if (is_unsent(http->curl))
 		return cs_error_set(err, CS_E_CONNECT, "%s %s: no connection: %s", method,
 			url, explain(http->curl, code, detail));

@@ -193,7 +193,7 @@ static int authenticate(struct cs_keystone *session, struct cs_error *err)
 	int r = cs_http_send(session->http, &request, session->deadline, &reply, err);
 	wipe(body);
 	if (r < 0)
-		return r;
+		return cs_error_prefix(err, "%s", session->credentials->source);
 	if (reply.status != 201)
 		return refuse(session, &request, &reply, err);
 	return take_token(session, &reply, err);

@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 """One session of cs_fleet and cs_nova against the simulated cloud, driven through fleet_probe."""
 
+import http.server
 import os
 import pathlib
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -24,6 +28,7 @@ clouds:
   password:
     auth: {{auth_url: {url}, username: cluster, password: {password},
       user_domain_name: Default, project_name: cluster, project_domain_name: Default}}
+    {more}
   reader:
     auth: {{auth_url: {url}, username: reader, password: readersecret,
       user_domain_name: Default, project_name: cluster, project_domain_name: Default}}
@@ -55,7 +60,7 @@ class Probe:
     """A running fleet_probe; ask() gives the lines of an answer, the last one how it ended."""
 
     def __init__(self, dir, sim, deadline_ms=5000, env=None, password=MARKER, credential=None,
-                 secret="lab-application-secret-labsecret", **given):
+                 url=None, more="", secret="lab-application-secret-labsecret", **given):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             free = closed.getsockname()[1]
@@ -63,7 +68,7 @@ class Probe:
                   "network": "private", "adopt": "false", **given}
         path = dir / "clouds.yaml"
         path.write_text(CLOUDS.format(
-            url=sim.auth_url, password=password, secret=secret, free=free,
+            url=url or sim.auth_url, more=more, password=password, secret=secret, free=free,
             credential=credential or sim.app_credential.id))
         path.chmod(0o600)
         (dir / "clusterscale.yaml").write_text(CLUSTER.format(dir=dir, **fields))
@@ -232,13 +237,42 @@ def test_credentials_that_others_can_read_are_refused(cloud, probe, tmp_path):
 
 
 def test_no_keystone_and_the_wrong_url(cloud, probe, tmp_path):
-    assert probe(cloud="nowhere").opened.endswith("no connection: Connection refused")
+    opened = probe(cloud="nowhere").opened
+    assert opened.startswith(f"error CONNECT 0 cloud 'nowhere' of {tmp_path}/clouds.yaml: POST ")
+    assert opened.endswith("/v3/auth/tokens: no connection: Connection refused")
     one = probe()
     cloud.inject(path="/auth/tokens", status=404, body="<html>none</html>")
     cloud.keystone.expire_tokens()
     assert one.ask("list")[0].endswith(
         "/identity/v3/auth/tokens does not exist; check auth_url: it is Keystone's URL, such as "
         "https://cloud.example.org:5000/v3")
+
+
+def test_a_cloud_with_identity_v2_only_is_named(cloud, probe):
+    one = probe()
+    cloud.keystone.expire_tokens()
+    cloud.inject(path="/auth/tokens", status=404, body="<html>none</html>")
+    cloud.inject(path="/identity/$", status=300,
+                 body={"versions": {"values": [{"id": "v2.0", "status": "stable"}]}})
+    assert one.ask("list")[0].endswith(f"{cloud.url}/identity offers Identity v2.0 only; v3 is needed")
+
+
+def test_a_token_for_no_project_is_refused(cloud, probe):
+    one = probe()
+    cloud.keystone.expire_tokens()
+    cloud.inject(path="/auth/tokens", status=201, headers={"X-Subject-Token": "labsecret-token"},
+                 body={"token": {"user": {"id": "u"}}})
+    assert one.ask("list")[0].endswith(
+        ": the token is for no project; set project_name and its domain")
+
+
+@pytest.mark.parametrize("min_version,version", [("2.1", "2.12"), ("", ""), ("2.80", "2.99")])
+def test_a_nova_of_another_age_is_refused(cloud, probe, min_version, version):
+    cloud.inject(path="/compute/v2.1/$", status=200, body={
+        "version": {"id": "v2.1", "version": version, "min_version": min_version}})
+    opened = probe().opened
+    assert opened.startswith(f"error PROTOCOL 0 Nova at {cloud.compute_url}/ offers microversions ")
+    assert opened.endswith("one from 2.26 (OpenStack Newton) to 2.73 is needed")
 
 
 # Lists are whole or an error
@@ -362,6 +396,29 @@ def test_a_slow_service_ends_at_the_deadline(cloud, probe, method, command, code
     answer = one.ask(command)[0]
     assert answer.startswith(f"error {code} 0 {method} ") and answer.endswith(end)
     assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_certificates_are_verified(cloud, probe, tmp_path):
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key,
+                    "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        refused = probe(url=url).opened
+        assert refused.startswith("error CONNECT 0 ") and "check 'cacert' of the cloud" in refused
+        missing = probe(url=url, more=f"cacert: {tmp_path}/none.pem").opened
+        assert missing.endswith(f"check 'cacert' of the cloud ({tmp_path}/none.pem)")
+        for more in (f"cacert: {cert}", "verify: false"):
+            assert probe(url=url, more=more).opened.startswith("error REMOTE 501 ")
+        server.shutdown()
 
 
 def test_redirects_are_not_followed(cloud, probe):
