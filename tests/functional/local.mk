@@ -15,3 +15,4 @@ EXTRA_DIST += $(PYTESTS)
 check_PROGRAMS += tests/functional/fleet_probe
 tests_functional_fleet_probe_SOURCES = tests/functional/fleet_probe.c
 tests_functional_fleet_probe_LDADD = $(CS_LIBS)
+EXTRA_DIST += tests/functional/balancer.py

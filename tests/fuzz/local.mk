@@ -47,6 +47,11 @@ tests_fuzz_fuzz_nova_page_SOURCES = tests/fuzz/fuzz_nova_page.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_nova_page_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_nova_page_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_publish_record
+tests_fuzz_fuzz_publish_record_SOURCES = tests/fuzz/fuzz_publish_record.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_publish_record_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_publish_record_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_samples
 tests_fuzz_fuzz_samples_SOURCES = tests/fuzz/fuzz_samples.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_samples_LDADD = $(FUZZ_LIBS)
