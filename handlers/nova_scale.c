@@ -24,8 +24,7 @@ static const struct cs_option options[] = {
 	{"cluster", 'n', "NAME", CS_OPTION_STRING, offsetof(struct scale_values, cluster),
 		.help = "the cluster"},
 	{"file", 'f', "FILE", CS_OPTION_STRING, offsetof(struct scale_values, file),
-		.help = "configuration (" CS_SYSCONFDIR
-			"/clusterscale/clusterscale.yaml)"},
+		.help = "configuration (see FILES in the manual)"},
 	{"create", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, create), 1,
 		SERVERS_MAX, "create N servers"},
 	{"delete", 0, "WHAT", CS_OPTION_STRING, offsetof(struct scale_values, delete),

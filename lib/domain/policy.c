@@ -334,7 +334,7 @@ static void decide(const struct cs_policy_input *in, struct cs_decision *d)
 {
 	int64_t capacity = capacity_of(in);
 
-	if (capacity < in->min) {
+	if (capacity < in->min && !in->force) {
 		say(d, "fewer than min: %lld more", (long long)(in->min - capacity));
 		go_up(in, in->min - capacity, d);
 	} else if (in->finish_only) {
@@ -386,7 +386,7 @@ static int order_down(const struct cs_policy_input *in, const struct cs_order *o
 	if (order->lost > 0 && left < 1)
 		return cs_error_set(err, CS_E_REFUSED,
 			"cannot delete %lld: no server would be left", n);
-	if (order->lost > 0 && left < in->min && !order->force)
+	if (order->lost > 0 && left < in->min && !in->force)
 		return cs_error_set(err, CS_E_REFUSED,
 			"cannot delete %lld: %lld would be left and min is %lld "
 			"(--force overrides this)",

@@ -44,6 +44,7 @@ struct cs_policy_input {
 	const struct cs_measurement *measurement; /* NULL: there is none */
 	struct cs_stamp now;
 	bool finish_only; /* nothing new, except taking back drains to reach min */
+	bool force;	  /* a person said that min does not matter */
 };
 
 enum cs_direction { CS_DIRECTION_HOLD, CS_DIRECTION_UP, CS_DIRECTION_DOWN };
@@ -67,11 +68,10 @@ void cs_policy_decide(
  * as in service or under way. */
 struct cs_order {
 	int64_t create, remove, lost;
-	bool force;
 };
 
 /* Needs no measurement and waits for no cool-down, but max, budgets and the hold after
- * failed creates stand, and so does min without `force`: CS_E_REFUSED says which one
+ * failed creates stand, and so does min without in->force: CS_E_REFUSED says which one
  * forbids it. All or nothing. */
 int cs_policy_order(const struct cs_policy_input *in, const struct cs_order *order,
 	struct cs_decision *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

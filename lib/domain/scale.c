@@ -57,7 +57,7 @@ static int64_t capacity_of(const struct cs_sight *sight)
 static int order_target(
 	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
 {
-	struct cs_order order = {.remove = 1, .force = scale->force};
+	struct cs_order order = {.remove = 1};
 	const struct cs_member *member;
 
 	if (cs_scale_find(&sight->view, scale->target, &member, err) < 0)
@@ -79,10 +79,9 @@ static int order_target(
 }
 
 /* The victims are chosen first: what they are says how much is lost. */
-static int order_fewer(const struct cs_scale *scale, int64_t n, struct cs_sight *sight,
-	struct cs_error *err)
+static int order_fewer(int64_t n, struct cs_sight *sight, struct cs_error *err)
 {
-	struct cs_order order = {.remove = n, .force = scale->force};
+	struct cs_order order = {.remove = n};
 	CS_AUTO_FREE const struct cs_member **victims =
 		cs_calloc((size_t)n, sizeof(*victims));
 	size_t found = cs_plan_victims(&sight->plan_input, (size_t)n, victims);
@@ -125,7 +124,7 @@ static int decide(
 	}
 	if (scale->verb == CS_SCALE_DELETE && scale->target)
 		return order_target(scale, sight, err);
-	return delta < 0 ? order_fewer(scale, -delta, sight, err)
+	return delta < 0 ? order_fewer(-delta, sight, err)
 			 : order_more(delta, sight, err);
 }
 
@@ -156,7 +155,8 @@ static int observe(
 		.max = cluster->max,
 		.journal = &sight->journal,
 		.measurement = measured ? &sight->measurement : NULL,
-		.finish_only = scale->finish_only};
+		.finish_only = scale->finish_only,
+		.force = scale->force};
 	ports->now(ports->context, &sight->policy_input.now);
 	return 0;
 }

@@ -78,7 +78,7 @@ struct cs_scale {
 	enum cs_scale_verb verb;
 	int64_t n;
 	const char *target; /* name or id, or NULL */
-	bool force;	    /* below min */
+	bool force;	    /* below min, until this run ends */
 	bool finish_only;   /* begin nothing new */
 	int64_t limit_ms;   /* for the whole run */
 };

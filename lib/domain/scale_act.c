@@ -99,7 +99,7 @@ static const char *name_of(const struct cs_step *step)
 {
 	return step->member ? step->member->server->name
 	       : step->op   ? step->op->name
-			    : "?";
+			    : step->server_id;
 }
 
 static long long seconds_since(struct cs_act *act, const struct cs_stamp *then)

@@ -96,20 +96,19 @@ class Ports:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.sockets, self.closed = {}, False
+        self.sockets = {}
 
     def open(self, server):
-        if self.closed:
-            return
+        self.close(server)  # addresses are used again
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((server["address"], self.port))
         listener.listen(50)
-        self.sockets[server["id"]] = listener
+        self.sockets[server["address"]] = listener
 
     def close(self, server):
-        if server["id"] in self.sockets:
-            self.sockets.pop(server["id"]).close()
+        if server["address"] in self.sockets:
+            self.sockets.pop(server["address"]).close()
 
 
 class Lab:

@@ -557,6 +557,26 @@ static void test_budgets_and_holds(void **state)
 
 /* By hand. */
 
+static void forced(struct situation *s)
+{
+	s->in.force = true;
+}
+
+static void forced_below_min(struct situation *s)
+{
+	below_min_draining(s);
+	s->in.force = s->in.finish_only = true;
+}
+
+static void test_forced_drain_is_not_taken_back(void **state)
+{
+	static const struct expectation cases[] = {
+		{"forced", forced_below_min, 0, 0, 0, 0, "only open work"}};
+
+	(void)state;
+	CHECK_ALL(cases);
+}
+
 static void test_orders(void **state)
 {
 	static const struct {
@@ -570,14 +590,13 @@ static void test_orders(void **state)
 		{"unmeasured, cooling", below_min_cooling, {.create = 1}, 1, 0, NULL},
 		{"create beyond max", as_it_is, {.create = 7}, 0, 0,
 			"max 10 and 4 exist: room for 6"},
-		{"force does not lift max", as_it_is, {.create = 7, .force = true}, 0, 0,
-			"max 10"},
+		{"force does not lift max", forced, {.create = 7}, 0, 0, "max 10"},
 		{"budget", nineteen_created, {.create = 2}, 0, 0, "creates-per-hour 20"},
 		{"breaker", three_failed, {.create = 1}, 0, 0, "until --resume"},
 		{"delete", as_it_is, {.remove = 2, .lost = 2}, 0, 2, NULL},
 		{"below min", as_it_is, {.remove = 3, .lost = 3}, 0, 0, "--force"},
-		{"forced", as_it_is, {.remove = 3, .lost = 3, .force = true}, 0, 3, NULL},
-		{"all of them", as_it_is, {.remove = 4, .lost = 4, .force = true}, 0, 0,
+		{"forced", forced, {.remove = 3, .lost = 3}, 0, 3, NULL},
+		{"all of them", forced, {.remove = 4, .lost = 4}, 0, 0,
 			"no server would be left"},
 		{"broken ones", at_min, {.remove = 2, .lost = 0}, 0, 2, NULL},
 		{"deletes used up", deletes_used_up, {.remove = 1, .lost = 1}, 0, 0,
@@ -757,6 +776,7 @@ int main(void)
 		cmocka_unit_test(test_work_under_way),
 		cmocka_unit_test(test_remaining_servers_must_bear_the_load),
 		cmocka_unit_test(test_budgets_and_holds),
+		cmocka_unit_test(test_forced_drain_is_not_taken_back),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_json_says_the_same_as_the_words),
 		cmocka_unit_test(test_what_holds_for_any_input),
