@@ -37,7 +37,7 @@ static const struct cs_option options[] = {
 	{"file", 'f', "FILE", CS_OPTION_STRING, AT(file),
 		.help = "another configuration (not as root)"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, AT(dry_run),
-		.help = "show what would change in HAProxy's file, change nothing"},
+		.help = "show what would change in HAProxy's file"},
 	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
 		.help = "read the configuration, say what is wrong with it"},

@@ -207,7 +207,7 @@ static void test_probe_tells_open_from_closed(void **state)
 	int fd6 = listen_tcp(AF_INET6, (struct sockaddr *)&v6, sizeof v6);
 	int once = listen_tcp(AF_INET, (struct sockaddr *)&closed, sizeof closed);
 
-	(void)state;
+	(void)state, (void)fd, (void)fd6;
 	close(once);
 	struct cs_tcp_probe probes[] = {
 		{.address = "127.0.0.1", .port = ntohs(v4.sin_port)},
