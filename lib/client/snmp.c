@@ -23,8 +23,9 @@
 #define BATCH 64
 #define DATAGRAM_MAX 1472
 
-/* Asked again after twice the slowest round trip so far, then at doubled distances. */
-#define TRIES_MAX 6
+/* Whoever is silent is asked again after twice the slowest round trip so far; rounds that
+ * bring no answer at all double the distance, and end. */
+#define FRUITLESS_MAX 6
 #define RETRY_FLOOR_MS 20
 #define RETRY_SLACK_MS 5
 #define RETRY_UNKNOWN_MS 250 /* nobody has answered yet */
@@ -44,9 +45,9 @@ struct poll {
 	size_t n, n_open;
 	int fds[FAMILIES];
 	struct cs_snmp_packet packet;
-	uint32_t first_id; /* of targets[0]; the others follow */
-	int64_t slowest_ms;
-	int tries;
+	uint32_t first_id;  /* of targets[0]; the others follow */
+	int64_t slowest_ms; /* of the first round: later answers may belong to any */
+	int rounds, fruitless;
 	struct cs_deadline deadline;
 };
 
@@ -134,8 +135,9 @@ static void take_reply(struct poll *poll, const uint8_t *bytes, size_t len,
 		return;
 	}
 	int64_t took_ms = cs_monotonic_ms() - poll->slots[index].sent_ms;
-	if (poll->tries <= 1 && took_ms > poll->slowest_ms)
+	if (poll->rounds <= 1 && took_ms > poll->slowest_ms)
 		poll->slowest_ms = took_ms;
+	poll->fruitless = 1;
 	if (reply.error_status) {
 		settle(poll, (size_t)index, CS_SNMP_ERROR_STATUS, reply.error_status);
 	} else if (!reply.matches) {
@@ -283,7 +285,8 @@ static void send_round(struct poll *poll)
 			}
 		}
 	}
-	poll->tries++;
+	poll->rounds++;
+	poll->fruitless++;
 }
 
 static int64_t retry_after_ms(const struct poll *poll)
@@ -294,7 +297,7 @@ static int64_t retry_after_ms(const struct poll *poll)
 		first = RETRY_UNKNOWN_MS;
 	if (first < RETRY_FLOOR_MS)
 		first = RETRY_FLOOR_MS;
-	return first << (poll->tries - 1);
+	return first << (poll->fruitless - 1);
 }
 
 static void run(struct poll *poll)
@@ -310,7 +313,7 @@ static void run(struct poll *poll)
 
 		if (left_ms == 0)
 			return;
-		if (poll->tries < TRIES_MAX) {
+		if (poll->fruitless < FRUITLESS_MAX) {
 			int64_t due_ms =
 				sent_ms + retry_after_ms(poll) - cs_monotonic_ms();
 			wait_ms = due_ms < wait_ms ? due_ms : wait_ms;
