@@ -191,12 +191,12 @@ def test_what_cannot_be_used_is_missing_with_its_reason(plugin, trouble, reason)
     with agents_of(200, 400) as (good, bad):
         plugin.baseline(good, bad)
         trouble(bad)
-        done = plugin.check("-t", "1", agents=[good, bad])
+        done = plugin.check("-t", "1", agents=[bad, good])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {bad.name}) | "
         "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
-        f"{good.name}: 20.0 %, 2 CPUs, over 60 s\n"
-        f"{bad.name}: missing: {reason}\n")
+        f"{bad.name}: missing: {reason}\n"
+        f"{good.name}: 20.0 %, 2 CPUs, over 60 s\n")
 
 
 def test_trouble_before_a_good_answer_does_no_harm(plugin):
@@ -416,6 +416,7 @@ def test_large_output_arrives_whole_in_a_slow_reader(plugin):
         chunks = []
         while run.poll() is None and time.monotonic() < deadline:
             chunks.append(os.read(read_end, 4096))
+            time.sleep(0.005)  # what a slow reader is
         chunks.append(os.read(read_end, 4096))  # the one that Nagios still reads
         os.close(read_end)
     text = b"".join(chunks).decode()

@@ -235,6 +235,7 @@ def test_a_member_that_no_load_balancer_serves_is_open_work(cluster):
     cluster.add(400)
     assert first_line(cluster.check_cluster()).startswith("CLUSTER CPU OK"), "nothing to publish to"
     cluster.configure(LOAD_BALANCERS)
+    cluster.cloud.add_server("off", status="SHUTOFF", metadata={"clusterscale.cluster": "web"})
     cluster.journal(type="published", server_id=one.id)
     done = cluster.check_cluster()
     assert WORK.format("0 requests", 0, 1) + " | " in first_line(done)
