@@ -293,8 +293,7 @@ static int show_status(struct scale_program *program)
 
 static int check_config(const struct scale_program *program)
 {
-	printf("%s: cluster '%s' is configured correctly\n", program->path,
-		program->cluster->name);
+	printf("%s: good\n", program->path);
 	return CS_SCALE_CONVERGED;
 }
 

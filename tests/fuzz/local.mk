@@ -32,6 +32,11 @@ tests_fuzz_fuzz_http_error_SOURCES = tests/fuzz/fuzz_http_error.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_http_error_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_error_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_journal
+tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_journal_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_json_LDADD = $(FUZZ_LIBS)
@@ -61,6 +66,11 @@ FUZZ_TESTS += tests/fuzz/fuzz_snmp
 tests_fuzz_fuzz_snmp_SOURCES = tests/fuzz/fuzz_snmp.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_snmp_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_snmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_sync_report
+tests_fuzz_fuzz_sync_report_SOURCES = tests/fuzz/fuzz_sync_report.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_sync_report_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_sync_report_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_threshold
 tests_fuzz_fuzz_threshold_SOURCES = tests/fuzz/fuzz_threshold.c $(FUZZ_MAIN)
