@@ -228,7 +228,9 @@ static bool fold_result(struct fold *fold)
 	bool done = strcmp(outcome, CS_OUTCOME_DONE) == 0;
 	bool failed = strcmp(outcome, CS_OUTCOME_FAILED) == 0;
 	bool cancelled = strcmp(outcome, CS_OUTCOME_CANCELLED) == 0;
-	if (!done && !failed && !cancelled)
+	struct cs_journal_op *op = find_op(journal, fold->line.op);
+	if ((!done && !failed && !cancelled) ||
+		(op && (op->action == CS_ACTION_CREATE) != fold->is_create))
 		return false;
 	if (fold->is_create && !cancelled)
 		journal->failed_creates_in_row =
@@ -239,7 +241,6 @@ static bool fold_result(struct fold *fold)
 		journal->last_up = fold->at;
 	else if (!fold->is_create)
 		journal->last_down = fold->at;
-	struct cs_journal_op *op = find_op(journal, fold->line.op);
 	if (op && !fold->is_create && done)
 		forget_server(journal, op->server_id);
 	close_op(journal, fold->line.op);

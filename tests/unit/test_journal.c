@@ -257,6 +257,7 @@ static void test_damage_is_named_by_line(void **state)
 		"\"type\":\"request\",\"op\":\"" OP_A "\",\"server_id\":\"x\"",
 		"\"type\":\"result\",\"op\":\"" OP_A "\",\"action\":\"create\"",
 		RESULT(OP_A, "create", "perhaps"),
+		RESULT(OP_A, "delete", "done"),
 		"\"type\":\"published\"",
 		"\"type\":\"gone\",\"server_id\":7",
 		"\"type\":\"bind\",\"auth_url\":\"http://k\"",
@@ -268,7 +269,7 @@ static void test_damage_is_named_by_line(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CS_ARRAY_SIZE(damaged); i++) {
-		assert_int_equal(FOLD("\"type\":\"pause\"", damaged[i]), CS_E_PROTOCOL);
+		assert_int_equal(FOLD(CREATE_A, damaged[i]), CS_E_PROTOCOL);
 		assert_non_null(
 			strstr(err.message, "the journal test is damaged in line 2"));
 		cs_journal_done(&journal);
