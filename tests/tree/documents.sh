@@ -33,7 +33,7 @@ words=$(grep -rnIE '(^|[^.a-zA-Z])/(work|farm)/|TODO|FIXME' README.md NEWS.md CO
 complain "unfinished marks or paths of one machine" "$words"
 if command -v codespell >/dev/null; then
 	complain "spelling" "$(codespell -q 3 --skip '*/corpus/*,*.pyc,*.o,*.a' \
-		--ignore-words-list 'keypair,keypairs,comunity' \
+		--ignore-words-list 'keypair,keypairs,comunity,nd' \
 		README.md NEWS.md CONTRIBUTING.md lib plugins handlers contrib tests dev)"
 fi
 if command -v shellcheck >/dev/null; then
