@@ -191,7 +191,7 @@ def test_what_cannot_be_used_is_missing_with_its_reason(plugin, trouble, reason)
     with agents_of(200, 400) as (good, bad):
         plugin.baseline(good, bad)
         trouble(bad)
-        done = plugin.check("-t", "1", agents=[bad, good])
+        done = plugin.check("-t", "2", agents=[bad, good])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {bad.name}) | "
         "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
@@ -262,7 +262,7 @@ def test_a_run_in_between_does_not_move_the_baseline(plugin):
 def test_a_baseline_too_young_or_too_old_is_none(plugin, age_s):
     with agents_of(200) as (agent,):
         plugin.baseline(agent, age_s=age_s)
-        done = plugin.check("-t", "1", agents=[agent])
+        done = plugin.check("-t", "2", agents=[agent])
     assert done.stdout == (
         f"CLUSTER CPU UNKNOWN - no load figure for 1 server (0 sampled, 1 warming: {agent.name}), first samples "
         "taken but no time for second ones (-t): run again in 10 s | servers=1 sampled=0 missing=0\n"
@@ -286,7 +286,7 @@ def test_a_first_run_takes_two_polls_and_says_so(plugin):
         start = time.monotonic()
         done = plugin.check("-c", "90", agents=[agent])
         took = time.monotonic() - start
-        again = plugin.check("-t", "1", agents=[agent])
+        again = plugin.check("-t", "2", agents=[agent])
     first, *details = done.stdout.splitlines()
     assert first.startswith("CLUSTER CPU OK - load 25.") or first.startswith("CLUSTER CPU OK - load 24.")
     assert " % of 1 server (1 sampled by two polls just now) | load=2" in first
@@ -509,7 +509,7 @@ def test_the_community_appears_nowhere(plugin, tmp_path):
         outputs = []
         for source in (["-C", SECRET], ["--community-file", str(file)]):
             for form in ([], ["-vvv"], ["--output", "json"]):
-                done = plugin.run(*source, *form, "-t", "1", "-H", good.name, "-H", wrong.name)
+                done = plugin.run(*source, *form, "-t", "2", "-H", good.name, "-H", wrong.name)
                 assert done.returncode == 0
                 outputs.append(done.stdout)
         outputs.append(plugin.run("-C", SECRET, "--bogus").stdout)

@@ -57,14 +57,14 @@ def test_large_counters_arrive_unsigned(plugin, tmp_path):
 def test_an_agent_whose_view_hides_the_counters_says_so(plugin, tmp_path):
     (tmp_path / "counters").write_text("")
     with with_counters(tmp_path) as agent:
-        done = plugin.check("-t", "1", agents=[agent])
+        done = plugin.check("-t", "2", agents=[agent])
     assert done.stdout.splitlines()[1] == (
         f"{agent.name}: missing: the agent shows no ssCpuRaw counters (its view or access rule?)")
 
 
 def test_the_wrong_community_is_silence(plugin, tmp_path):
     with Snmpd(tmp_path, community="other") as agent:
-        done = plugin.check("-t", "1", agents=[agent])
+        done = plugin.check("-t", "2", agents=[agent])
     assert done.stdout.splitlines()[1] == (
         f"{agent.name}: missing: no answer (address, port, firewall or community?)")
     assert done.returncode == 3
@@ -73,7 +73,7 @@ def test_the_wrong_community_is_silence(plugin, tmp_path):
 def test_the_counters_of_this_machine_have_the_expected_shape(plugin, tmp_path):
     """Two polls of a real agent: seen once it has filled its counters, or zero right after its start."""
     with Snmpd(tmp_path) as agent:
-        done = plugin.check("-t", "1", agents=[agent])
+        done = plugin.check("-t", "2", agents=[agent])
         text = done.stdout.splitlines()[1]
         assert text in (f"{agent.name}: warming: first sample",
                         f"{agent.name}: missing: all counters are 0: snmpd has just started")
