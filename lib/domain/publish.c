@@ -269,7 +269,8 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	for (size_t i = 0; i < pass->servers.n; i++)
-		pass->servers.items[i].drained_by_us |= pass->servers.items[i].marked;
+		pass->servers.items[i].drained_by_us |=
+			pass->servers.items[i].marked && !pass->servers.items[i].held;
 	if (save_record(pass, NULL, err) < 0 || cs_publish_steer(pass, err) < 0 ||
 		cs_publish_count(pass, err) < 0)
 		return err->code;
@@ -385,17 +386,20 @@ static void report_servers(
 	}
 }
 
+static int change(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	/* Steered again at the end, because without a state file a reload forgets it. */
+	if (drain(pass, err) < 0 || apply(pass, err) < 0 ||
+		cs_publish_steer(pass, err) < 0 || cs_publish_count(pass, err) < 0)
+		return err->code;
+	return 0;
+}
+
 static int run(struct cs_publish_pass *pass, bool dry_run,
 	struct cs_publish_report *report, struct cs_error *err)
 {
-	if (observe(pass, err) < 0)
-		return err->code;
-	/* Steered again at the end, because without a state file a reload forgets it. */
-	int r = dry_run ? dry(pass, report, err)
-			: drain(pass, err) < 0 || apply(pass, err) < 0 ||
-				  cs_publish_steer(pass, err) < 0 ||
-				  cs_publish_count(pass, err) < 0;
-	if (r != 0)
+	if (observe(pass, err) < 0 ||
+		(dry_run ? dry(pass, report, err) : change(pass, err)) < 0)
 		return err->code;
 	report_servers(pass, report);
 	return 0;

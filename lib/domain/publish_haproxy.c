@@ -141,11 +141,13 @@ int cs_publish_steer(struct cs_publish_pass *pass, struct cs_error *err)
 		struct cs_publish_server *server = &pass->servers.items[i];
 		bool rests = server->current && cs_haproxy_rests(server->current);
 
+		if (server->held)
+			continue;
 		if (server->marked && server->current && !rests) {
 			if (order(pass, "set server", server, " state drain", err) < 0)
 				return err->code;
 			cs_publish_say(pass, LOG_INFO, "Drain server %s", server->name);
-		} else if (!server->marked && !server->held && server->drained_by_us) {
+		} else if (!server->marked && server->drained_by_us) {
 			if (rests && order(pass, "set server", server, " state ready",
 					     err) < 0)
 				return err->code;
@@ -216,8 +218,8 @@ static int order_reload(const struct cs_publish_pass *pass, struct cs_error *err
 			!pass->ports->pause(pass->ports->context, RELOAD_POLL_MS))
 			break;
 	}
-	if (r < 0 && r != CS_E_LOST)
-		return r;
+	if (r < 0 && r != CS_E_LOST && r != CS_E_TIMEOUT)
+		return r; /* else it may have been heard: the new worker tells */
 	const char *failure = strstr(cs_strbuf_text(&reply), "Success=0");
 	if (!failure)
 		return 0;

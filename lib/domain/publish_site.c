@@ -6,6 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/deadline.h"
+
+#define LOCK_WAIT_MS 5000
+#define LOCK_POLL_MS 50
+
 static bool same_text(const char *one, const char *other)
 {
 	return one == other || (one && other && strcmp(one, other) == 0);
@@ -80,6 +85,18 @@ static char *state_path(const struct cs_publish_site *site,
 	return cs_asprintf("%s/%s.%s", spec->state_dir, key, suffix);
 }
 
+/* A pass is short, and clusters that share the file are handled at the same time. */
+static int take_lock(const char *path, struct cs_publish_site *site, struct cs_error *err)
+{
+	struct cs_deadline deadline = cs_deadline_in(LOCK_WAIT_MS);
+	int r;
+
+	do {
+		r = cs_lock_take(path, "sync", &site->lock, err);
+	} while (r == CS_E_LOCKED && cs_deadline_sleep(deadline, LOCK_POLL_MS));
+	return r;
+}
+
 static int open_site(const struct cs_config *config, const struct cs_cluster *cluster,
 	struct cs_publish_site *site, struct cs_error *err)
 {
@@ -104,7 +121,7 @@ static int open_site(const struct cs_config *config, const struct cs_cluster *cl
 	CS_AUTO_FREE char *lock_path = state_path(site, spec, "lock");
 	site->record_path = state_path(site, spec, "applied");
 	site->backup_path = state_path(site, spec, "backup");
-	return cs_lock_take(lock_path, "sync", &site->lock, err);
+	return take_lock(lock_path, site, err);
 }
 
 int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,

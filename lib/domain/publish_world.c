@@ -12,10 +12,11 @@
 #include "client/haproxy_socket.h"
 #include "format/haproxy_config.h"
 
+#define LIST_LIMIT_MS 15000
 #define ASK_LIMIT_MS 5000
 #define PROBE_LIMIT_MS 1000
-#define VALIDATE_LIMIT_MS 20000
-#define COMMAND_LIMIT_MS 30000
+#define VALIDATE_LIMIT_MS 10000
+#define COMMAND_LIMIT_MS 20000
 #define CANDIDATE_MODE 0600
 
 static int world_list(void *context, const struct cs_cluster *cluster,
@@ -24,8 +25,8 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 	const struct cs_publish_world *world = context;
 	CS_CLEANUP(cs_fleet_closep) struct cs_fleet *fleet = NULL;
 
-	if (cs_fleet_open(world->config, cluster, cluster->haproxy.cloud, world->deadline,
-		    &fleet, err) < 0)
+	if (cs_fleet_open(world->config, cluster, cluster->haproxy.cloud,
+		    cs_deadline_within(world->deadline, LIST_LIMIT_MS), &fleet, err) < 0)
 		return err->code;
 	return cs_fleet_look(fleet, ret, err);
 }

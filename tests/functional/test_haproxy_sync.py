@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """haproxy_sync against a simulated cloud and a real HAProxy: exact output, exit status, and what HAProxy then does."""
 import fcntl
+import os
+import pathlib
 import socket
 import struct
 
@@ -202,10 +204,10 @@ def test_a_server_in_an_odd_state_stays_while_it_is_up(lb):
     assert lb.config.read_text() == lb.lines(one)
 
 
-def refused(lb, code, message, **options):
+def refused(lb, code, message, but_the_record=False):
     before = changed_nothing(lb)
-    expect(lb.sync(**options), code, stderr=f"haproxy_sync: {message}\n")
-    assert changed_nothing(lb) == before
+    expect(lb.sync(), code, stderr=f"haproxy_sync: {message}\n")
+    assert changed_nothing(lb)[but_the_record:] == before[but_the_record:]
 
 
 def test_an_empty_list_changes_nothing(lb):
@@ -339,6 +341,15 @@ def test_a_file_that_kills_haproxy_is_taken_back(lb):
     lb.stop()
     lb.start()  # as its service manager does
     expect(lb.sync(), 0, lb.report([one, two]))
+
+
+def test_a_stats_socket_without_rights_says_so(lb):
+    one, two = up(lb)
+    lb.template.write_text(lb.template.read_text().replace("level admin", "level operator"))
+    expect(lb.sync(), 0, lb.report([one, two]))
+    lb.mark(two)
+    refused(lb, 2, "HAProxy answered 'set server web/web2 state drain' with 'Permission denied'; its stats socket needs "
+            "'level admin'", but_the_record=True)
 
 
 def test_a_backend_of_another_name_is_noticed_before_anything_happens(lb):
@@ -562,6 +573,13 @@ def test_two_clusters_share_one_file(lb):
     expect(done, 0, lb.report([web, second]), stderr=done.stderr)
     assert lb.status() == {"web1": "UP", "web2": "UP", "api1": "UP"}
     assert lb.sync(cluster="api").returncode == 3
+    # All of one are marked: that is refused there, and does not drain them on the way.
+    clouds.write_text(clouds.read_text().replace("gone:", "other:"))
+    lb.mark(api)
+    refusal = "cluster 'api': none of its servers can serve now; backend 'api' is not emptied"
+    expect(lb.sync(), 0, lb.report([web, second]), stderr=f"haproxy_sync: {refusal}; its servers stay as they are\n")
+    expect(lb.sync(cluster="api"), 3, stderr=f"haproxy_sync: {refusal}\n")
+    assert lb.status() == {"web1": "UP", "web2": "UP", "api1": "UP"}
     lb.yaml.write_text(both.replace(f"stats-socket: {lb.stats}", "stats-socket: /elsewhere", 1))
     expect(lb.sync(), 3, stderr=f"haproxy_sync: {lb.yaml}: clusters 'web' and 'api' render into the same file {lb.config} "
            "but differ in haproxy: stats-socket\n")
@@ -595,6 +613,47 @@ def test_what_root_may_not_do(lb):
     expect(balancer.run([program, "-n", "web"], root=True, env={"OS_PASSWORD": "marker"}), 3, stderr=(
         "haproxy_sync: the environment has OS_PASSWORD, and this runs as root: credentials come from files that only "
         "root can write; type: unset OS_PASSWORD\n"))
+
+
+SEEN_BY_ROOT = """\
+mount --bind {dir}/etc {etc}
+exec {dir}/haproxy_sync -n web
+"""
+
+
+@pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="only root can try what root may not do")
+def test_root_believes_only_files_of_root(lb):
+    """In a mount namespace of its own, where the built-in configuration is ours."""
+    lb.add("web1")
+    message = balancer.run([lb.dir / "haproxy_sync", "-n", "web", "-f", "x"], root=True).stderr
+    built_in = pathlib.Path(message.split("; use ")[1].strip())
+    etc = built_in.parents[1]
+    if not etc.is_dir() or balancer.run(["unshare", "-m", "true"], root=True).returncode:
+        pytest.skip("needs unshare -m and the folder of the configuration")
+    (lb.dir / "etc" / "clusterscale").mkdir(parents=True)
+    for path in (lb.dir, *lb.dir.rglob("*")):
+        os.chown(path, 0, 0)
+    lb.yaml.rename(lb.dir / "etc" / "clusterscale" / built_in.name)
+
+    def sync():
+        return balancer.run(["unshare", "-m", "sh", "-c", SEEN_BY_ROOT.format(dir=lb.dir, etc=etc)], root=True)
+
+    def distrusted(path, shown=None):
+        shown = shown or path
+        expect(sync(), 3, stderr=f"haproxy_sync: {shown} can be written by others than root, and this runs as root; "
+               f"type: chown root {shown} && chmod go-w {shown}\n")
+    good = sync()
+    assert good.returncode == 2 and good.stderr.startswith(f"haproxy_sync: cannot connect to HAProxy's socket {lb.stats}: ")
+    for path, shown in ((lb.template, None), (lb.config, None), (lb.dir / "clouds.yaml", None), (lb.dir, None),
+                        (lb.dir / "etc" / "clusterscale" / built_in.name, built_in)):
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o020)
+        distrusted(path, shown)
+        path.chmod(mode)
+        os.chown(path, balancer.NOBODY, 0)
+        distrusted(path, shown)
+        os.chown(path, 0, 0)
+    assert sync().stderr == good.stderr
 
 
 # --- under load
