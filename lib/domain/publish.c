@@ -189,9 +189,9 @@ static int guard_cluster(const struct cs_publish_pass *pass,
 	if (outlook.missing > 1 && outlook.missing * 2 > outlook.lines)
 		return cs_error_set(err, CS_E_REFUSED,
 			"%zu of %zu servers are not listed any more although HAProxy "
-			"finds "
-			"them UP; a list that shrinks so much is not believed (to take "
-			"them out on purpose: nova_scale --delete, or fewer at a time)",
+			"finds them UP; a list that shrinks so much is not believed "
+			"(to take them out on purpose: nova_scale --delete, or fewer "
+			"at a time)",
 			outlook.missing, outlook.lines);
 	return 0;
 }
@@ -233,10 +233,12 @@ static int render(struct cs_publish_pass *pass, struct cs_error *err)
 
 static int read_template(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	if (pass->ports->read(pass->ports->context, pass->spec->template_path,
-		    &pass->template, err) == CS_E_NOT_FOUND)
+	int r = pass->ports->read(
+		pass->ports->context, pass->spec->template_path, &pass->template, err);
+
+	if (r == CS_E_NOT_FOUND)
 		err->code = CS_E_CONFIG;
-	return pass->template.len ? 0 : err->code;
+	return r < 0 ? (int)err->code : 0;
 }
 
 /* Everything that can be known, and refused, before anything is changed. */
@@ -290,9 +292,8 @@ static bool is_applied(const struct cs_publish_pass *pass)
 	if (*pass->record.applied && strcmp(found, pass->record.applied) != 0 &&
 		strcmp(found, hash) != 0)
 		cs_publish_say(pass, LOG_WARNING,
-			"%s was changed behind haproxy_sync; it is rendered from %s "
-			"again "
-			"(the changed file is kept as %s)",
+			"%s is not what was applied last; it is rendered from %s again "
+			"(what it was is kept as %s)",
 			pass->site->config_path, pass->spec->template_path,
 			pass->site->backup_path);
 	if (strcmp(hash, pass->record.applied) != 0 || strcmp(hash, found) != 0)
@@ -355,6 +356,11 @@ static void report_marked(const struct cs_publish_pass *pass,
 {
 	if (!server->current && cs_publish_is_quiet(server, pass->now_wall_ms)) {
 		cs_strings_add(&report->drained, server->id);
+		if (server->sessions > 0)
+			cs_publish_say(pass, LOG_WARNING,
+				"server '%s': drain-timeout has passed; sessions in old "
+				"workers that will end with it: %d",
+				server->name, (int)server->sessions);
 		return;
 	}
 	report->draining = cs_reallocarray(
@@ -362,9 +368,9 @@ static void report_marked(const struct cs_publish_pass *pass,
 	report->draining[report->n_draining++] = (struct cs_publish_draining){
 		.id = cs_strdup(server->id), .sessions = server->sessions};
 	report->open = true;
-	cs_publish_say(pass, LOG_INFO, "Server %s has %d sessions%s", server->name,
+	cs_publish_say(pass, LOG_INFO, "Server %s drains, sessions: %d%s", server->name,
 		(int)server->sessions,
-		server->exposed ? ", and a worker older than its drain still runs" : "");
+		server->exposed ? "; a worker older than its drain still runs" : "");
 }
 
 static void report_servers(

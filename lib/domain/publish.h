@@ -90,7 +90,7 @@ struct cs_publish_site {
 /* Finds every cluster of `config` whose haproxy.config is the same file, and takes the
  * lock of that file (in haproxy.state-dir). CS_E_CONFIG when two of them differ in
  * anything that there is only one of; CS_E_LOCKED names the holder, when it still holds
- * it after 5 s. Borrows the clusters. */
+ * it after 3 s. Borrows the clusters. */
 int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,
 	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_site_close(struct cs_publish_site *site) CS_NONNULL_ALL;

@@ -17,7 +17,7 @@
 
 /* A bind that fails takes HAProxy 2.1 s, in which the master socket first refuses. */
 #define MASTER_AWAY_MS 5000
-#define RELOAD_LIMIT_MS 15000
+#define RELOAD_LIMIT_MS 12000
 #define RELOAD_POLL_MS 20
 /* During a good or a failed reload the stats socket always answers. When nothing does for
  * this long, HAProxy has died of the new file. */
@@ -332,11 +332,11 @@ static int rest_leavers(const struct cs_publish_pass *pass, struct cs_error *err
 		if (server->current->sessions == 0)
 			continue;
 		cs_publish_say(pass, LOG_WARNING,
-			"server '%s': drain-timeout of %d s has passed, %d sessions are "
-			"shut",
+			"server '%s': drain-timeout of %d s has passed; sessions "
+			"shut: %d",
 			server->name,
 			(int)(server->cluster->haproxy.drain_timeout_ms / CS_MS_PER_S),
-			(int)server->sessions);
+			(int)server->current->sessions);
 		if (order(pass, "shutdown sessions server", server, "", err) < 0)
 			return err->code;
 	}

@@ -8,7 +8,7 @@
 
 #include "base/deadline.h"
 
-#define LOCK_WAIT_MS 5000
+#define LOCK_WAIT_MS 3000
 #define LOCK_POLL_MS 50
 
 static bool same_text(const char *one, const char *other)

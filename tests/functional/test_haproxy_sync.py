@@ -73,7 +73,7 @@ def test_a_drain_waits_for_a_held_session(lb):
     held = lb.hold(two)
     lb.mark(two)
     expect(lb.sync("-v"), 1, lb.report([one], [(two, 1)]),
-           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 has 1 sessions\n")
+           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 drains, sessions: 1\n")
     assert lb.status() == {"web1": "UP", "web2": "DRAIN"}
     assert lb.config.read_text() == lb.lines(one, two)
     assert all(lb.get().endswith(lb.address(one)) for _ in range(4))
@@ -89,9 +89,9 @@ def test_a_worker_older_than_the_drain_is_waited_for(lb):
     held = lb.hold(two)
     lb.reload()
     lb.mark(two)
-    older = ", and a worker older than its drain still runs\n"
+    older = "; a worker older than its drain still runs\n"
     expect(lb.sync("-v"), 1, lb.report([one], [(two, 1)]),
-           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 has 1 sessions" + older)
+           stdout="Drain server web2\n" + found(lb, one, two) + "Server web2 drains, sessions: 1" + older)
     assert lb.sessions()["web2"] == 0
     lb.webs[two.id].released.set()
     held.answer()
@@ -367,8 +367,8 @@ def test_a_file_changed_by_hand_is_put_right(lb):
     lb.config.write_text(changed)
     backup = next(lb.dir.glob("sync/*.backup"))
     expect(lb.sync(), 0, lb.report([one, two]),
-           stderr=f"haproxy_sync: {lb.config} was changed behind haproxy_sync; it is rendered from {lb.template} again "
-                  f"(the changed file is kept as {backup})\n")
+           stderr=f"haproxy_sync: {lb.config} is not what was applied last; it is rendered from {lb.template} again "
+                  f"(what it was is kept as {backup})\n")
     assert lb.config.read_text() == lb.lines(one, two)
     assert backup.read_text() == changed
 
@@ -439,7 +439,7 @@ def test_sessions_are_shut_after_the_drain_timeout(lb):
     expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
     lb.mark(two, seconds_ago=301)
     expect(lb.sync(), 0, lb.report([one], drained=[two]), stderr=(
-        "haproxy_sync: server 'web2': drain-timeout of 300 s has passed, 1 sessions are shut\n"))
+        "haproxy_sync: server 'web2': drain-timeout of 300 s has passed; sessions shut: 1\n"))
     assert held.answer().startswith((b"HTTP/1.1 502", b"")) and lb.status() == {"web1": "UP"}
 
 
@@ -448,7 +448,8 @@ def test_the_drain_timeout_ends_the_wait_for_old_workers_too(lb):
     lb.hold(two)
     lb.reload()
     lb.mark(two, seconds_ago=301)
-    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    expect(lb.sync(), 0, lb.report([one], drained=[two]), stderr=(
+        "haproxy_sync: server 'web2': drain-timeout has passed; sessions in old workers that will end with it: 1\n"))
 
 
 def test_ipv6_addresses_stand_in_brackets(lb):

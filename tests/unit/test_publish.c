@@ -497,7 +497,7 @@ static void test_overdue_sessions_are_shut(void **state)
 	fake.nova[1].draining = "1";
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 	assert_non_null(strstr(fake.said, "4 server 'web2': drain-timeout of 300 s has "
-					  "passed, 4 sessions are shut"));
+					  "passed; sessions shut: 4"));
 	assert_int_equal(find(&fake.old, "web2")->sessions, 0);
 }
 
