@@ -115,31 +115,27 @@ static void forget_reports(struct cs_act *act)
 		cs_sync_report_done(&act->reports[i]);
 	free(act->reports);
 	act->reports = NULL;
-	act->synced = false;
 }
 
-/* True when every one of them was reached. */
-static bool sync_all(struct cs_act *act)
+/* Who could not be reached has an empty report: nothing is served, nothing is drained. */
+static void sync_all(struct cs_act *act)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;
 	const struct cs_scale_ports *ports = act->scale->ports;
 	struct cs_error err;
 
-	if (act->synced)
-		return act->sync_ok;
-	act->synced = act->sync_ok = true;
+	if (act->reports)
+		return;
 	act->reports = cs_calloc(cluster->n_load_balancers + 1, sizeof *act->reports);
 	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
 		const struct cs_load_balancer *lb = &cluster->load_balancers[i];
 
-		if (ports->sync(ports->context, lb, &act->reports[i], &err) < 0) {
-			act->sync_ok = false;
-			act->trouble = true;
-			cs_act_say_once(act, LOG_WARNING, "load balancer '%s': %s",
-				lb->name, err.message);
-		}
+		if (ports->sync(ports->context, lb, &act->reports[i], &err) == 0)
+			continue;
+		act->trouble = true;
+		cs_act_say_once(act, LOG_WARNING, "load balancer '%s': %s", lb->name,
+			err.message);
 	}
-	return act->sync_ok;
 }
 
 /* Open work, in the order of enum cs_step_kind. */
@@ -272,8 +268,7 @@ static bool served_by_all(struct cs_act *act, const char *server_id)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;
 
-	if (!sync_all(act))
-		return false;
+	sync_all(act);
 	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
 		if (cs_sync_report_serves(&act->reports[i], server_id))
 			continue;
@@ -361,8 +356,9 @@ static void say_sessions(struct cs_act *act, const struct cs_step *step,
 static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;
-	bool drained = sync_all(act);
+	bool drained = true;
 
+	sync_all(act);
 	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
 		if (cs_sync_report_drained(&act->reports[i], step->server_id,
 			    step->member->draining_since_wall_ms))

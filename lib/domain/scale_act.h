@@ -18,8 +18,7 @@ struct cs_act {
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
-	struct cs_sync_report *reports; /* per load balancer, once `synced` */
-	bool synced, sync_ok;
+	struct cs_sync_report *reports; /* of each load balancer; NULL: not asked yet */
 };
 
 /* Carries out every step of `sight` in order, until one of them stops the pass. */

@@ -80,6 +80,10 @@ UNIT_TESTS += tests/unit/test_snmp
 tests_unit_test_snmp_SOURCES = tests/unit/test_snmp.c
 tests_unit_test_snmp_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_sync_report
+tests_unit_test_sync_report_SOURCES = tests/unit/test_sync_report.c
+tests_unit_test_sync_report_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_threshold
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)

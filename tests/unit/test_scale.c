@@ -44,6 +44,9 @@ static struct {
 	struct cs_measurement measurement;
 	bool measured;
 	bool list_hides_last; /* a partial list */
+	int failing_list;     /* the how manieth of a run, 0: none */
+	bool disk_full;
+	bool reports_are_old;
 	enum crash crash;
 	int calls, crash_at;
 	bool dead;
@@ -197,6 +200,8 @@ static int port_look(void *context, struct cs_fleet_view *ret, struct cs_error *
 	if (world.lists++ > 0 && !world.crash)
 		assert_true(world.now_ms - world.last_list_ms >= 1000);
 	world.last_list_ms = world.now_ms;
+	if (world.lists == world.failing_list)
+		return cs_error_set(err, CS_E_REMOTE, "503");
 	ret->list = (struct cs_server_list){.taken_wall_ms = world.now_ms};
 	ret->list.servers = cs_calloc(SERVERS_MAX, sizeof *ret->list.servers);
 	for (size_t i = 0; i < world.n; i++) {
@@ -360,7 +365,7 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	(void)context;
 	if (goes_wrong(err))
 		return err->code;
-	ret->list_taken_wall_ms = world.now_ms;
+	ret->list_taken_wall_ms = world.reports_are_old ? START_MS : world.now_ms;
 	for (size_t i = 0; i < world.n; i++)
 		sync_machine(&world.machines[i], index, ret);
 	return 0;
@@ -388,6 +393,8 @@ static int port_append(
 	(void)context;
 	if (goes_wrong(err))
 		return err->code;
+	if (world.disk_full)
+		return cs_error_set(err, CS_E_IO, "no space left on device");
 	cs_strbuf_addf(&world.journal, "%s\n", text);
 	return answer(err);
 }
@@ -568,6 +575,44 @@ static void check_settled(size_t n)
 	cs_journal_done(&journal);
 }
 
+typedef void story(void);
+
+static void story_up(void)
+{
+	begin_world(2);
+	measure(800);
+}
+
+static void story_down(void)
+{
+	begin_world(3);
+	measure(50);
+}
+
+static void story_error(void)
+{
+	begin_world(2);
+	measure(800);
+	world.next_fails = true;
+}
+
+static void story_fill(void)
+{
+	begin_world(0);
+}
+
+static void story_take_back(void)
+{
+	begin_world(3);
+	line("\"type\":\"intent\",\"action\":\"delete\",\"op\":"
+	     "\"00000000-0000-4000-8000-000000000001\",\"server_id\":\"%s\"",
+		world.machines[1].server.id);
+	cs_strset(&world.machines[1].server.mark_draining, "1");
+	world.machines[1].sessions = 50;
+	measure(900);
+	world.measurement.servers = world.measurement.sampled = 2;
+}
+
 static void test_nothing_to_do(void **state)
 {
 	(void)state;
@@ -588,6 +633,7 @@ static void test_scale_up(void **state)
 	assert_int_equal(world.creates, 1);
 	check_settled(3);
 	assert_true(said("5 New Server web2213 created"));
+	assert_false(said("answer was lost"));
 	assert_true(said("is in service after"));
 }
 
@@ -709,6 +755,7 @@ static void test_quota_fails_once_in_a_run(void **state)
 	world.create_error = CS_E_QUOTA;
 	assert_int_equal(run(), CS_SCALE_FAILED);
 	assert_true(said("was not created: Quota exceeded"));
+	assert_true(world.lists <= 2);
 	assert_int_equal(finish(), CS_SCALE_CONVERGED);
 	assert_int_equal(world.creates, 0);
 	check_settled(0);
@@ -743,6 +790,49 @@ static void test_partial_list_changes_nothing(void **state)
 	assert_int_equal(world.creates + world.deletes, 0);
 	assert_int_equal(world.journal.len, before);
 	assert_true(said("the list is partial, nothing is done"));
+}
+
+static void test_what_cannot_be_recorded_is_not_done(void **state)
+{
+	static story *const stories_of[] = {story_up, story_down, story_fill};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(stories_of); i++) {
+		stories_of[i]();
+		world.disk_full = true;
+		assert_int_equal(run(), CS_SCALE_FAILED);
+		assert_int_equal(world.lists, 1);
+		assert_int_equal(world.creates + world.deletes, 0);
+		for (size_t k = 0; k < world.n; k++)
+			assert_null(world.machines[k].server.mark_draining);
+	}
+}
+
+static void test_report_older_than_the_mark_does_not_count(void **state)
+{
+	(void)state;
+	story_down();
+	world.reports_are_old = true;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 50000}), CS_SCALE_OPEN);
+	assert_int_equal(world.deletes, 0);
+	world.reports_are_old = false;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(2);
+}
+
+static void test_list_that_fails_while_work_is_open_is_tried_again(void **state)
+{
+	(void)state;
+	story_up();
+	world.failing_list = 2;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_true(said("503"));
+	check_settled(3);
+
+	story_up(); /* nothing is open yet: the next firing is soon enough */
+	world.failing_list = 1;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.creates, 0);
 }
 
 static void test_server_deleted_by_somebody_else_is_noticed(void **state)
@@ -879,44 +969,6 @@ static void test_order_to_delete_one_server(void **state)
 
 /* Every step, ended and failed. */
 
-typedef void story(void);
-
-static void story_up(void)
-{
-	begin_world(2);
-	measure(800);
-}
-
-static void story_down(void)
-{
-	begin_world(3);
-	measure(50);
-}
-
-static void story_error(void)
-{
-	begin_world(2);
-	measure(800);
-	world.next_fails = true;
-}
-
-static void story_fill(void)
-{
-	begin_world(0);
-}
-
-static void story_take_back(void)
-{
-	begin_world(3);
-	line("\"type\":\"intent\",\"action\":\"delete\",\"op\":"
-	     "\"00000000-0000-4000-8000-000000000001\",\"server_id\":\"%s\"",
-		world.machines[1].server.id);
-	cs_strset(&world.machines[1].server.mark_draining, "1");
-	world.machines[1].sessions = 50;
-	measure(900);
-	world.measurement.servers = world.measurement.sampled = 2;
-}
-
 static const struct {
 	const char *name;
 	story *begin;
@@ -1047,6 +1099,9 @@ int main(void)
 		cmocka_unit_test(test_quota_fails_once_in_a_run),
 		cmocka_unit_test(test_three_failures_hold_creates),
 		cmocka_unit_test(test_partial_list_changes_nothing),
+		cmocka_unit_test(test_what_cannot_be_recorded_is_not_done),
+		cmocka_unit_test(test_report_older_than_the_mark_does_not_count),
+		cmocka_unit_test(test_list_that_fails_while_work_is_open_is_tried_again),
 		cmocka_unit_test(test_server_deleted_by_somebody_else_is_noticed),
 		cmocka_unit_test(test_load_comes_back_during_a_drain),
 		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
