@@ -58,12 +58,11 @@ static void wait_until_read(void)
 	}
 }
 
-static _Noreturn void finish(enum cs_plugin_state state, const char *text)
+static void emit(const char *text)
 {
 	writing = 1;
 	write_all(text, strlen(text));
 	wait_until_read();
-	_exit(state);
 }
 
 static void add_without_pipes(struct cs_strbuf *out, const char *text)
@@ -106,7 +105,8 @@ static char *failure_text(const char *reason)
 
 static void end_out_of_memory(void)
 {
-	finish(CS_UNKNOWN, out_of_memory_text);
+	emit(out_of_memory_text);
+	_exit(CS_UNKNOWN);
 }
 
 static void end_out_of_time(int signal_number)
@@ -157,7 +157,9 @@ void cs_plugin_end(enum cs_plugin_state state, const char *summary, const char *
 	struct cs_strbuf out = CS_STRBUF(OUTPUT_MAX);
 
 	render(&out, state, summary, perfdata, long_text);
-	finish(state, cs_strbuf_text(&out));
+	emit(cs_strbuf_text(&out));
+	cs_strbuf_done(&out);
+	_exit(state);
 }
 
 void cs_plugin_end_json(enum cs_plugin_state state, const char *document)
@@ -165,10 +167,16 @@ void cs_plugin_end_json(enum cs_plugin_state state, const char *document)
 	struct cs_strbuf out = CS_STRBUF(OUTPUT_MAX);
 
 	cs_strbuf_addf(&out, "%s\n", document);
-	finish(state, cs_strbuf_text(&out));
+	emit(cs_strbuf_text(&out));
+	cs_strbuf_done(&out);
+	_exit(state);
 }
 
 void cs_plugin_fail(const char *reason)
 {
-	finish(CS_UNKNOWN, failure_text(reason));
+	char *text = failure_text(reason);
+
+	emit(text);
+	free(text);
+	_exit(CS_UNKNOWN);
 }

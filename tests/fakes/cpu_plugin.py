@@ -2,6 +2,7 @@
 """check_cluster_cpu under test: running it, and agents whose load it must find."""
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -25,6 +26,8 @@ class Plugin:
         done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=30,
                               env=self.environment | environment)
         assert done.stderr == ""
+        # A busy machine starts the program late.
+        done.stdout = re.sub(rf"over {SPAN_S // 10}\d s", f"over {SPAN_S} s", done.stdout)
         return done
 
     def check(self, *arguments, agents=(), **environment):
