@@ -38,7 +38,7 @@ struct slot {
 	bool done;
 };
 
-struct poll {
+struct exchange {
 	const struct cs_snmp_query *query;
 	struct cs_snmp_target *targets;
 	struct slot *slots;
@@ -86,72 +86,72 @@ static bool same_address(
 }
 
 static void settle(
-	struct poll *poll, size_t index, enum cs_snmp_outcome outcome, int detail)
+	struct exchange *ex, size_t index, enum cs_snmp_outcome outcome, int detail)
 {
-	poll->targets[index].outcome = outcome;
-	poll->targets[index].detail = detail;
-	if (!poll->slots[index].done)
-		poll->n_open--;
-	poll->slots[index].done = true;
+	ex->targets[index].outcome = outcome;
+	ex->targets[index].detail = detail;
+	if (!ex->slots[index].done)
+		ex->n_open--;
+	ex->slots[index].done = true;
 }
 
-/* The target of a request id that came back from `from`, or -1. */
-static ssize_t find_target(const struct poll *poll, uint32_t request_id)
+/* The target that a request id was sent to, or -1. */
+static ssize_t find_target(const struct exchange *ex, uint32_t request_id)
 {
-	uint32_t index = request_id - poll->first_id;
+	uint32_t index = request_id - ex->first_id;
 
-	return index < poll->n ? (ssize_t)index : -1;
+	return index < ex->n ? (ssize_t)index : -1;
 }
 
 /* A reply that cannot be read has no id: its sender is all that is known. */
-static void note_malformed(struct poll *poll, const struct sockaddr_storage *from)
+static void note_malformed(struct exchange *ex, const struct sockaddr_storage *from)
 {
-	for (size_t i = 0; i < poll->n; i++) {
-		if (!poll->slots[i].done && same_address(&poll->targets[i].address, from))
-			poll->targets[i].outcome = CS_SNMP_MALFORMED;
+	for (size_t i = 0; i < ex->n; i++) {
+		if (!ex->slots[i].done && same_address(&ex->targets[i].address, from))
+			ex->targets[i].outcome = CS_SNMP_MALFORMED;
 	}
 }
 
-static void take_reply(struct poll *poll, const uint8_t *bytes, size_t len,
+static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
 	const struct sockaddr_storage *from)
 {
 	struct cs_snmp_reply reply;
 	struct cs_error ignored;
 
-	if (cs_snmp_decode(bytes, len, poll->query->objects, poll->query->n_objects,
-		    &reply, &ignored) < 0) {
-		note_malformed(poll, from);
+	if (cs_snmp_decode(bytes, len, ex->query->objects, ex->query->n_objects, &reply,
+		    &ignored) < 0) {
+		note_malformed(ex, from);
 		return;
 	}
-	ssize_t index = find_target(poll, (uint32_t)reply.request_id);
+	ssize_t index = find_target(ex, (uint32_t)reply.request_id);
 	if (index < 0)
 		return;
-	struct cs_snmp_target *target = &poll->targets[index];
-	bool closed = poll->slots[index].done && target->outcome != CS_SNMP_UNREACHABLE;
+	struct cs_snmp_target *target = &ex->targets[index];
+	bool closed = ex->slots[index].done && target->outcome != CS_SNMP_UNREACHABLE;
 	if (closed)
 		return;
 	if (!same_address(&target->address, from)) {
 		target->outcome = CS_SNMP_FOREIGN;
 		return;
 	}
-	int64_t took_ms = cs_monotonic_ms() - poll->slots[index].sent_ms;
-	if (poll->rounds <= 1 && took_ms > poll->slowest_ms)
-		poll->slowest_ms = took_ms;
-	poll->fruitless = 1;
+	int64_t took_ms = cs_monotonic_ms() - ex->slots[index].sent_ms;
+	if (ex->rounds <= 1 && took_ms > ex->slowest_ms)
+		ex->slowest_ms = took_ms;
+	ex->fruitless = 1;
 	if (reply.error_status) {
-		settle(poll, (size_t)index, CS_SNMP_ERROR_STATUS, reply.error_status);
+		settle(ex, (size_t)index, CS_SNMP_ERROR_STATUS, reply.error_status);
 	} else if (!reply.matches) {
 		target->outcome = CS_SNMP_MALFORMED;
 	} else {
 		memcpy(target->values, reply.values, sizeof target->values);
 		target->present = reply.present;
-		settle(poll, (size_t)index, CS_SNMP_ANSWERED, 0);
+		settle(ex, (size_t)index, CS_SNMP_ANSWERED, 0);
 	}
 }
 
 /* One entry of the error queue: what ICMP said about a request of ours, whose start it
  * carries. False when the queue is empty. */
-static bool take_error(struct poll *poll, int fd)
+static bool take_error(struct exchange *ex, int fd)
 {
 	uint8_t request[DATAGRAM_MAX], control[512];
 	struct sockaddr_storage asked;
@@ -167,12 +167,12 @@ static bool take_error(struct poll *poll, int fd)
 
 	if (len < 0)
 		return false;
-	if ((size_t)len < poll->packet.id_offset + sizeof id)
+	if ((size_t)len < ex->packet.id_offset + sizeof id)
 		return true;
-	memcpy(&id, request + poll->packet.id_offset, sizeof id);
-	ssize_t index = find_target(poll, ntohl(id));
-	if (index < 0 || poll->slots[index].done ||
-		!same_address(&poll->targets[index].address, &asked))
+	memcpy(&id, request + ex->packet.id_offset, sizeof id);
+	ssize_t index = find_target(ex, ntohl(id));
+	if (index < 0 || ex->slots[index].done ||
+		!same_address(&ex->targets[index].address, &asked))
 		return true;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c;
 		c = CMSG_NXTHDR(&message, c)) {
@@ -180,13 +180,13 @@ static bool take_error(struct poll *poll, int fd)
 		if (c->cmsg_type != IP_RECVERR && c->cmsg_type != IPV6_RECVERR)
 			continue;
 		memcpy(&what, CMSG_DATA(c), sizeof what);
-		settle(poll, (size_t)index, CS_SNMP_UNREACHABLE, (int)what.ee_errno);
+		settle(ex, (size_t)index, CS_SNMP_UNREACHABLE, (int)what.ee_errno);
 	}
 	return true;
 }
 
 /* Reads whatever has arrived. */
-static void drain(struct poll *poll, int fd)
+static void drain(struct exchange *ex, int fd)
 {
 	static uint8_t bytes[BATCH][DATAGRAM_MAX];
 	struct sockaddr_storage from[BATCH];
@@ -197,20 +197,20 @@ static void drain(struct poll *poll, int fd)
 		return;
 	for (size_t i = 0; i < BATCH; i++)
 		parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
-	while (cs_deadline_left_ms(poll->deadline) > 0) {
+	while (cs_deadline_left_ms(ex->deadline) > 0) {
 		for (size_t i = 0; i < BATCH; i++)
 			messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
 				.msg_namelen = sizeof from[i],
 				.msg_iov = &parts[i],
 				.msg_iovlen = 1};
-		while (take_error(poll, fd))
+		while (take_error(ex, fd))
 			;
 		int n = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
 		/* Anything else is the echo of an entry in the error queue. */
 		if (n < 0 && (errno == EAGAIN || errno == EBADF))
 			return;
 		for (int i = 0; i < n; i++)
-			take_reply(poll, bytes[i], messages[i].msg_len, &from[i]);
+			take_reply(ex, bytes[i], messages[i].msg_len, &from[i]);
 		if (n >= 0 && n < BATCH)
 			return;
 	}
@@ -218,30 +218,29 @@ static void drain(struct poll *poll, int fd)
 
 /* After a failed sendmmsg(): true when the same message should be tried again. An error
  * of the socket may echo an ICMP message about an earlier request. */
-static bool send_again(struct poll *poll, int fd, int errnum, int errors)
+static bool send_again(struct exchange *ex, int fd, int errnum, int errors)
 {
 	if (errnum == EAGAIN || errnum == ENOBUFS) {
 		struct pollfd ready = {.fd = fd, .events = POLLOUT | POLLIN};
-		struct timespec a_little = {.tv_nsec = 1000000};
-		ppoll(&ready, 1, &a_little, NULL);
-		drain(poll, fd);
+		poll(&ready, 1, 1);
+		drain(ex, fd);
 		return true;
 	}
-	drain(poll, fd);
+	drain(ex, fd);
 	return errnum == EINTR || errnum == ECONNREFUSED || errors < SEND_ERRORS_MAX;
 }
 
-static void send_batch(struct poll *poll, int fd, const size_t *indexes, size_t n)
+static void send_batch(struct exchange *ex, int fd, const size_t *indexes, size_t n)
 {
-	struct cs_snmp_packet *packet = &poll->packet;
+	struct cs_snmp_packet *packet = &ex->packet;
 	size_t tail = packet->id_offset + sizeof(uint32_t);
 	struct mmsghdr messages[BATCH] = {0};
 	struct iovec parts[BATCH][3];
 	uint32_t ids[BATCH];
 
 	for (size_t i = 0; i < n; i++) {
-		struct sockaddr_storage *to = &poll->targets[indexes[i]].address;
-		ids[i] = htonl(poll->first_id + (uint32_t)indexes[i]);
+		struct sockaddr_storage *to = &ex->targets[indexes[i]].address;
+		ids[i] = htonl(ex->first_id + (uint32_t)indexes[i]);
 		parts[i][0] = (struct iovec){packet->bytes, packet->id_offset};
 		parts[i][1] = (struct iovec){&ids[i], sizeof ids[i]};
 		parts[i][2] = (struct iovec){packet->bytes + tail, packet->len - tail};
@@ -249,11 +248,11 @@ static void send_batch(struct poll *poll, int fd, const size_t *indexes, size_t 
 			.msg_namelen = address_size(to),
 			.msg_iov = parts[i],
 			.msg_iovlen = 3};
-		if (!poll->slots[indexes[i]].sent_ms)
-			poll->slots[indexes[i]].sent_ms = cs_monotonic_ms();
+		if (!ex->slots[indexes[i]].sent_ms)
+			ex->slots[indexes[i]].sent_ms = cs_monotonic_ms();
 	}
 	int errors = 0;
-	for (size_t sent = 0; sent < n && cs_deadline_left_ms(poll->deadline) > 0;) {
+	for (size_t sent = 0; sent < n && cs_deadline_left_ms(ex->deadline) > 0;) {
 		int done = sendmmsg(fd, messages + sent, (unsigned)(n - sent), 0);
 		if (done > 0) {
 			sent += (size_t)done;
@@ -261,76 +260,71 @@ static void send_batch(struct poll *poll, int fd, const size_t *indexes, size_t 
 			continue;
 		}
 		int errnum = errno;
-		if (!send_again(poll, fd, errnum, ++errors)) {
-			settle(poll, indexes[sent++], CS_SNMP_UNREACHABLE, errnum);
+		if (!send_again(ex, fd, errnum, ++errors)) {
+			settle(ex, indexes[sent++], CS_SNMP_UNREACHABLE, errnum);
 			errors = 0;
 		}
 	}
-	drain(poll, fd);
+	drain(ex, fd);
 }
 
 /* Sends to everyone who has not answered. */
-static void send_round(struct poll *poll)
+static void send_round(struct exchange *ex)
 {
 	size_t batch[BATCH], n = 0;
 
 	for (int family = IPV4; family < FAMILIES; family++) {
-		for (size_t i = 0; i < poll->n; i++) {
-			if (!poll->slots[i].done &&
-				family_of(&poll->targets[i]) == family)
+		for (size_t i = 0; i < ex->n; i++) {
+			if (!ex->slots[i].done && family_of(&ex->targets[i]) == family)
 				batch[n++] = i;
-			if (n == BATCH || (n && i + 1 == poll->n)) {
-				send_batch(poll, poll->fds[family], batch, n);
+			if (n == BATCH || (n && i + 1 == ex->n)) {
+				send_batch(ex, ex->fds[family], batch, n);
 				n = 0;
 			}
 		}
 	}
-	poll->rounds++;
-	poll->fruitless++;
+	ex->rounds++;
+	ex->fruitless++;
 }
 
-static int64_t retry_after_ms(const struct poll *poll)
+static int64_t retry_after_ms(const struct exchange *ex)
 {
-	int64_t first = 2 * poll->slowest_ms + RETRY_SLACK_MS;
+	int64_t first = 2 * ex->slowest_ms + RETRY_SLACK_MS;
 
-	if (poll->slowest_ms < 0)
+	if (ex->slowest_ms < 0)
 		first = RETRY_UNKNOWN_MS;
 	if (first < RETRY_FLOOR_MS)
 		first = RETRY_FLOOR_MS;
-	return first << (poll->fruitless - 1);
+	return first << (ex->fruitless - 1);
 }
 
-static void run(struct poll *poll)
+/* Until when to wait for answers: the next round, or the end. */
+static int64_t wait_ms(const struct exchange *ex, int64_t sent_ms)
 {
-	send_round(poll);
-	int64_t sent_ms = cs_monotonic_ms();
-	while (poll->n_open) {
-		struct pollfd ready[FAMILIES] = {
-			{.fd = poll->fds[IPV4], .events = POLLIN},
-			{.fd = poll->fds[IPV6], .events = POLLIN}};
-		int64_t left_ms = cs_deadline_left_ms(poll->deadline);
-		int64_t wait_ms = left_ms;
+	int64_t left_ms = cs_deadline_left_ms(ex->deadline);
+	int64_t due_ms = sent_ms + retry_after_ms(ex) - cs_monotonic_ms();
 
-		if (left_ms == 0)
-			return;
-		if (poll->fruitless < FRUITLESS_MAX) {
-			int64_t due_ms =
-				sent_ms + retry_after_ms(poll) - cs_monotonic_ms();
-			wait_ms = due_ms < wait_ms ? due_ms : wait_ms;
-		}
-		int n = ppoll(ready, FAMILIES,
-			&(struct timespec){
-				.tv_sec = wait_ms > 0 ? wait_ms / CS_MS_PER_S : 0,
-				.tv_nsec = wait_ms > 0 ? wait_ms % CS_MS_PER_S * 1000000
-						       : 0},
-			NULL);
+	if (ex->fruitless >= FRUITLESS_MAX || due_ms > left_ms)
+		return left_ms;
+	return due_ms > 0 ? due_ms : 0;
+}
+
+static void run(struct exchange *ex)
+{
+	struct pollfd ready[FAMILIES] = {{.fd = ex->fds[IPV4], .events = POLLIN},
+		{.fd = ex->fds[IPV6], .events = POLLIN}};
+
+	send_round(ex);
+	int64_t sent_ms = cs_monotonic_ms();
+	while (ex->n_open && cs_deadline_left_ms(ex->deadline) > 0) {
 		/* Only with everything read can silence be told from a backlog. */
-		if (n == 0 && wait_ms < left_ms) {
-			send_round(poll);
+		if (poll(ready, FAMILIES, (int)wait_ms(ex, sent_ms)) == 0 &&
+			ex->fruitless < FRUITLESS_MAX) {
+			send_round(ex);
 			sent_ms = cs_monotonic_ms();
 		}
-		drain(poll, poll->fds[IPV4]);
-		drain(poll, poll->fds[IPV6]);
+		drain(ex, ex->fds[IPV4]);
+		drain(ex, ex->fds[IPV6]);
 	}
 }
 
@@ -352,21 +346,21 @@ static int open_socket(int family, struct cs_error *err)
 
 /* Opens what the targets need; a family that the system lacks makes only its targets
  * unreachable. */
-static int open_sockets(struct poll *poll, struct cs_error *err)
+static int open_sockets(struct exchange *ex, struct cs_error *err)
 {
 	int opened = 0, failed = 0;
 
-	for (size_t i = 0; i < poll->n; i++) {
-		int family = family_of(&poll->targets[i]);
-		poll->slots[i].done = family < 0;
-		poll->targets[i].outcome = CS_SNMP_SILENT;
+	for (size_t i = 0; i < ex->n; i++) {
+		int family = family_of(&ex->targets[i]);
+		ex->slots[i].done = family < 0;
+		ex->targets[i].outcome = CS_SNMP_SILENT;
 		if (family < 0)
 			continue;
-		poll->n_open++;
-		if (poll->fds[family] < 0)
-			poll->fds[family] = open_socket(family, err);
-		if (poll->fds[family] < 0) {
-			settle(poll, i, CS_SNMP_UNREACHABLE, err->sys_errno);
+		ex->n_open++;
+		if (ex->fds[family] < 0)
+			ex->fds[family] = open_socket(family, err);
+		if (ex->fds[family] < 0) {
+			settle(ex, i, CS_SNMP_UNREACHABLE, err->sys_errno);
 			failed++;
 		} else {
 			opened++;
@@ -389,7 +383,7 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 	size_t n, struct cs_deadline deadline, struct cs_error *err)
 {
 	CS_AUTO_FREE struct slot *slots = cs_calloc(n, sizeof *slots);
-	struct poll poll = {.query = query,
+	struct exchange ex = {.query = query,
 		.targets = targets,
 		.slots = slots,
 		.n = n,
@@ -398,13 +392,13 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 		.slowest_ms = -1,
 		.deadline = deadline};
 
-	int r = cs_snmp_packet_make(query, &poll.packet, err);
+	int r = cs_snmp_packet_make(query, &ex.packet, err);
 	if (r == 0)
-		r = open_sockets(&poll, err);
+		r = open_sockets(&ex, err);
 	if (r == 0)
-		run(&poll);
-	cs_closep(&poll.fds[IPV4]);
-	cs_closep(&poll.fds[IPV6]);
-	explicit_bzero(&poll.packet, sizeof poll.packet);
+		run(&ex);
+	cs_closep(&ex.fds[IPV4]);
+	cs_closep(&ex.fds[IPV6]);
+	explicit_bzero(&ex.packet, sizeof ex.packet);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/secret.h"
 #include "cli/options.h"
 
 struct values {
@@ -18,6 +19,7 @@ struct values {
 	bool dry_run;
 	int verbose;
 	int64_t count, timeout_ms;
+	struct cs_secret *secret;
 };
 
 static const struct cs_option table[] = {
@@ -33,6 +35,8 @@ static const struct cs_option table[] = {
 		"a number"},
 	{"timeout", 't', "S", CS_OPTION_SECONDS, offsetof(struct values, timeout_ms), 1,
 		60000, "seconds"},
+	{"secret", 's', "TEXT", CS_OPTION_SECRET, offsetof(struct values, secret),
+		.help = "a secret"},
 	CS_OPTIONS_COMMON, {0}};
 
 static int parse(struct values *values, struct cs_error *err, const char *const *words)
@@ -65,6 +69,20 @@ static void test_every_type_lands_in_its_field(void **state)
 	assert_int_equal(values.count, 7);
 	assert_int_equal(values.timeout_ms, 2500);
 	cs_strings_done(&values.hosts);
+}
+
+static void test_secrets_are_blanked_where_they_stood(void **state)
+{
+	char shorter[] = "-sabc", longer[] = "--secret=defg";
+	struct values values;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(PARSE(shorter, longer), 0);
+	assert_string_equal(shorter, "-sxxx");
+	assert_string_equal(longer, "--secret=xxxx");
+	assert_string_equal(cs_secret_expose(values.secret), "defg");
+	cs_secret_free(values.secret);
 }
 
 static void test_errors_name_the_option(void **state)
@@ -106,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_type_lands_in_its_field),
+		cmocka_unit_test(test_secrets_are_blanked_where_they_stood),
 		cmocka_unit_test(test_errors_name_the_option),
 		cmocka_unit_test(test_help_wins_over_everything),
 	};
