@@ -216,6 +216,7 @@ static void test_probe_tells_open_from_closed(void **state)
 		{.address = "::1", .port = ntohs(v6.sin6_port)},
 	};
 	cs_tcp_probe(probes, CS_ARRAY_SIZE(probes), 2000);
+	assert_return_code(fd, errno);
 	assert_true(probes[0].open);
 	assert_false(probes[1].open);
 	assert_int_equal(probes[1].sys_errno, ECONNREFUSED);
