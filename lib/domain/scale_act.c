@@ -242,7 +242,7 @@ static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_er
 {
 	CS_AUTO_FREE char *why = fault_of(act, step);
 
-	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed: %s; it is left for a person",
+	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is left for a person: %s",
 		name_of(step), step->server_id, why);
 	return append_result(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
@@ -254,7 +254,7 @@ static int act_remove(
 {
 	CS_AUTO_FREE char *why = fault_of(act, step);
 
-	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed: %s; it is removed",
+	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is removed: %s",
 		name_of(step), step->server_id, why);
 	if (append_delete_intent(act, step, why, NULL, err) < 0)
 		return err->code;

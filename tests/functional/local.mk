@@ -9,13 +9,13 @@ PYTESTS = \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_nova_scale.py \
+	tests/functional/test_nova_scale_fired.py \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS) tests/functional/balancer.py tests/functional/scale_lab.py
 
 # A session of cs_fleet by hand, for test_fleet.py.
-EXTRA_DIST += $(PYTESTS) tests/functional/scale_lab.py
 check_PROGRAMS += tests/functional/fleet_probe
 tests_functional_fleet_probe_SOURCES = tests/functional/fleet_probe.c
 tests_functional_fleet_probe_LDADD = $(CS_LIBS)

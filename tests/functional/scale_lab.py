@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 HERE = pathlib.Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1] / "fakes"))
 from simcloud import SimCloud  # noqa: E402
@@ -264,6 +266,27 @@ class Lab:
         return plugins / "eventhandlers/nova_scale"
 
 
+@pytest.fixture
+def make_lab(tmp_path):
+    labs = []
+
+    def make(**given):
+        folder = tmp_path / str(len(labs))
+        folder.mkdir()
+        labs.append(Lab(folder, **given))
+        return labs[-1]
+
+    yield make
+    for one in labs:
+        one.close()
+
+
+@pytest.fixture
+def lab(make_lab):
+    return make_lab()
+
+
+HINT = "The next firing may undo this; to keep it: nova_scale -n web --pause\n"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 

@@ -722,7 +722,7 @@ static void test_error_build_is_removed(void **state)
 	assert_int_equal(world.deletes, 1);
 	check_settled(2);
 	assert_true(
-		said("failed: it is in ERROR: No valid host was found.; it is removed"));
+		said("failed and is removed: it is in ERROR: No valid host was found."));
 	assert_true(journal_has("\"outcome\":\"failed\"", "No valid host"));
 }
 
@@ -734,7 +734,7 @@ static void test_build_that_never_ends_is_removed(void **state)
 	world.build_lists = NEVER;
 	assert_int_equal(run(), CS_SCALE_FAILED);
 	check_settled(2);
-	assert_true(said("not in service within build-timeout; it is removed"));
+	assert_true(said("failed and is removed: not in service within build-timeout"));
 }
 
 static void test_server_that_never_answers_is_drained_and_removed(void **state)
