@@ -259,6 +259,19 @@ bool cs_plan_has_open_work(const struct cs_plan *plan)
 	return false;
 }
 
+bool cs_plan_has_own_work(const struct cs_plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct cs_step *step = &plan->steps[i];
+
+		if (step->op ||
+			(step->kind != CS_STEP_TAG && step->kind != CS_STEP_WAIT &&
+				step->kind != CS_STEP_PUBLISH))
+			return true;
+	}
+	return false;
+}
+
 /* Counting. */
 
 bool cs_plan_is_capacity(const struct cs_plan_input *in, const struct cs_member *member)

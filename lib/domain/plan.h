@@ -72,6 +72,9 @@ void cs_plan_open(const struct cs_plan_input *in, struct cs_plan *ret) CS_NONNUL
 /* Anything in it that is not a repair? */
 bool cs_plan_has_open_work(const struct cs_plan *plan) CS_NONNULL_ALL;
 
+/* Anything that this journal began, or a decision? The rest may wait for a person. */
+bool cs_plan_has_own_work(const struct cs_plan *plan) CS_NONNULL_ALL;
+
 void cs_plan_count(const struct cs_plan_input *in, const struct cs_plan *plan,
 	struct cs_census *ret) CS_NONNULL_ALL;
 

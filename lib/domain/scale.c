@@ -13,6 +13,8 @@
 /* Nova asks Neutron for every list: once a second is what it bears from everybody. */
 #define PASS_MS 1000
 #define PASS_TROUBLE_MS 10000
+/* For servers that this journal did not begin, and that may never get into service. */
+#define OTHERS_MS 30000
 
 /* Finding what a person means. */
 
@@ -187,6 +189,7 @@ void cs_sight_done(struct cs_sight *sight)
 struct run {
 	struct cs_scale scale; /* what is still to be done of it */
 	struct cs_act act;
+	struct cs_stamp began, busy; /* the run; the last pass with work of our own */
 	bool first;
 	bool refused; /* the decision needed a fresh measurement and had none */
 };
@@ -224,6 +227,7 @@ enum pass { PASS_AGAIN, PASS_CONVERGED, PASS_REFUSED, PASS_FAILED };
 static enum pass blind(struct run *run, const struct cs_sight *sight)
 {
 	run->act.trouble = true;
+	run->busy = sight->now;
 	return sight->journal.n_open > 0 ? PASS_AGAIN : PASS_FAILED;
 }
 
@@ -246,6 +250,8 @@ static enum pass pass(struct run *run)
 		return PASS_FAILED;
 	if (run->act.stop)
 		return blind(run, &sight);
+	if (cs_plan_has_own_work(&sight.plan))
+		run->busy = sight.now;
 	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
 }
 
@@ -265,22 +271,40 @@ static void wait_for_next_pass(
 		ports->sleep(ports->context, *pass_ms - took_ms);
 }
 
+static bool is_over(const struct run *run, const struct cs_stamp *now)
+{
+	return cs_stamp_age_ms(&run->began, now) > run->scale.limit_ms ||
+	       cs_stamp_age_ms(&run->busy, now) > OTHERS_MS;
+}
+
 static enum pass loop(struct run *run)
 {
 	const struct cs_scale_ports *ports = run->scale.ports;
-	struct cs_stamp began, pass_began;
+	struct cs_stamp pass_began;
 	int64_t pass_ms = PASS_MS;
 
-	ports->now(ports->context, &began);
+	ports->now(ports->context, &run->began);
+	run->busy = run->began;
 	for (;;) {
 		ports->now(ports->context, &pass_began);
-		if (cs_stamp_age_ms(&began, &pass_began) > run->scale.limit_ms)
+		if (is_over(run, &pass_began))
 			return PASS_AGAIN;
 		enum pass ended = pass(run);
 		if (ended != PASS_AGAIN)
 			return ended;
 		wait_for_next_pass(run, &pass_began, &pass_ms);
 	}
+}
+
+static void say_open(struct run *run)
+{
+	const struct cs_scale_ports *ports = run->scale.ports;
+	struct cs_stamp now;
+
+	ports->now(ports->context, &now);
+	cs_act_say(&run->act, LOG_WARNING,
+		"work is still open after %lld s; the next run goes on with it",
+		(long long)cs_stamp_age_ms(&run->began, &now) / CS_MS_PER_S);
 }
 
 enum cs_scale_outcome cs_scale_run(const struct cs_scale *scale)
@@ -290,9 +314,7 @@ enum cs_scale_outcome cs_scale_run(const struct cs_scale *scale)
 	bool failed = run.act.failed || ended == PASS_FAILED;
 
 	if (ended == PASS_AGAIN)
-		cs_act_say(&run.act, LOG_WARNING,
-			"work is still open after %lld s; the next run goes on with it",
-			(long long)(scale->limit_ms / CS_MS_PER_S));
+		say_open(&run);
 	cs_act_done(&run.act);
 	if (ended == PASS_REFUSED)
 		return CS_SCALE_REFUSED;

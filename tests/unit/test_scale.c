@@ -545,6 +545,11 @@ static enum cs_scale_outcome finish(void)
 	return run_with((struct cs_scale){.finish_only = true});
 }
 
+static enum cs_scale_outcome order(enum cs_scale_verb verb, int64_t n, const char *target)
+{
+	return run_with((struct cs_scale){.verb = verb, .n = n, .target = target});
+}
+
 static bool said(const char *text)
 {
 	return strstr(cs_strbuf_text(&world.log), text) != NULL;
@@ -748,6 +753,21 @@ static void test_server_that_never_answers_is_drained_and_removed(void **state)
 	assert_true(said("is ACTIVE, not answering yet: refused"));
 }
 
+static void test_server_of_somebody_else_is_not_waited_for_long(void **state)
+{
+	(void)state;
+	begin_world(2);
+	world.open_probes = NEVER;
+	become_active(add_machine("adopted", NULL));
+	assert_int_equal(order(CS_SCALE_DELETE, 1, NULL), CS_SCALE_CONVERGED);
+	assert_int_equal(existing(), 2);
+
+	become_active(add_machine("adopted", NULL));
+	assert_int_equal(finish(), CS_SCALE_OPEN);
+	assert_true(world.now_ms - START_MS < 60000);
+	assert_int_equal(existing(), 3);
+}
+
 static void test_quota_fails_once_in_a_run(void **state)
 {
 	(void)state;
@@ -855,7 +875,7 @@ static void test_load_comes_back_during_a_drain(void **state)
 	world.machines[2].sessions = NEVER;
 	assert_int_equal(run_with((struct cs_scale){.limit_ms = 10000}), CS_SCALE_OPEN);
 	assert_non_null(world.machines[2].server.mark_draining);
-	assert_true(said("work is still open after 10 s"));
+	assert_true(said("work is still open after 1"));
 	world.now_ms += 1000;
 	measure(900);
 	world.measurement.servers = world.measurement.sampled = 2;
@@ -921,11 +941,6 @@ static void test_missing_tag_is_repaired(void **state)
 }
 
 /* By hand. */
-
-static enum cs_scale_outcome order(enum cs_scale_verb verb, int64_t n, const char *target)
-{
-	return run_with((struct cs_scale){.verb = verb, .n = n, .target = target});
-}
 
 static void test_orders(void **state)
 {
@@ -1096,6 +1111,7 @@ int main(void)
 		cmocka_unit_test(test_error_build_is_removed),
 		cmocka_unit_test(test_build_that_never_ends_is_removed),
 		cmocka_unit_test(test_server_that_never_answers_is_drained_and_removed),
+		cmocka_unit_test(test_server_of_somebody_else_is_not_waited_for_long),
 		cmocka_unit_test(test_quota_fails_once_in_a_run),
 		cmocka_unit_test(test_three_failures_hold_creates),
 		cmocka_unit_test(test_partial_list_changes_nothing),
