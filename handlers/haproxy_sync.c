@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* haproxy_sync: the load-balancer handler. Options and rights, one pass of
  * domain/publish, one line of JSON. */
-#include "config.h"
+#include <config.h>
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* nova_scale: the scaling handler; see the manual. Fired by a monitoring core it answers
  * at once and works in the background; started by a person it works in the foreground. */
-#include "config.h"
+#include <config.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static const struct cs_option options[] = {
 		.help = "configuration (see FILES in the manual)"},
 	{"create", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, create), 1,
 		SERVERS_MAX, "create N servers"},
-	{"delete", 0, "WHAT", CS_OPTION_STRING, offsetof(struct scale_values, delete),
+	{"delete", 0, "WHAT", CS_OPTION_STRING, offsetof(struct scale_values, remove),
 		.help = "drain and delete WHAT: a number, a name or an id"},
 	{"to", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, to), 1, SERVERS_MAX,
 		"create or delete until there are N servers"},
@@ -81,7 +81,7 @@ static int refuse(const struct cs_error *err)
 
 static int check_values(const struct scale_values *values, struct cs_error *err)
 {
-	int verbs = (values->create > 0) + (values->delete != NULL) + (values->to > 0) +
+	int verbs = (values->create > 0) + (values->remove != NULL) + (values->to > 0) +
 		    (values->adopt != NULL) + values->status + values->explain +
 		    values->pause + values->resume + values->rebind +
 		    values->check_config;
@@ -96,7 +96,7 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	if (values->state && (verbs > 0 || values->dry_run || values->force))
 		return cs_error_set(err, CS_E_USAGE,
 			"--state says that a core fired this: it goes with no order");
-	if (values->force && !values->delete &&!values->to)
+	if (values->force && !values->remove && !values->to)
 		return cs_error_set(
 			err, CS_E_USAGE, "--force only goes with --delete and --to");
 	return 0;
@@ -134,7 +134,7 @@ static void make_scale(struct scale_program *program, const struct cs_scale_port
 	const struct scale_values *values = &program->values;
 	const struct cs_cluster *cluster = program->cluster;
 	bool counts =
-		values->delete &&cs_parse_int(values->delete, 1, SERVERS_MAX, &ret->n);
+		values->remove && cs_parse_int(values->remove, 1, SERVERS_MAX, &ret->n);
 
 	ret->cluster = cluster;
 	ret->ports = ports;
@@ -147,9 +147,9 @@ static void make_scale(struct scale_program *program, const struct cs_scale_port
 	} else if (values->to > 0) {
 		ret->verb = CS_SCALE_TO;
 		ret->n = values->to;
-	} else if (values->delete) {
+	} else if (values->remove) {
 		ret->verb = CS_SCALE_DELETE;
-		ret->target = counts ? NULL : values->delete;
+		ret->target = counts ? NULL : values->remove;
 	}
 	/* The state word only wakes: a WARNING or CRITICAL is reason enough to look. */
 	if (values->state)
@@ -256,7 +256,7 @@ static void say_how_it_ended(
 static int by_hand(struct scale_program *program)
 {
 	const struct scale_values *values = &program->values;
-	bool ordered = values->create > 0 || values->delete || values->to > 0;
+	bool ordered = values->create > 0 || values->remove || values->to > 0;
 	struct cs_error err;
 
 	if (ordered && program->cluster->mode == CS_MODE_OBSERVE)

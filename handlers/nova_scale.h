@@ -16,7 +16,7 @@
 struct scale_values {
 	const char *cluster, *file;
 	int64_t create, to;
-	const char *delete, *adopt;
+	const char *remove, *adopt;
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, dry_run, pause, resume, rebind, check_config, force;
 	int verbose;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The real world behind the loop: the cloud, the journal, the check and the load
  * balancers' commands. No decisions here. */
-#include "config.h"
+#include <config.h>
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verbs that are not a reconcile: --adopt, --rebind, --pause, --resume. */
-#include "config.h"
+#include <config.h>
 
 #include <pwd.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* check_cluster_cpu: one CPU figure for a cluster, measured over SNMP; see the manual. */
-#include "config.h"
+#include <config.h>
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The members of a configured cluster; see cpu_scope.h. */
-#include "config.h"
+#include <config.h>
 #include "cpu_scope.h"
 
 #include <stdio.h>

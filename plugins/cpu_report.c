@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* State, text and JSON of check_cluster_cpu; see cpu_report.h. */
-#include "config.h"
+#include <config.h>
 #include "cpu_report.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Time budgets; see deadline.h. */
-#include "config.h"
+#include <config.h>
 #include "base/deadline.h"
 
 #include <time.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Composing error messages; see error.h for the contract. */
-#include "config.h"
+#include <config.h>
 #include "base/error.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading, replacing and appending files; see file.h. */
-#include "config.h"
+#include <config.h>
 #include "base/file.h"
 
 #include <errno.h>

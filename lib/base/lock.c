@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Locks that name their holder; see file.h. The lock itself is the kernel's; the text in
  * the file only serves the message. */
-#include "config.h"
+#include <config.h>
 #include "base/file.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One line, up to three places; see log.h. */
-#include "config.h"
+#include <config.h>
 #include "base/log.h"
 
 #include <errno.h>

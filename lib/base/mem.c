@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Allocation that ends the program through one hook instead of failing. */
-#include "config.h"
+#include <config.h>
 #include "base/mem.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Strict number and name parsing; see parse.h. */
-#include "config.h"
+#include <config.h>
 #include "base/parse.h"
 
 #include <string.h>

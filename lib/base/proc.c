@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Running programs and detaching; see proc.h. */
-#include "config.h"
+#include <config.h>
 #include "base/proc.h"
 
 #include <errno.h>

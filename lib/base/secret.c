@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Keeping secrets out of dumps, messages and freed memory; see secret.h. */
-#include "config.h"
+#include <config.h>
 #include "base/secret.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Points in time for state files, and uuids; see stamp.h. */
-#include "config.h"
+#include <config.h>
 #include "base/stamp.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Growing text with a ceiling; see strbuf.h. */
-#include "config.h"
+#include <config.h>
 #include "base/strbuf.h"
 
 #include <stdarg.h>

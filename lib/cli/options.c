@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Option tables on getopt_long; see options.h. */
-#include "config.h"
+#include <config.h>
 #include "cli/options.h"
 
 #include <getopt.h>

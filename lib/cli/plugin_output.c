@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Plugin output; see plugin_output.h. */
-#include "config.h"
+#include <config.h>
 #include "cli/plugin_output.h"
 
 #include <errno.h>

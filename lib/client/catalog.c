@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a token answer says: the project, and where the services are; see keystone.h. */
-#include "config.h"
+#include <config.h>
 #include "client/keystone.h"
 
 #include <string.h>

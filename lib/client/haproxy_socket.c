@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One command, one connection; see haproxy_socket.h. */
-#include "config.h"
+#include <config.h>
 #include "client/haproxy_socket.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One libcurl handle with a deadline; see http.h. */
-#include "config.h"
+#include <config.h>
 #include "client/http.h"
 
 #include <curl/curl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Tokens; see keystone.h. The catalogue is read in catalog.c. */
-#include "config.h"
+#include <config.h>
 #include "client/keystone.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests to Nova; see nova.h. */
-#include "config.h"
+#include <config.h>
 #include "client/nova.h"
 
 #include <inttypes.h>

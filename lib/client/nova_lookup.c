@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Names of images, flavors and networks to ids; see nova.h. */
-#include "config.h"
+#include <config.h>
 #include "client/nova.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Nova's servers as structs; see nova.h. Only the id is insisted on: fields depend on the
  * microversion, and rows of a cell that is down lack nearly everything. */
-#include "config.h"
+#include <config.h>
 #include "client/nova.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Asking many agents at once; see snmp.h. The library encodes and decodes; sockets,
  * matching and retransmission are ours. */
-#include "config.h"
+#include <config.h>
 #include "client/snmp.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Encoding and decoding by net-snmp; see snmp.h and snmp_codec.h. v2c needs no
  * init_snmp(), no MIB and no session, only a session's fields. */
-#include "config.h"
+#include <config.h>
 #include "client/snmp_codec.h"
 
 #include <net-snmp/net-snmp-config.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Names and ports of agents to addresses; see snmp.h. */
-#include "config.h"
+#include <config.h>
 #include "client/snmp.h"
 
 #include <netdb.h>

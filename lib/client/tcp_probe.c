@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Non-blocking connects under one poll; see tcp_probe.h. */
-#include "config.h"
+#include <config.h>
 #include "client/tcp_probe.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The keys of clusterscale.yaml and what must hold between them; see config.h. The
- * angle brackets matter: in this folder "config.h" is the header of this module. */
+/* The keys of clusterscale.yaml and what must hold between them; see domain/config.h. */
 #include <config.h>
 #include "domain/config.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One pass: gather, guard, steer, render, apply, report; see publish.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The part of a pass that deals with the running HAProxy: looking, draining, and
  * replacing its configuration; see publish_pass.h and the order in publish.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish_pass.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The record as JSON; see publish_record.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish_record.h"
 
 #include <inttypes.h>

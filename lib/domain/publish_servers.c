@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The table of a pass and its decisions; see publish_servers.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish_servers.h"
 
 #include <string.h>

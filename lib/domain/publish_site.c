@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which clusters share a configuration file, and its lock; see publish.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The real world behind a pass; see publish.h. */
-#include "config.h"
+#include <config.h>
 #include "domain/publish.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Templates, server lines and our own checks; see haproxy_config.h. */
-#include "config.h"
+#include <config.h>
 #include "format/haproxy_config.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Parsers of HAProxy's replies; see haproxy_stat.h. */
-#include "config.h"
+#include <config.h>
 #include "format/haproxy_stat.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Checked parsing and typed access on json-c; see json.h. */
-#include "config.h"
+#include <config.h>
 #include "format/json.h"
 
 #include <limits.h>

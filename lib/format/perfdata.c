@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Performance data; see perfdata.h. */
-#include "config.h"
+#include <config.h>
 #include "format/perfdata.h"
 
 #include <inttypes.h>

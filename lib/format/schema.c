@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading a YAML mapping by a table; see schema.h. */
-#include "config.h"
+#include <config.h>
 #include "format/schema.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading a load balancer's report; see sync_report.h. */
-#include "config.h"
+#include <config.h>
 #include "format/sync_report.h"
 
 #include <string.h>

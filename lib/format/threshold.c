@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Threshold ranges; see threshold.h. */
-#include "config.h"
+#include <config.h>
 #include "format/threshold.h"
 
 #include <stdio.h>

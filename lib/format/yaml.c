@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* libyaml's events to a tree with ceilings; see yaml.h. */
-#include "config.h"
+#include <config.h>
 #include "format/yaml.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
  * line; the answers end with "ok" or "error CODE STATUS MESSAGE".
  *
  *     fleet_probe CONFIG CLUSTER DEADLINE_MS */
-#include "config.h"
+#include <config.h>
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -10,6 +10,10 @@ complain "banned call (use base/)" "$(grep -nE \
 	'(^|[^a-z_])(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|alloca|tmpnam|mktemp)\(' \
 	$sources)"
 
+# "config.h" in lib/domain is a module of ours, so autoconf's is always <config.h>.
+# shellcheck disable=SC2086
+complain "write <config.h>" "$(grep -n '#include "config.h"' $sources)"
+
 # A function starts with '{' and ends with '}' in the first column.
 # shellcheck disable=SC2046,SC2086
 long=$(awk 'FNR == 1 { open = 0 }
@@ -25,7 +29,7 @@ complain "no SPDX line" "$(grep -L 'SPDX-License-Identifier: GPL-3.0-or-later' $
 complain "unfinished" "$(grep -nE 'TODO|FIXME|(^|[^X])XXX([^X]|$)' $sources)"
 
 for header in $(printf '%s\n' "$sources" | grep '\.h$'); do
-	printf '#include "config.h"\n#include "%s"\n' "${header#lib/}" |
+	printf '#include <config.h>\n#include "%s"\n' "${header#lib/}" |
 		${CC:-cc} -std=gnu17 -I"${top_builddir:?}" -Ilib -Ihandlers -Iplugins -I. -fsyntax-only -x c - 2>/dev/null ||
 		complain "does not compile alone" "$header"
 done

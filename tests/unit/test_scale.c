@@ -2,7 +2,7 @@
 /* The loop against a world of its own: a cloud, two load balancers, a journal and a
  * clock, which can fail at every call and end at every call. The world itself checks what
  * must hold at the moment of each request. */
-#include "config.h"
+#include <config.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

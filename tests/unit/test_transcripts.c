@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a real cloud was recorded to answer goes through our parsers. The recordings lie
  * beside the source tree (../shared, or $CS_SHARED); without them this is skipped. */
-#include "config.h"
+#include <config.h>
 
 #include <dirent.h>
 #include <setjmp.h>
