@@ -45,6 +45,9 @@ static _Noreturn void become(char *const argv[], int out, int err, int report)
 {
 	setpgid(0, 0);
 	default_signals();
+	/* Fired or by hand it is the same folder; and one that its user may enter. */
+	if (chdir("/") < 0)
+		_exit(126);
 	null_to(STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);

@@ -16,11 +16,11 @@ struct cs_proc_result {
 	struct cs_strbuf err; /* what it wrote to stderr */
 };
 
-/* Runs argv[0] (searched in PATH) in a process group of its own with /dev/null as stdin
- * and no other descriptor than 0-2, and reads both outputs up to 1 MiB each (more is
- * dropped). CS_E_NOT_FOUND when it cannot be started, CS_E_TIMEOUT when the deadline
- * ended it (the whole group is killed and reaped). Any exit status is a success of this
- * call. */
+/* Runs argv[0] (searched in PATH) in the folder / and in a process group of its own, with
+ * /dev/null as stdin and no other descriptor than 0-2, and reads both outputs up to 1 MiB
+ * each (more is dropped). CS_E_NOT_FOUND when it cannot be started, CS_E_TIMEOUT when the
+ * deadline ended it (the whole group is killed and reaped). Any exit status is a success
+ * of this call. */
 int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

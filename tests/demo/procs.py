@@ -40,7 +40,8 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def spawn(argv, log, **options):
-    """Starts ARGV in a session of its own, its output appended to the file LOG."""
+    """Starts ARGV in a session of its own, its output appended to the file LOG. It starts in /, as another user
+    may not be allowed into our folder, and HAProxy insists on coming back to where it started."""
     with open(log, "ab") as out:
         return subprocess.Popen(
             [str(arg) for arg in argv],
@@ -48,6 +49,7 @@ def spawn(argv, log, **options):
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            cwd="/",
             **options,
         )
 
