@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/proc.h"
+#include "base/strbuf.h"
 #include "cli/options.h"
 #include "nova_scale.h"
 
@@ -206,8 +207,11 @@ static int fired(struct scale_program *program)
 			err.message);
 		return CS_SCALE_CONVERGED;
 	}
-	printf("cluster '%s': state '%s', run %s works in the background\n", name,
-		program->values.state, cs_log_run_id());
+	CS_AUTO_FREE char *line =
+		cs_asprintf("cluster '%s': state '%s', run %s works in the background",
+			name, program->values.state, cs_log_run_id());
+	cs_text_clean(line);
+	puts(line);
 	fflush(stdout);
 	switch (cs_proc_detach(&err)) {
 	case 0:

@@ -52,6 +52,15 @@ def test_other_states_only_finish_open_work(lab, state):
     lab.check_settled(1)
 
 
+def test_what_the_core_passes_is_only_text(lab):
+    lab.add(2)
+    status, out, err = lab.fire("$(touch x);\n\x1b[31m")
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"cluster 'web': state '\$\(touch x\);\?\?\[31m', run [0-9a-f]{8} works in the background\n", out)
+    lab.settle()
+    assert "fired: state '$(touch x);??[31m'" in lab.log()
+
+
 def test_two_firings_at_once_do_one_thing(lab):
     lab.add(2)
     lab.measure(1000)
