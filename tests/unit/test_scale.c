@@ -826,6 +826,10 @@ static void test_what_cannot_be_recorded_is_not_done(void **state)
 		for (size_t k = 0; k < world.n; k++)
 			assert_null(world.machines[k].server.mark_draining);
 	}
+	story_take_back(); /* not even open work is worth another try then */
+	world.disk_full = true;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.lists, 1);
 }
 
 static void test_report_older_than_the_mark_does_not_count(void **state)
