@@ -338,7 +338,7 @@ static bool fold_object(struct json_object *object, const struct cs_stamp *now,
  * was never done, as nothing is done before its line is on disk. */
 static bool is_torn(const char *line, size_t len)
 {
-	return len == 0 || (line[0] == '{' && line[len - 1] != '}');
+	return len == 0 || (line[0] == '{' && cs_json_breaks_off(line, len));
 }
 
 int cs_journal_fold(const char *text, size_t len, const char *name,
@@ -354,11 +354,12 @@ int cs_journal_fold(const char *text, size_t len, const char *name,
 		if (!next)
 			break; /* no line end: a write that never happened */
 		size_t line_len = (size_t)(next - line);
-		if (is_torn(line, line_len))
-			continue;
-		if (cs_json_parse(line, line_len, "the line", &object, err) < 0)
+		if (cs_json_parse(line, line_len, "the line", &object, err) < 0) {
+			if (is_torn(line, line_len))
+				continue;
 			return cs_error_prefix(err,
 				"the journal %s is damaged in line %zu", name, number);
+		}
 		if (!fold_object(object, now, journal))
 			return cs_error_set(err, CS_E_PROTOCOL,
 				"the journal %s is damaged in line %zu: not a line that "

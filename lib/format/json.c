@@ -35,6 +35,17 @@ int cs_json_parse(const char *text, size_t len, const char *what,
 	return 0;
 }
 
+bool cs_json_breaks_off(const char *text, size_t len)
+{
+	struct json_tokener *parser = json_tokener_new_ex(DEPTH_MAX);
+
+	json_object_put(
+		json_tokener_parse_ex(parser, text, len > INT_MAX ? 0 : (int)len));
+	bool unfinished = json_tokener_get_error(parser) == json_tokener_continue;
+	json_tokener_free(parser);
+	return unfinished;
+}
+
 static struct json_object *member(
 	struct json_object *object, const char *key, json_type type)
 {

@@ -24,6 +24,9 @@ static inline void cs_json_freep(struct json_object **object)
 int cs_json_parse(const char *text, size_t len, const char *what,
 	struct json_object **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Is the text the beginning of a JSON value that goes on? */
+bool cs_json_breaks_off(const char *text, size_t len) CS_NONNULL_ALL;
+
 /* The member `key` of an object when it has the type, NULL (or false, *ret untouched)
  * when it is missing, null or of another type. `object` may be NULL. */
 const char *cs_json_str(struct json_object *object, const char *key);

@@ -305,6 +305,28 @@ static void test_torn_line_is_a_write_that_never_happened(void **state)
 		fold_text("{\"type\":\"pause\"}\n", &journal, &err), CS_E_PROTOCOL);
 }
 
+/* Wherever the write ended, and the next append ended the line. */
+static void test_a_line_torn_at_any_byte_is_passed_over(void **state)
+{
+	static const char whole[] =
+		STAMP "\"type\":\"intent\",\"op\":\"" OP_A "\",\"action\":\"create\","
+		      "\"name\":\"w\303\251{b}\",\"decision\":{\"create\":1,"
+		      "\"reasons\":[\"a}\",{}]}}";
+
+	(void)state;
+	for (size_t len = 0; len < sizeof whole; len++) {
+		CS_AUTO_FREE char *text =
+			cs_asprintf("%.*s\n" PAUSE "\n", (int)len, whole);
+		struct cs_journal journal;
+		struct cs_error err;
+
+		assert_int_equal(fold_text(text, &journal, &err), 0);
+		assert_true(journal.paused);
+		assert_int_equal(journal.n_open, len == sizeof whole - 1);
+		cs_journal_done(&journal);
+	}
+}
+
 /* Files. */
 
 static char dir[64];
@@ -480,6 +502,7 @@ int main(void)
 			test_delete_speaks_louder_than_the_create_of_the_same_server),
 		cmocka_unit_test(test_damage_is_named_by_line),
 		cmocka_unit_test(test_torn_line_is_a_write_that_never_happened),
+		cmocka_unit_test(test_a_line_torn_at_any_byte_is_passed_over),
 		cmocka_unit_test_setup_teardown(
 			test_missing_journal_is_an_empty_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(
