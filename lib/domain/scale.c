@@ -209,10 +209,10 @@ static void say_decision(struct run *run, const struct cs_sight *sight)
 	}
 }
 
-/* An order is carried out once; what it began is open work from then on. */
+/* An order is carried out once; what it began is open work from then on. A pass that
+ * stopped at a partial list has not come to it. */
 static void after_pass(struct run *run)
 {
-	run->first = false;
 	if (run->scale.verb != CS_SCALE_DECIDE) {
 		run->scale.verb = CS_SCALE_DECIDE;
 		run->scale.finish_only = true;
@@ -244,12 +244,13 @@ static enum pass pass(struct run *run)
 	if (ports->observed)
 		ports->observed(ports->context, &sight.view, &sight.journal);
 	say_decision(run, &sight);
+	run->first = false;
 	cs_act_pass(&run->act, &sight);
-	after_pass(run);
 	if (run->act.unrecorded)
 		return PASS_FAILED;
 	if (run->act.stop)
 		return blind(run, &sight);
+	after_pass(run);
 	if (cs_plan_has_own_work(&sight.plan))
 		run->busy = sight.now;
 	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
