@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
+#define MARK_MIN_MS 1000000000000 /* the year 2001 */
+
 const char *cs_member_state_text(enum cs_member_state state)
 {
 	static const char *const texts[CS_MEMBER_STATE_COUNT] = {
@@ -80,15 +82,16 @@ static bool find_address(const struct cs_server *server, const char *network, in
 	return false;
 }
 
-/* A mark that cannot be read still marks: since the beginning of time. */
+/* A mark that cannot be read still marks, but its time is to come: no session is shut for
+ * it and nothing is deleted before it is written anew. Seconds are not milliseconds. */
 static int64_t draining_since(const struct cs_server *server)
 {
 	int64_t wall_ms;
 
 	if (!server->mark_draining)
 		return 0;
-	if (!cs_parse_int(server->mark_draining, 1, INT64_MAX, &wall_ms))
-		return 1;
+	if (!cs_parse_int(server->mark_draining, MARK_MIN_MS, INT64_MAX, &wall_ms))
+		return INT64_MAX;
 	return wall_ms;
 }
 

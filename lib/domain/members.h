@@ -28,7 +28,8 @@ struct cs_member {
 	enum cs_member_state state;
 	bool ours;			/* carries our mark: the only ones ever deleted */
 	char address[INET6_ADDRSTRLEN]; /* canonical, "" when there is none */
-	int64_t draining_since_wall_ms; /* from the mark; 0 when not draining */
+	int64_t draining_since_wall_ms; /* from the mark; 0 when not draining, in the
+					   future when it cannot be read */
 };
 
 struct cs_members {

@@ -114,8 +114,8 @@ static bool budget_allows_delete(
 
 /* The three kinds of listed members: being deleted, being created, and settled. */
 
-static void plan_delete(const struct cs_member *member, const struct cs_journal_op *op,
-	struct cs_plan *plan)
+static void plan_delete(const struct cs_plan_input *in, const struct cs_member *member,
+	const struct cs_journal_op *op, struct cs_plan *plan)
 {
 	if (!member->ours)
 		add(plan, CS_STEP_DROP, member, op,
@@ -124,9 +124,11 @@ static void plan_delete(const struct cs_member *member, const struct cs_journal_
 		add(plan, CS_STEP_WAIT, member, op, NULL);
 	else if (member->server->locked)
 		add(plan, CS_STEP_DROP, member, op, "it is locked");
-	else if (member->state == CS_MEMBER_DRAINING)
+	else if (member->state == CS_MEMBER_DRAINING &&
+		 member->draining_since_wall_ms <= in->now.wall_ms)
 		add(plan, CS_STEP_DRAIN, member, op, NULL);
-	else if (member->state == CS_MEMBER_ACTIVE)
+	/* A mark from the future, as no report would ever be younger, is written anew. */
+	else if (member->state == CS_MEMBER_ACTIVE || member->state == CS_MEMBER_DRAINING)
 		add(plan, CS_STEP_MARK, member, op, NULL);
 	else
 		add(plan, serves_nobody(member) ? CS_STEP_DELETE : CS_STEP_WAIT, member,
@@ -201,7 +203,7 @@ static void plan_member(const struct cs_plan_input *in, const struct cs_member *
 	const struct cs_journal_op *op = op_of(in, member);
 
 	if (op && op->action == CS_ACTION_DELETE)
-		plan_delete(member, op, plan);
+		plan_delete(in, member, op, plan);
 	else if (op)
 		plan_create(in, member, op, plan);
 	else

@@ -32,7 +32,7 @@ enum cs_step_kind {
 	CS_STEP_FAIL,	     /* the create failed; the server stays */
 	CS_STEP_REMOVE,	     /* the create failed: intent to delete, then its result */
 	CS_STEP_ADOPT_DRAIN, /* marked draining without an intent: write one */
-	CS_STEP_MARK,	     /* intent to delete, not marked yet */
+	CS_STEP_MARK,	     /* intent to delete, not (readably) marked yet */
 	CS_STEP_DRAIN,	     /* marked: load balancers; DELETE once drained */
 	CS_STEP_DELETE,	     /* to be deleted and serving nobody */
 	CS_STEP_DROP,	     /* intent to delete that no longer holds: cancel it */

@@ -136,16 +136,19 @@ static void test_the_address_is_on_the_network_ipv4_first(void **state)
 static void test_draining_since_the_mark(void **state)
 {
 	struct cs_server servers[] = {make("a", "ACTIVE", "web"),
-		make("b", "ACTIVE", "web"), make("c", "ACTIVE", "web")};
+		make("b", "ACTIVE", "web"), make("c", "ACTIVE", "web"),
+		make("d", "ACTIVE", "web")};
 	struct cs_members members;
 
 	(void)state;
 	servers[1].mark_draining = (char *)"1764000000123";
 	servers[2].mark_draining = (char *)"yesterday";
-	select_from(servers, 3, NULL, NULL, &members);
+	servers[3].mark_draining = (char *)"1764000000"; /* seconds */
+	select_from(servers, 4, NULL, NULL, &members);
 	assert_int_equal(members.items[0].draining_since_wall_ms, 0);
 	assert_int_equal(members.items[1].draining_since_wall_ms, 1764000000123);
-	assert_int_equal(members.items[2].draining_since_wall_ms, 1);
+	assert_true(members.items[2].draining_since_wall_ms == INT64_MAX);
+	assert_true(members.items[3].draining_since_wall_ms == INT64_MAX);
 	assert_int_equal(members.items[2].state, CS_MEMBER_DRAINING);
 	cs_members_done(&members);
 }

@@ -494,11 +494,22 @@ static void test_overdue_sessions_are_shut(void **state)
 
 	(void)state;
 	set_up(&fake, 4);
-	fake.nova[1].draining = "1";
+	fake.nova[1].draining = "1000000000000";
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 	assert_non_null(strstr(fake.said, "4 server 'web2': drain-timeout of 300 s has "
 					  "passed; sessions shut: 4"));
 	assert_int_equal(find(&fake.old, "web2")->sessions, 0);
+}
+
+static void test_a_mark_without_a_time_shuts_nothing(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 4);
+	fake.nova[1].draining = "1";
+	assert_pass(&fake, "serving id1 id3, draining id2:4, drained");
+	assert_int_equal(find(&fake.old, "web2")->sessions, 4);
 }
 
 static void test_a_closed_port_is_left_out(void **state)
@@ -699,6 +710,7 @@ int main(void)
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
 		cmocka_unit_test(test_overdue_sessions_are_shut),
+		cmocka_unit_test(test_a_mark_without_a_time_shuts_nothing),
 		cmocka_unit_test(test_a_closed_port_is_left_out),
 		cmocka_unit_test(test_a_reload_that_fails_puts_the_file_back),
 		cmocka_unit_test(test_a_reload_that_loses_servers_is_noticed),

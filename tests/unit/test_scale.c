@@ -928,6 +928,21 @@ static void test_drain_of_another_journal_is_finished(void **state)
 	check_settled(2);
 }
 
+/* Neither cut short nor waited for until its time comes. */
+static void test_mark_without_a_usable_time_is_written_anew(void **state)
+{
+	static const char *const marks[] = {"", "junk", "1700000000", "9999999999999"};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(marks); i++) {
+		begin_world(3);
+		cs_strset(&world.machines[2].server.mark_draining, marks[i]);
+		assert_int_equal(finish(), CS_SCALE_CONVERGED);
+		assert_int_equal(world.deletes, 1);
+		check_settled(2);
+	}
+}
+
 static void test_drain_below_min_is_taken_back(void **state)
 {
 	(void)state;
@@ -1143,6 +1158,7 @@ int main(void)
 		cmocka_unit_test(test_load_comes_back_during_a_drain),
 		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
 		cmocka_unit_test(test_drain_of_another_journal_is_finished),
+		cmocka_unit_test(test_mark_without_a_usable_time_is_written_anew),
 		cmocka_unit_test(test_drain_below_min_is_taken_back),
 		cmocka_unit_test(test_empty_journal_starts_careful),
 		cmocka_unit_test(test_missing_tag_is_repaired),
