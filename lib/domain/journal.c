@@ -175,7 +175,7 @@ static void count_intent(struct fold *fold)
 		else
 			journal->deletes_last_hour++;
 	}
-	if (fold->line.measurement > journal->used_measurement_wall_ms)
+	if (fold->line.measurement)
 		journal->used_measurement_wall_ms = fold->line.measurement;
 }
 

@@ -55,8 +55,7 @@ struct cs_journal {
 	struct cs_stamp last_up, last_down;	      /* RESULTs; wall_ms 0: never */
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
 	int64_t failed_creates_in_row;
-	int64_t used_measurement_wall_ms;  /* newest one that justified an intent, 0: none
-					    */
+	int64_t used_measurement_wall_ms; /* the last that justified an intent, 0: none */
 	char *auth_url, *project, *region; /* NULL: not bound yet */
 };
 

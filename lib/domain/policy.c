@@ -174,9 +174,11 @@ static bool is_unused(const struct cs_policy_input *in, struct cs_decision *d)
 {
 	const struct cs_journal *journal = in->journal;
 	const struct cs_stamp *at = &in->measurement->at;
+	int64_t used = journal->used_measurement_wall_ms;
 	const struct cs_stamp *results[] = {&journal->last_up, &journal->last_down};
 
-	if (at->wall_ms <= journal->used_measurement_wall_ms) {
+	/* One from the future says nothing of others: the clock was set back. */
+	if (at->wall_ms == used || (at->wall_ms < used && used <= in->now.wall_ms)) {
 		say(d, "this measurement has justified an action already: hold");
 		return false;
 	}

@@ -172,7 +172,7 @@ static void test_budgets_count_one_hour_and_the_future(void **state)
 	cs_journal_done(&journal);
 }
 
-static void test_newest_used_measurement_is_remembered(void **state)
+static void test_last_used_measurement_is_remembered(void **state)
 {
 	struct cs_journal journal;
 	struct cs_error err;
@@ -181,7 +181,7 @@ static void test_newest_used_measurement_is_remembered(void **state)
 	assert_int_equal(FOLD(INTENT("9", OP_A) ",\"measurement\":500",
 				 INTENT("8", OP_B) ",\"measurement\":400"),
 		0);
-	assert_int_equal(journal.used_measurement_wall_ms, 500);
+	assert_int_equal(journal.used_measurement_wall_ms, 400);
 	cs_journal_done(&journal);
 }
 
@@ -495,7 +495,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled_drain_is_a_scale_up_and_keeps_the_server),
 		cmocka_unit_test(test_failed_creates_in_a_row),
 		cmocka_unit_test(test_budgets_count_one_hour_and_the_future),
-		cmocka_unit_test(test_newest_used_measurement_is_remembered),
+		cmocka_unit_test(test_last_used_measurement_is_remembered),
 		cmocka_unit_test(test_another_cloud_makes_the_servers_meaningless),
 		cmocka_unit_test(test_pause_resume_known_and_gone),
 		cmocka_unit_test(

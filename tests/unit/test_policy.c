@@ -281,6 +281,16 @@ static void older_used(struct situation *s)
 	s->journal.used_measurement_wall_ms = s->measurement.at.wall_ms - 1;
 }
 
+static void newer_used(struct situation *s)
+{
+	s->journal.used_measurement_wall_ms = s->measurement.at.wall_ms + 1;
+}
+
+static void used_before_the_clock_was_set_back(struct situation *s)
+{
+	s->journal.used_measurement_wall_ms = NOW_MS + 1;
+}
+
 static void before_last_up(struct situation *s)
 {
 	s->spec.cool_down_up_ms = 0;
@@ -317,6 +327,10 @@ static void test_measurements(void **state)
 		{"quorum", below_quorum, -1, 0, 0, 0, "1 of 4 servers gave a figure"},
 		{"used", used, 999, 0, 0, 0, "has justified an action already"},
 		{"older one used", older_used, 999, 0, 1, 0, NULL},
+		{"newer one used", newer_used, 999, 0, 0, 0,
+			"has justified an action already"},
+		{"clock set back", used_before_the_clock_was_set_back, 999, 0, 1, 0,
+			NULL},
 		{"before the last up", before_last_up, 999, 0, 0, 0, "had ended"},
 		{"before the last down", before_last_down, 999, 0, 0, 0, "had ended"},
 		{"after the last down", after_last_down, 999, 0, 1, 0, NULL},
