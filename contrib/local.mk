@@ -3,3 +3,4 @@ MAN5 += contrib/clusterscale.yaml.5
 EXTRA_DIST += contrib/clusterscale.yaml.5.scd
 dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
 	contrib/haproxy/haproxy.cfg.template
+EXTRA_DIST += contrib/demo.svg

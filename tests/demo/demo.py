@@ -6,12 +6,14 @@ A simulated cloud builds and deletes servers; each of them is a real nginx with 
 loopback address of its own. A real HAProxy spreads a load that rises and falls, check_cluster_cpu
 measures, nova_scale decides and acts, and haproxy_sync keeps HAProxy in line. A small loop plays
 the monitoring core's part. What is claimed at the end is what the cloud, the running HAProxy and
-the load generator say, not what the programs say of themselves.
+the load generator say, not what the programs say of themselves. On a terminal it is one live view,
+elsewhere plain lines; a plot of the run stays behind.
 
 Exit code 0: the cluster grew under load and shrank to its minimum, and not one request failed.
 1: it did not; the reason is the last line.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -22,6 +24,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
 
+import live
+import plot
 import procs
 from core import Core
 from haproxy import BACKEND, HAProxy
@@ -33,6 +37,7 @@ CLUSTER = "web"
 PROGRAMS = ("check_cluster_cpu", "nova_scale", "haproxy_sync")
 COMMUNITY = "demo-community"
 MIN, MAX = 2, 8
+UP_AT, DOWN_AT = 70, 30
 CHECK_INTERVAL_S, PROGRESS_S = 3, 5
 CAPACITY = 75  # requests/s that keep one instance 100 % busy
 # LOW is 40 % of two servers. HIGH is more than two or three can serve, 76 % of five, 63 % of six.
@@ -62,8 +67,8 @@ clusters:
       min-span: 2
       snmp: {{version: 2c, community-file: {dir}/web.community, port: {snmp_port}}}
     policy:
-      scale-up-at: 70
-      scale-down-at: 30
+      scale-up-at: {up_at}
+      scale-down-at: {down_at}
       cool-down-up: 4
       cool-down-down: 6
     haproxy:
@@ -102,7 +107,7 @@ class Interrupted(Failed):
 class Demo:
     def __init__(self, programs, directory, kill_handler):
         self.dir, self.programs, self.load = directory, programs, None
-        self.story = Story(directory / "timeline.txt")
+        self.story, self.checks, self.load_began = Story(directory / "timeline.txt"), [], 0
         self.killer = Killer(kill_handler, self.story)
         self.http_port, self.snmp_port = procs.free_port(), procs.free_port(socket.SOCK_DGRAM)
         self.fleet = Fleet(directory / "instances", http_port=self.http_port,
@@ -134,6 +139,7 @@ class Demo:
         self.killer.hear(life, step)
 
     def on_check(self, text, changed):
+        self.checks.append([round(self.story.now(), 1), self.core.load])
         if changed:
             self.story.say(f"check_cluster_cpu: {text}")
 
@@ -142,7 +148,32 @@ class Demo:
         bar, figure = ("#" * round(cpu / 5), f"{cpu:3.0f}%") if cpu is not None else ("", "  ? ")
         requests = (f", {load.rate:3.0f} requests/s, {load.totals['sent']} sent, "
                     f"{load.failed()} failed" if load else "")
-        self.story.say(f"[{bar:<20}] {figure} CPU, {len(self.watch.up)} servers up{requests}")
+        self.story.figures(f"[{bar:<20}] {figure} CPU, {len(self.watch.up)} servers up{requests}")
+
+    def scene(self):
+        """What the live view shows now."""
+        now, load = self.story.now(), self.load
+        scene = live.Scene(CLUSTER, clock(now), MIN, MAX, UP_AT, DOWN_AT, self.core.load,
+                           self.core.state, [server_now(life, now) for life in self.watch.alive()])
+        if load:
+            scene.rates = [rate for _, rate, _ in load.seconds]
+            scene.sent, scene.failed = load.totals["sent"], load.failed()
+        return scene
+
+    def write_plot(self):
+        """The run as figures (run.json) and as a picture (run.svg)."""
+        events = self.intents()
+        if self.killer.victim:
+            events.append((self.killer.when, "kill", self.killer.victim.name, ""))
+        run = {"cluster": CLUSTER, "up_at": UP_AT, "down_at": DOWN_AT, "min": MIN, "max": MAX,
+               "end": self.story.now(), "sent": self.load.totals["sent"] if self.load else 0,
+               "checks": self.checks,
+               "requests": [[self.load_began + t, *rest] for t, *rest in self.load.seconds]
+               if self.load else [],
+               "servers": [life_times(life) for life in self.watch.lives.values()],
+               "events": [[t, action, name, why] for t, name, action, why in events]}
+        (self.dir / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+        (self.dir / "run.svg").write_text(plot.draw(run))
 
     def intents(self):
         """[(time, name, action, why)] of the journal's intents; told, never judged by."""
@@ -169,7 +200,7 @@ class Demo:
                               project=self.cloud.project.name) for name, user, password in clouds))
         self.config.write_text(CLUSTERSCALE_YAML.format(
             dir=self.dir, cluster=CLUSTER, backend=BACKEND, min=MIN, max=MAX, proxy=self.proxy,
-            image=self.cloud.image.name, network=self.cloud.network.name,
+            image=self.cloud.image.name, network=self.cloud.network.name, up_at=UP_AT, down_at=DOWN_AT,
             snmp_port=self.snmp_port, http_port=self.http_port,
             sync=self.programs["haproxy_sync"]))
         self.config.chmod(0o640)
@@ -178,6 +209,7 @@ class Demo:
         self.start_parts()
         self.until(lambda: self.watch.at_rest(MIN), START_LIMIT_S,
                    f"the cluster has its minimum of {MIN} servers")
+        self.load_began = self.story.now()
         self.load = Load(self.dir, f"{self.proxy.address}:{self.proxy.port}")
         self.raise_load()
         self.lower_load()
@@ -311,6 +343,7 @@ class Demo:
                 "median {p50_ms} ms, 99 % within {p99_ms} ms, slowest {max_ms} ms"
                 .format(**self.load.totals))
         say(f"\nKept in {self.dir}:\n"
+            f"  {'run.svg':<20} a plot of this run, drawn from run.json\n"
             f"  {'timeline.txt':<20} these lines\n"
             f"  {'core.log':<20} what each check and each handler printed\n"
             f"  {'clusterscale.log':<20} what the handlers logged\n"
@@ -333,6 +366,20 @@ class Demo:
             f"\nPASS: scaled {MIN} -> {self.watch.peak} -> {MIN}, {killed}"
             f"{self.load.totals['sent']:,} requests, 0 failed, {clock(self.story.now())} minutes")
         return 0
+
+
+def server_now(life, now):
+    state, since = "being built", life.asked
+    for step, name in (("active", "starting"), ("serving", "serving"), ("draining", "draining"),
+                       ("out", "leaving")):
+        if (begin := getattr(life, step)) is not None:
+            state, since = name, begin
+    return live.Server(life.name, life.address or "", state, now - since, life.sessions)
+
+
+def life_times(life):
+    return {"name": life.name} | {step: getattr(life, step)
+                                  for step in ("asked", "serving", "draining", "gone")}
 
 
 def kill(pid):
@@ -380,6 +427,8 @@ def parse_options():
     parser.add_argument("--kill-handler", choices=("up", "down"),
                         help="kill -9 the handler while the first server under load is built, or "
                              "while the first one drains")
+    parser.add_argument("--plain", action="store_true",
+                        help="lines instead of the live view, as where there is no terminal")
     return parser.parse_args()
 
 
@@ -398,14 +447,17 @@ def main():
     for signum in SIGNALS:
         signal.signal(signum, interrupt)
     trouble = None
-    try:
-        demo.run()
-    except (Failed, TimeoutError, OSError) as error:
-        trouble = error
-    finally:
-        for signum in SIGNALS:
-            signal.signal(signum, signal.SIG_IGN)
-        demo.end()
+    use_live = not options.plain and live.wanted(sys.stdout)
+    with live.shown(demo.scene, demo.story) if use_live else contextlib.nullcontext():
+        try:
+            demo.run()
+        except (Failed, TimeoutError, OSError) as error:
+            trouble = error
+        finally:
+            for signum in SIGNALS:
+                signal.signal(signum, signal.SIG_IGN)
+            demo.end()
+    demo.write_plot()
     demo.tell()
     return demo.verdict(trouble)
 

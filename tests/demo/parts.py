@@ -22,11 +22,15 @@ class Failed(Exception):
 
 
 class Story:
-    """Plain lines with the time since the start, on standard output and in a file."""
+    """Plain lines with the time since the start, on standard output and in a file.
+
+    A live view, while there is one, hears them instead of standard output.
+    """
 
     def __init__(self, path):
         self.start, self.lock = time.monotonic(), threading.Lock()
         self.file = open(path, "w", buffering=1)
+        self.view = None
 
     def now(self):
         return time.monotonic() - self.start
@@ -34,10 +38,18 @@ class Story:
     def say(self, text):
         self.plain(f"{clock(self.now()):>5}  {text}")
 
-    def plain(self, text=""):
+    def figures(self, text):
+        """For plain readers only: a live view shows these all the time."""
+        self.plain(f"{clock(self.now()):>5}  {text}", to_view=False)
+
+    def plain(self, text="", to_view=True):
         with self.lock:
-            print(text, flush=True)
             self.file.write(text + "\n")
+            if view := self.view:
+                if to_view:
+                    view.hear(text)
+            else:
+                print(text, flush=True)
 
 
 class Fleet:
@@ -80,6 +92,7 @@ class Load:
 
     def __init__(self, directory, target):
         self.totals, self.rate, self.done = {"t": 0, "sent": 0, "ok": 0}, 0, False
+        self.seconds = []  # [seconds since its start, requests/s, failed so far]
         self.log = directory / "loadgen.failures"
         program = pathlib.Path(__file__).with_name("loadgen.py")
         with open(self.log, "wb") as failures:
@@ -98,6 +111,8 @@ class Load:
                 now, before = json.loads(line), self.totals
                 self.rate = (now["sent"] - before["sent"]) / max(now["t"] - before["t"], 0.001)
                 self.totals = now
+                if "end" not in now:  # the last line is about a part of a second
+                    self.seconds.append([now["t"], round(self.rate, 1), self.failed()])
 
     def go(self, rate, seconds):
         self.child.stdin.write(f"{rate} {seconds}\n")
@@ -127,6 +142,7 @@ class Killer:
 
     def __init__(self, direction, story):
         self.direction, self.story, self.armed, self.victim = direction, story, False, None
+        self.when = None  # the time of the kill
         self.moment = {"up": "asked", "down": "draining"}.get(direction)
 
     def hear(self, life, step):
@@ -139,7 +155,7 @@ class Killer:
         for pid in handlers:
             os.kill(pid, signal.SIGKILL)
         if handlers:
-            self.victim = life
+            self.victim, self.when = life, self.story.now()
             self.story.say(f"kill -9 of the handler (pid {' '.join(map(str, handlers))}) while "
                            f"{life.name} is {self.doing()}")
 

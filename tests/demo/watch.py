@@ -23,6 +23,7 @@ class Life:
     draining: float | None = None  # marked in the cloud, or in drain or maintenance in HAProxy
     out: float | None = None  # no longer in the running HAProxy
     gone: float | None = None  # no longer in the cloud
+    sessions: int = 0  # that HAProxy has with it now
 
 
 class Watch(threading.Thread):
@@ -83,6 +84,7 @@ class Watch(threading.Thread):
             self.step(life, "draining")
         if rows is None:
             return
+        life.sessions = rows.get((life.name, life.address), {}).get("sessions", 0)
         now = status(life, rows)
         if now.startswith("UP"):
             self.step(life, "serving")

@@ -6,6 +6,7 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu_cluster.py \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_demo_parts.py \
+	tests/functional/test_demo_view.py \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_nova_scale.py \
