@@ -19,6 +19,8 @@
 #include "nova_scale.h"
 
 #define MARGIN_MS (120 * CS_MS_PER_S)
+/* A person who waits can mend what is broken; a firing tries on until its end. */
+#define PATIENCE_MS (30 * CS_MS_PER_S)
 #define SERVERS_MAX 10000
 
 static const struct cs_option options[] = {
@@ -142,6 +144,7 @@ static void make_scale(struct scale_program *program, const struct cs_scale_port
 	ret->force = values->force;
 	ret->limit_ms = cluster->servers.build_timeout_ms +
 			cluster->haproxy.drain_timeout_ms + MARGIN_MS;
+	ret->trouble_ms = values->state ? ret->limit_ms : PATIENCE_MS;
 	if (values->create > 0) {
 		ret->verb = CS_SCALE_CREATE;
 		ret->n = values->create;

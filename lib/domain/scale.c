@@ -189,7 +189,9 @@ void cs_sight_done(struct cs_sight *sight)
 struct run {
 	struct cs_scale scale; /* what is still to be done of it */
 	struct cs_act act;
-	struct cs_stamp began, busy; /* the run; the last pass with work of our own */
+	struct cs_stamp began; /* the run */
+	struct cs_stamp busy;  /* the last pass with work of our own */
+	struct cs_stamp calm;  /* the last pass without an error */
 	bool first;
 	bool refused; /* the decision needed a fresh measurement and had none */
 };
@@ -275,7 +277,8 @@ static void wait_for_next_pass(
 static bool is_over(const struct run *run, const struct cs_stamp *now)
 {
 	return cs_stamp_age_ms(&run->began, now) > run->scale.limit_ms ||
-	       cs_stamp_age_ms(&run->busy, now) > OTHERS_MS;
+	       cs_stamp_age_ms(&run->busy, now) > OTHERS_MS ||
+	       cs_stamp_age_ms(&run->calm, now) > run->scale.trouble_ms;
 }
 
 static enum pass loop(struct run *run)
@@ -285,7 +288,7 @@ static enum pass loop(struct run *run)
 	int64_t pass_ms = PASS_MS;
 
 	ports->now(ports->context, &run->began);
-	run->busy = run->began;
+	run->busy = run->calm = run->began;
 	for (;;) {
 		ports->now(ports->context, &pass_began);
 		if (is_over(run, &pass_began))
@@ -293,6 +296,8 @@ static enum pass loop(struct run *run)
 		enum pass ended = pass(run);
 		if (ended != PASS_AGAIN)
 			return ended;
+		if (!run->act.trouble)
+			run->calm = pass_began;
 		wait_for_next_pass(run, &pass_began, &pass_ms);
 	}
 }

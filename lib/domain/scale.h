@@ -81,6 +81,7 @@ struct cs_scale {
 	bool force;	    /* below min, until this run ends */
 	bool finish_only;   /* begin nothing new */
 	int64_t limit_ms;   /* for the whole run */
+	int64_t trouble_ms; /* end when every pass met an error for so long */
 };
 
 /* What a run ended with; the exit status of nova_scale. */

@@ -264,17 +264,19 @@ static int act_remove(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
-static bool served_by_all(struct cs_act *act, const char *server_id)
+static bool served_by_all(struct cs_act *act, const struct cs_step *step)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;
 
 	sync_all(act);
 	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
-		if (cs_sync_report_serves(&act->reports[i], server_id))
+		if (cs_sync_report_serves(&act->reports[i], step->server_id))
 			continue;
+		if (act->reports[i].list_taken_wall_ms == 0)
+			return false; /* not reached, which was said */
 		cs_act_say_once(act, LOG_INFO,
 			"load balancer '%s' does not serve '%s' yet",
-			cluster->load_balancers[i].name, server_id);
+			cluster->load_balancers[i].name, name_of(step));
 		return false;
 	}
 	return true;
@@ -295,7 +297,7 @@ static int act_publish(
 			err->message);
 		return 0;
 	}
-	if (!served_by_all(act, step->server_id))
+	if (!served_by_all(act, step))
 		return 0;
 	if (append(act, &line, err) < 0)
 		return err->code;

@@ -46,7 +46,7 @@ static struct {
 	bool list_hides_last; /* a partial list */
 	int hidden_lists;     /* so many first lists are partial */
 	int failing_list;     /* the how manieth of a run, 0: none */
-	bool disk_full;
+	bool disk_full, no_load_balancers;
 	bool reports_are_old;
 	enum crash crash;
 	int calls, crash_at;
@@ -367,6 +367,8 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	(void)context;
 	if (goes_wrong(err))
 		return err->code;
+	if (world.no_load_balancers)
+		return cs_error_set(err, CS_E_NOT_FOUND, "cannot start sudo");
 	ret->list_taken_wall_ms = world.reports_are_old ? START_MS : world.now_ms;
 	for (size_t i = 0; i < world.n; i++)
 		sync_machine(&world.machines[i], index, ret);
@@ -531,9 +533,11 @@ static enum cs_scale_outcome run_with(struct cs_scale scale)
 {
 	scale.cluster = &cluster;
 	scale.ports = &ports;
-	world.lists = 0;
 	if (!scale.limit_ms)
 		scale.limit_ms = 1000000;
+	if (!scale.trouble_ms)
+		scale.trouble_ms = scale.limit_ms;
+	world.lists = 0;
 	return cs_scale_run(&scale);
 }
 
@@ -918,6 +922,20 @@ static void test_unreachable_load_balancer_leaves_work_open(void **state)
 	check_settled(2);
 }
 
+static void test_person_does_not_wait_for_what_stays_broken(void **state)
+{
+	(void)state;
+	story_up();
+	world.no_load_balancers = true;
+	assert_int_equal(run_with((struct cs_scale){.trouble_ms = 30000}), CS_SCALE_OPEN);
+	assert_true(world.now_ms - START_MS < 60000);
+	assert_true(said("load balancer 'lb1': cannot start sudo"));
+	assert_false(said("does not serve"));
+	world.no_load_balancers = false;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(3);
+}
+
 static void test_drain_of_another_journal_is_finished(void **state)
 {
 	(void)state;
@@ -1157,6 +1175,7 @@ int main(void)
 		cmocka_unit_test(test_server_deleted_by_somebody_else_is_noticed),
 		cmocka_unit_test(test_load_comes_back_during_a_drain),
 		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
+		cmocka_unit_test(test_person_does_not_wait_for_what_stays_broken),
 		cmocka_unit_test(test_drain_of_another_journal_is_finished),
 		cmocka_unit_test(test_mark_without_a_usable_time_is_written_anew),
 		cmocka_unit_test(test_drain_below_min_is_taken_back),
