@@ -154,6 +154,19 @@ static int check_unique(const struct cs_server_list *list, struct cs_error *err)
 	return 0;
 }
 
+/* Our marks could be on it: without them it would look like somebody else's server. */
+static int check_whole(const struct cs_server_list *list, struct cs_error *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->servers[i].hidden)
+			return cs_error_set(err, CS_E_PROTOCOL,
+				"Nova says nothing of server %s, as if its cell were "
+				"down; the list is not used",
+				list->servers[i].id);
+	}
+	return check_unique(list, err);
+}
+
 static int list_all(
 	struct cs_nova *nova, struct cs_server_list *list, struct cs_error *err)
 {
@@ -169,7 +182,7 @@ static int list_all(
 						   "others are not used",
 						   page + 1);
 		if (!next)
-			return check_unique(list, err);
+			return check_whole(list, err);
 		if (strcmp(next, query) == 0)
 			return cs_error_set(err, CS_E_PROTOCOL,
 				"Nova's list refers to the same page again (%s)", next);
@@ -307,9 +320,9 @@ static int take_new_id(
 		return cs_error_set(err, CS_E_LOST,
 			"Nova accepted a new server, but its answer is not readable");
 	id = cs_json_str(cs_json_obj(body, "server"), "id");
-	if (!id || *id == '\0')
+	if (!id || !cs_uuid_ok(id)) /* the journal takes nothing else */
 		return cs_error_set(err, CS_E_LOST,
-			"Nova accepted a new server, but its answer has no id");
+			"Nova accepted a new server, but its answer has no uuid");
 	*ret_id = cs_strdup(id);
 	return 0;
 }

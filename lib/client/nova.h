@@ -39,6 +39,7 @@ struct cs_server {
 	char *fault;		 /* message of an ERROR server, or NULL */
 	int64_t created_wall_ms; /* -1 unknown */
 	bool locked;
+	bool hidden; /* no metadata at all: its cell is down */
 	struct cs_server_address *addresses;
 	size_t n_addresses;
 	/* our marks in its metadata, NULL when absent */

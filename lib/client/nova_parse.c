@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/parse.h"
 #include "base/stamp.h"
 #include "format/json.h"
 
@@ -86,8 +87,9 @@ static int parse_server(
 	const char *id = cs_json_str(row, "id");
 	const char *created = cs_json_str(row, "created");
 
-	if (!id || *id == '\0')
-		return cs_error_set(err, CS_E_PROTOCOL, "Nova lists a server without id");
+	if (!id || !cs_uuid_ok(id))
+		return cs_error_set(
+			err, CS_E_PROTOCOL, "Nova lists a server whose id is no uuid");
 	*ret = (struct cs_server){
 		.id = cs_strdup(id),
 		.name = copy_or(row, "name", ""),
@@ -100,6 +102,7 @@ static int parse_server(
 		.zone = copy_or(row, "OS-EXT-AZ:availability_zone", NULL),
 		.fault = copy_or(cs_json_obj(row, "fault"), "message", NULL),
 		.created_wall_ms = created ? cs_wall_parse(created) : -1,
+		.hidden = !metadata,
 		.mark_cluster = copy_or(metadata, CS_NOVA_MARK_CLUSTER, NULL),
 		.mark_op = copy_or(metadata, CS_NOVA_MARK_OP, NULL),
 		.mark_draining = copy_or(metadata, CS_NOVA_MARK_DRAINING, NULL),

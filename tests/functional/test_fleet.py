@@ -310,7 +310,7 @@ def test_a_page_that_fails_is_no_list(cloud, probe, fault, end):
 @pytest.mark.parametrize("marker", ["same", "other"])
 def test_a_list_that_goes_round_is_no_list(cloud, probe, marker):
     one = probe()
-    row, query = {"servers": [{"id": "a"}]}, f"?marker={marker}"
+    row, query = {"servers": [{"id": f"{OP}1", "metadata": {}}]}, f"?marker={marker}"
     cloud.inject(path="/servers/detail", status=200, count=99, body={
         **row, "servers_links": [{"rel": "next", "href": f"http://127.0.0.9/{query}"}]})
     assert one.ask("list")[0] == (
@@ -320,7 +320,16 @@ def test_a_list_that_goes_round_is_no_list(cloud, probe, marker):
         **row, "servers_links": [{"rel": "next", "href": "?marker=x"}]})
     cloud.inject(path="/servers/detail.marker=x", status=200, body=row)
     assert one.ask("list")[0] == (
-        "error PROTOCOL 0 Nova lists server a twice; the list is not used")
+        f"error PROTOCOL 0 Nova lists server {OP}1 twice; the list is not used")
+
+
+def test_a_row_of_a_cell_that_is_down_is_no_whole_list(cloud, probe):
+    """From 2.69 such a row is {id, status UNKNOWN, ...}: whether it is ours cannot be seen."""
+    one = probe()
+    row = {"id": f"{OP}1", "status": "UNKNOWN", "tenant_id": "p", "created": "2026-01-01T00:00:00Z"}
+    cloud.inject(path="/servers/detail", status=200, body={"servers": [row]})
+    assert one.ask("list")[0] == (
+        f"error PROTOCOL 0 Nova says nothing of server {OP}1, as if its cell were down; the list is not used")
 
 
 # What a change may cost
@@ -347,11 +356,12 @@ def test_the_status_of_a_create_says_whether_it_may_exist(cloud, probe, status, 
     assert len(cloud.requests("POST", "/servers$")) == 1
 
 
-def test_a_create_whose_answer_has_no_id_is_lost(cloud, probe):
+@pytest.mark.parametrize("body", [{"server": {}}, {"server": {"id": "7"}}])
+def test_a_create_whose_answer_has_no_uuid_is_lost(cloud, probe, body):
     one = probe()
-    cloud.inject(method="POST", path="/servers$", status=202, body={"server": {}})
+    cloud.inject(method="POST", path="/servers$", status=202, body=body)
     assert one.ask(f"create web1 {OP}1") == [
-        "error LOST 0 Nova accepted a new server, but its answer has no id"]
+        "error LOST 0 Nova accepted a new server, but its answer has no uuid"]
 
 
 def test_a_quota_is_told_in_novas_words(cloud, probe):

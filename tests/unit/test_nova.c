@@ -14,6 +14,10 @@
 #include "client/http.h"
 #include "client/nova.h"
 
+#define UUID(digit) "00000000-0000-4000-8000-00000000000" digit
+#define ID(digit) "\"" UUID(digit) "\""
+#define NO_UUID "Nova lists a server whose id is no uuid"
+
 static void parse_page(const char *text, struct cs_server_list *list, char **ret_next)
 {
 	struct cs_error err;
@@ -42,22 +46,26 @@ static void test_a_whole_server(void **state)
 
 	(void)state;
 	parse_page(
-		"{\"servers\": [{\"id\": \"i\", \"name\": \"n\", \"status\": \"ACTIVE\","
-		"\"OS-EXT-STS:task_state\": \"deleting\", \"image\": {\"id\": \"im\"},"
-		"\"flavor\": {\"original_name\": \"m1\", \"vcpus\": 4},"
-		"\"created\": \"1970-01-01T00:00:01Z\", \"locked\": true,"
-		"\"OS-EXT-AZ:availability_zone\": \"z\","
-		"\"fault\": {\"code\": 500, \"message\": \"No valid host\"},"
-		"\"addresses\": {\"lan\": [{\"version\": 6, \"addr\": \"fd00::1\"},"
-		"  {\"version\": 4, \"addr\": \"10.0.0.1\"}]},"
-		"\"metadata\": {\"clusterscale.cluster\": \"web\","
-		"  \"clusterscale.op\": \"o\", \"clusterscale.draining\": \"5\"},"
-		"\"tags\": [\"t\", 3]}]}",
+		"{\"servers\": [{\"id\": " ID(
+			"1") ", \"name\": \"n\", \"status\": \"ACTIVE\","
+			     "\"OS-EXT-STS:task_state\": \"deleting\", \"image\": "
+			     "{\"id\": \"im\"},"
+			     "\"flavor\": {\"original_name\": \"m1\", \"vcpus\": 4},"
+			     "\"created\": \"1970-01-01T00:00:01Z\", \"locked\": true,"
+			     "\"OS-EXT-AZ:availability_zone\": \"z\","
+			     "\"fault\": {\"code\": 500, \"message\": \"No valid host\"},"
+			     "\"addresses\": {\"lan\": [{\"version\": 6, \"addr\": "
+			     "\"fd00::1\"},"
+			     "  {\"version\": 4, \"addr\": \"10.0.0.1\"}]},"
+			     "\"metadata\": {\"clusterscale.cluster\": \"web\","
+			     "  \"clusterscale.op\": \"o\", \"clusterscale.draining\": "
+			     "\"5\"},"
+			     "\"tags\": [\"t\", 3]}]}",
 		&list, &next);
 	const struct cs_server *server = &list.servers[0];
 	assert_int_equal(list.n, 1);
 	assert_null(next);
-	assert_string_equal(server->id, "i");
+	assert_string_equal(server->id, UUID("1"));
 	assert_string_equal(server->name, "n");
 	assert_string_equal(server->status, "ACTIVE");
 	assert_string_equal(server->task_state, "deleting");
@@ -84,7 +92,8 @@ static void test_a_row_of_a_cell_that_is_down(void **state)
 	char *next = NULL;
 
 	(void)state;
-	parse_page("{\"servers\": [{\"id\": \"i\", \"image\": \"\", \"name\": null}]}",
+	parse_page(
+		"{\"servers\": [{\"id\": " ID("1") ", \"image\": \"\", \"name\": null}]}",
 		&list, &next);
 	assert_string_equal(list.servers[0].name, "");
 	assert_string_equal(list.servers[0].status, "UNKNOWN");
@@ -117,10 +126,11 @@ static void test_pages_append(void **state)
 	char *next = NULL;
 
 	(void)state;
-	parse_page("{\"servers\": [{\"id\": \"a\"}]}", &list, &next);
-	parse_page("{\"servers\": [{\"id\": \"b\"}, {\"id\": \"c\"}]}", &list, &next);
+	parse_page("{\"servers\": [{\"id\": " ID("a") "}]}", &list, &next);
+	parse_page("{\"servers\": [{\"id\": " ID("b") "}, {\"id\": " ID("c") "}]}", &list,
+		&next);
 	assert_int_equal(list.n, 3);
-	assert_string_equal(list.servers[2].id, "c");
+	assert_string_equal(list.servers[2].id, UUID("c"));
 	cs_server_list_done(&list);
 }
 
@@ -131,8 +141,9 @@ static void test_what_is_no_list_is_an_error(void **state)
 	refuse("[]", "Nova's list has no array 'servers'");
 	refuse("{\"servers\": null}", "Nova's list has no array 'servers'");
 	refuse("{\"servers\": {}}", "Nova's list has no array 'servers'");
-	refuse("{\"servers\": [{\"id\": \"a\"}, 3]}", "Nova lists a server without id");
-	refuse("{\"servers\": [{\"id\": 7}]}", "Nova lists a server without id");
+	refuse("{\"servers\": [{\"id\": " ID("a") "}, 3]}", NO_UUID);
+	refuse("{\"servers\": [{\"id\": 7}]}", NO_UUID);
+	refuse("{\"servers\": [{\"id\": \"7\"}]}", NO_UUID);
 	refuse(LINK("http://k/v2.1/servers/detail"),
 		"Nova's list has a next page but no usable link to it");
 	refuse(LINK("?marker=a b"),
