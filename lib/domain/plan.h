@@ -16,8 +16,9 @@
 #include "domain/policy.h"
 
 /* How long a server that was asked for may be missing from complete lists before that
- * proves anything. */
-#define CS_PLAN_GRACE_MS (60 * CS_MS_PER_S)
+ * proves anything. The request alone may take a minute, and Nova may go on with it when
+ * nobody waits for its answer any more. */
+#define CS_PLAN_GRACE_MS (180 * CS_MS_PER_S)
 
 /* The tag of a cluster's servers, followed by its name. */
 #define CS_PLAN_TAG "clusterscale:"

@@ -427,11 +427,11 @@ def test_kill_before_the_request_left(lab):
     assert "3 exist" in lab.run("--explain")[1]
     path = lab.state / "journal"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "web9" not in line))
-    lab.note(type="intent", ago=61, op="00000000-0000-4000-8000-000000000009", action="create", name="web9")
+    lab.note(type="intent", ago=181, op="00000000-0000-4000-8000-000000000009", action="create", name="web9")
     lab.fire("OK")
     lab.settle()
     assert lab.creates() == []
-    assert "the create of 'web9' was never carried out: no server with its mark after 61 s" in lab.log()
+    assert "the create of 'web9' was never carried out: no server with its mark after 181 s" in lab.log()
     lab.check_settled(2)
 
 

@@ -95,7 +95,7 @@ static void done(struct cloud *cloud)
 #define LINE(ago_s, rest) "{\"t\":" #ago_s ",\"bt\":0,\"boot\":\"\"," rest "}\n"
 /* t counts from the epoch; 1700000000000 - 30000 is 1699999970000 */
 #define T30 1699999970000
-#define T61 1699999939000
+#define T181 1699999819000
 #define T601 1699999399000
 #define CREATE(t, op) \
 	LINE(t, "\"type\":\"intent\",\"action\":\"create\",\"op\":\"" op "\"")
@@ -225,13 +225,13 @@ static void test_creates(void **state)
 	static const struct one cases[] = {
 		{"no answer yet", {.id = NULL}, CREATE(T30, OP(1)), "WAIT", 0, 1, 0, 1,
 			0},
-		{"no server after the grace", {.id = NULL}, CREATE(T61, OP(1)),
+		{"no server after the grace", {.id = NULL}, CREATE(T181, OP(1)),
 			"DISPROVE", 0, 1, 0, 1, 0},
 		{"not listed yet", {.id = NULL}, asked, "WAIT:1", 0, 1, 0, 1, 0},
 		{"vanished", {.id = NULL}, late, "PROVE_GONE:1", 0, 1, 0, 1, 0},
 		{"the answer was lost", {.id = ID(1), .status = "BUILD", .op = OP(1)},
-			CREATE(T61, OP(1)), "NOTE_ID:1 WAIT:1", 0, 1, 0, 1, 0},
-		{"and it is ready", {.id = ID(1), .op = OP(1)}, CREATE(T61, OP(1)),
+			CREATE(T181, OP(1)), "NOTE_ID:1 WAIT:1", 0, 1, 0, 1, 0},
+		{"and it is ready", {.id = ID(1), .op = OP(1)}, CREATE(T181, OP(1)),
 			"NOTE_ID:1 PUBLISH:1", 0, 1, 0, 1, 0},
 		{"building", {.id = ID(1), .status = "BUILD", .op = OP(1)}, asked,
 			"WAIT:1", 0, 1, 0, 1, 0},
@@ -261,7 +261,7 @@ static void test_deletes(void **state)
 {
 	static const char wanted[] = PUBLISHED(ID(1)) DELETE(T30, OP(1), ID(1));
 	static const char both[] =
-		CREATE(T61, OP(2)) REQUEST(T61, OP(2), ID(1)) DELETE(T30, OP(1), ID(1));
+		CREATE(T181, OP(2)) REQUEST(T181, OP(2), ID(1)) DELETE(T30, OP(1), ID(1));
 	static const struct one cases[] = {
 		{"not marked yet", {.id = ID(1)}, wanted, "MARK:1", 0, 0, 1, 1, 0},
 		{"marked", {.id = ID(1), .draining = true}, wanted, "DRAIN:1", 0, 0, 1, 1,
@@ -299,7 +299,7 @@ static void test_deletes(void **state)
 static void test_server_without_any_mark_is_given_up_not_deleted(void **state)
 {
 	static const char journal[] =
-		DELETE(T30, OP(1), ID(1)) CREATE(T61, OP(2)) REQUEST(T61, OP(2), ID(2));
+		DELETE(T30, OP(1), ID(1)) CREATE(T181, OP(2)) REQUEST(T181, OP(2), ID(2));
 	struct spec specs[] = {
 		{.id = ID(1), .unmarked = true}, {.id = ID(2), .unmarked = true}};
 	struct cs_census census;
@@ -380,7 +380,7 @@ static void test_victims_are_ours_error_unpublished_youngest(void **state)
 static void test_youngest_drain_comes_back_and_loses_its_steps(void **state)
 {
 	static const char journal[] = PUBLISHED(ID(1)) PUBLISHED(ID(2)) PUBLISHED(ID(3))
-		DELETE(T61, OP(1), ID(1)) DELETE(T30, OP(2), ID(2))
+		DELETE(T181, OP(1), ID(1)) DELETE(T30, OP(2), ID(2))
 			DELETE(T30, OP(3), ID(3));
 	struct spec specs[] = {{.id = ID(1), .draining = true, .age_s = 3},
 		{.id = ID(2), .draining = true, .age_s = 2},
