@@ -346,6 +346,11 @@ static int act_delete(
 static void say_sessions(struct cs_act *act, const struct cs_step *step,
 	const char *lb_name, const struct cs_sync_report *report)
 {
+	if (cs_sync_report_drained(report, step->server_id, 0))
+		cs_act_say_once(act, LOG_WARNING,
+			"load balancer '%s' says that '%s' is drained, by a list older "
+			"than the mark: compare the clocks",
+			lb_name, name_of(step));
 	for (size_t i = 0; i < report->n_draining; i++) {
 		if (strcmp(report->draining[i].id, step->server_id) == 0)
 			cs_act_say_once(act, LOG_INFO,

@@ -859,6 +859,7 @@ static void test_report_older_than_the_mark_does_not_count(void **state)
 	world.reports_are_old = true;
 	assert_int_equal(run_with((struct cs_scale){.limit_ms = 50000}), CS_SCALE_OPEN);
 	assert_int_equal(world.deletes, 0);
+	assert_true(said("by a list older than the mark: compare the clocks"));
 	world.reports_are_old = false;
 	assert_int_equal(finish(), CS_SCALE_CONVERGED);
 	check_settled(2);
