@@ -20,12 +20,14 @@ nova_scale=$(find "$root" -name nova_scale)
 config=$("$nova_scale" -n web --check-config 2>&1 | grep -o '/[^ :]*/clusterscale.yaml' | head -n 1)
 handlers=$(dirname "${nova_scale#"$root"}")
 complain "no configuration file is named" "$([ -n "$config" ] || "$nova_scale" -n web --check-config 2>&1)"
-for page in $(find "$root" -name '*.[58]'); do
+find "$root" -name '*.[58]' >"$root.pages"
+while read -r page; do
 	places=$(sed 's/\\&//g; s/\\-/-/g' "$page" | grep -oE '/[^ *]*/(clusterscale/clusterscale\.yaml|eventhandlers)')
 	printf '%s\n' "$places" | grep -qxF "$config" || complain "$page does not name" "$config"
 	complain "$page names other places" \
 		"$(printf '%s\n' "$places" | grep -vxF -e "$config" -e "$handlers")"
-done
+done <"$root.pages"
+rm -f "$root.pages"
 
 run_make uninstall >/dev/null 2>&1 || complain "make uninstall" "it failed"
 complain "left by make uninstall" "$(find "$root" -type f)"
