@@ -38,7 +38,7 @@ check_PROGRAMS += $(FUZZ_TESTS)
 dist-hook:
 	find $(distdir) '(' -name __pycache__ -o -name '*.log' -o -name '*.trs' ')' -prune -exec rm -rf {} +
 
-# What ./dev test runs under valgrind: the programs themselves, not the scripts.
+# What ./dev test runs under valgrind: what is compiled, and the script that replays inputs.
 print-valgrind-tests:
-	@echo $(UNIT_TESTS)
+	@echo $(UNIT_TESTS) tests/fuzz/replay.sh
 .PHONY: print-valgrind-tests
