@@ -401,13 +401,15 @@ static int act_tag(struct cs_act *act, const struct cs_step *step, struct cs_err
 
 /* What was decided. */
 
-/* The result stands also when the drain had no intent here: it is what tells the next
- * decision that capacity has just come back. */
+/* The result stands also when the drain had no intent here, as when somebody marked a
+ * server that is still being created: it is what tells the next decision that capacity
+ * has just come back. */
 static int act_undrain(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
 	CS_AUTO_FREE char *why = cs_decision_why(&act->sight->decision);
+	bool intended = step->op && step->op->action == CS_ACTION_DELETE;
 	char op[CS_UUID_SIZE];
 
 	cs_uuid_make(op);
@@ -417,7 +419,7 @@ static int act_undrain(
 		    NULL, err) < 0 &&
 		err->code != CS_E_NOT_FOUND)
 		return err->code;
-	return append_result(act, step->op ? step->op->op : op, CS_ACTION_DELETE,
+	return append_result(act, intended ? step->op->op : op, CS_ACTION_DELETE,
 		CS_OUTCOME_CANCELLED, why, err);
 }
 

@@ -947,6 +947,23 @@ static void test_drain_of_another_journal_is_finished(void **state)
 	check_settled(2);
 }
 
+/* The end of that drain is no end of the create. */
+static void test_drain_of_an_unfinished_create_is_taken_back(void **state)
+{
+	(void)state;
+	begin_world(1);
+	world.open_probes = NEVER;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 20000}), CS_SCALE_OPEN);
+	assert_int_equal(world.creates, 1);
+	cs_strset(&world.machines[1].server.mark_draining, "1700000000000");
+	world.machines[1].probes_until_open = 0;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 0);
+	check_settled(2);
+}
+
 /* Neither cut short nor waited for until its time comes. */
 static void test_mark_without_a_usable_time_is_written_anew(void **state)
 {
@@ -1178,6 +1195,7 @@ int main(void)
 		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
 		cmocka_unit_test(test_person_does_not_wait_for_what_stays_broken),
 		cmocka_unit_test(test_drain_of_another_journal_is_finished),
+		cmocka_unit_test(test_drain_of_an_unfinished_create_is_taken_back),
 		cmocka_unit_test(test_mark_without_a_usable_time_is_written_anew),
 		cmocka_unit_test(test_drain_below_min_is_taken_back),
 		cmocka_unit_test(test_empty_journal_starts_careful),
