@@ -52,15 +52,17 @@ def run(argv, timeout_s):
 
 
 class Core(threading.Thread):
+    title, log_holds = "a small loop", "what each check and each handler printed"
+
     def __init__(self, check, handler, interval_s, log_path, on_result):
         """CHECK and HANDLER are commands; `on_result(text, changed)` hears of each check."""
         super().__init__(daemon=True)
         self.check, self.handler, self.interval_s = check, handler, interval_s
         self.on_result = on_result
-        self.log = open(log_path, "w", buffering=1)
+        self.log_path, self.log = log_path, open(log_path, "w", buffering=1)
         self.stopping = threading.Event()
         self.state, self.text, self.load = "PENDING", "", None
-        self.defects = []
+        self.defects, self.states_fired = [], []
 
     def run(self):
         due = time.monotonic()
@@ -94,7 +96,12 @@ class Core(threading.Thread):
         if fires and not self.stopping.is_set():
             self.fire(state)
 
+    def fired(self):
+        """The states for which the handler was run, oldest first."""
+        return self.states_fired
+
     def fire(self, state):
+        self.states_fired.append(state)
         code, out, err, closed = run(
             [*self.handler, "--state", state, "--state-type", "HARD", "--attempt", "1"],
             HANDLER_TIMEOUT_S,

@@ -4,13 +4,14 @@
 
 A simulated cloud builds and deletes servers; each of them is a real nginx with a real snmpd on a
 loopback address of its own. A real HAProxy spreads a load that rises and falls, check_cluster_cpu
-measures, nova_scale decides and acts, and haproxy_sync keeps HAProxy in line. A small loop plays
-the monitoring core's part. What is claimed at the end is what the cloud, the running HAProxy and
-the load generator say, not what the programs say of themselves. On a terminal it is one live view,
+measures, nova_scale decides and acts, and haproxy_sync keeps HAProxy in line. Debian's nagios4 is
+the core that checks and fires, on the shipped commands and service (--no-core: a small loop plays
+its part). What is claimed at the end is what the cloud, the running HAProxy, the load generator
+and the core say, not what the programs say of themselves. On a terminal it is one live view,
 elsewhere plain lines; a plot of the run stays behind.
 
 Exit code 0: the cluster grew under load and shrank to its minimum, and not one request failed.
-1: it did not; the reason is the last line.
+1: it did not; the reason is the last line, or with --keep the one before the commands to try.
 """
 import argparse
 import contextlib
@@ -25,11 +26,12 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
 
 import live
+import nagios
 import plot
 import procs
 from core import Core
 from haproxy import BACKEND, HAProxy
-from parts import OUTCOMES, Failed, Fleet, Killer, Load, Story
+from parts import OUTCOMES, Failed, Fleet, Killer, Load, Story, by_hand
 from simcloud import SimCloud
 from watch import Watch, clock
 
@@ -105,7 +107,7 @@ class Interrupted(Failed):
 
 
 class Demo:
-    def __init__(self, programs, directory, kill_handler):
+    def __init__(self, programs, directory, kill_handler, real_core):
         self.dir, self.programs, self.load = directory, programs, None
         self.story, self.checks, self.load_began = Story(directory / "timeline.txt"), [], 0
         self.killer = Killer(kill_handler, self.story)
@@ -118,10 +120,21 @@ class Demo:
         self.proxy = HAProxy(directory / "haproxy", "127.0.0.1", procs.free_port())
         self.watch = Watch(self.cloud, self.proxy, self.story, self.on_step)
         self.config = directory / "clusterscale.yaml"
+        self.core = self.real_core() if real_core else self.small_core()
+
+    def real_core(self):
+        """Debian's nagios4; the plugins' folder is its $USER1$, so the layout is that of an installation."""
+        plugins = self.programs["check_cluster_cpu"].parent
+        if self.programs["nova_scale"] != plugins / "eventhandlers/nova_scale":
+            raise Failed(f"no eventhandlers/nova_scale in {plugins}, where Nagios looks for it")
+        return nagios.Nagios(self.dir / "nagios", plugins, self.on_check, cluster=CLUSTER,
+                      config=self.config, interval_s=CHECK_INTERVAL_S)
+
+    def small_core(self):
         cluster = ["-n", CLUSTER, "-f", self.config]
-        self.core = Core([programs["check_cluster_cpu"], *cluster],
-                         [programs["nova_scale"], *cluster],
-                         CHECK_INTERVAL_S, directory / "core.log", self.on_check)
+        return Core([self.programs["check_cluster_cpu"], *cluster],
+                    [self.programs["nova_scale"], *cluster],
+                    CHECK_INTERVAL_S, self.dir / "core.log", self.on_check)
 
     def destroy(self, server):
         """The cloud deletes a server; when the demo itself ends, that proves nothing."""
@@ -213,9 +226,25 @@ class Demo:
         self.load = Load(self.dir, f"{self.proxy.address}:{self.proxy.port}")
         self.raise_load()
         self.lower_load()
-        self.core.stop()
         self.load.finish()
+
+    def settle(self):
+        self.core.stop()
         self.until(lambda: not self.handlers(), SETTLE_LIMIT_S, "the last handler ends")
+
+    def keep(self):
+        """The verdict; then everything stays up for whoever wants to try things, until a signal."""
+        self.write_plot()
+        self.tell()
+        code = self.verdict(None)
+        for line in by_hand(self):
+            self.story.plain(line)
+        try:
+            while True:
+                signal.pause()
+        except Interrupted as error:
+            self.story.say(f"{error}: ending everything")
+        return code
 
     def start_parts(self):
         self.write_files()
@@ -225,6 +254,7 @@ class Demo:
         self.story.say(f"HAProxy serves {self.proxy.address}:{self.proxy.port}, without servers")
         self.watch.start()
         self.core.start()
+        self.story.say(f"the core: {self.core.title}, a check every {CHECK_INTERVAL_S} s")
 
     def raise_load(self):
         self.go(LOW, 1)
@@ -308,6 +338,13 @@ class Demo:
         if self.load:
             yield from self.load_reasons()
             yield from self.size_reasons()
+            yield from self.core_reasons()
+
+    def core_reasons(self):
+        """The core itself has to say that it fired our handler for both directions."""
+        for state in ("CRITICAL", "WARNING"):
+            if state not in self.core.fired():
+                yield f"the core never fired nova_scale for {state}, see {self.core.log_path}"
 
     def load_reasons(self):
         totals, failed = self.load.totals, self.load.failed()
@@ -345,7 +382,7 @@ class Demo:
         say(f"\nKept in {self.dir}:\n"
             f"  {'run.svg':<20} a plot of this run, drawn from run.json\n"
             f"  {'timeline.txt':<20} these lines\n"
-            f"  {'core.log':<20} what each check and each handler printed\n"
+            f"  {str(self.core.log_path.relative_to(self.dir)):<20} {self.core.log_holds}\n"
             f"  {'clusterscale.log':<20} what the handlers logged\n"
             f"  {'state/' + CLUSTER + '/journal':<20} every intent and its result\n"
             f"  {'cloud.log':<20} requests to the cloud\n"
@@ -424,6 +461,11 @@ def parse_options():
                         help="where `make install` put the programs, searched downwards")
     parser.add_argument("--run-dir", required=True, type=pathlib.Path, metavar="DIR",
                         help="an empty or new directory; everything is kept there")
+    parser.add_argument("--no-core", action="store_true",
+                        help="a small loop plays the core's part instead of nagios4")
+    parser.add_argument("--keep", action="store_true",
+                        help="leave everything up at the end, until Ctrl-C or SIGTERM, and print "
+                             "commands to try by hand")
     parser.add_argument("--kill-handler", choices=("up", "down"),
                         help="kill -9 the handler while the first server under load is built, or "
                              "while the first one drains")
@@ -432,31 +474,44 @@ def parse_options():
     return parser.parse_args()
 
 
+def set_up(options):
+    if os.geteuid() == 0:
+        raise Failed("nothing here needs root, and haproxy_sync takes no -f from it: "
+                     "run this as an ordinary user")
+    if not options.no_core and not nagios.installed():
+        raise Failed(f"needs {nagios.PROGRAM}, which is not installed (Debian: nagios4-core); "
+                     "--no-core does without it")
+    return Demo(find_programs(options.programs.resolve()), prepare_run_dir(options.run_dir),
+                options.kill_handler, not options.no_core)
+
+
 def main():
     options = parse_options()
     try:
-        if os.geteuid() == 0:
-            raise Failed("nothing here needs root, and haproxy_sync takes no -f from it: "
-                         "run this as an ordinary user")
-        demo = Demo(find_programs(options.programs.resolve()), prepare_run_dir(options.run_dir),
-                    options.kill_handler)
+        demo = set_up(options)
     except (Failed, OSError) as error:
         print(f"FAIL: {error}")
         return 1
     procs.adopt_orphans()
     for signum in SIGNALS:
         signal.signal(signum, interrupt)
-    trouble = None
+    trouble = code = None
     use_live = not options.plain and live.wanted(sys.stdout)
-    with live.shown(demo.scene, demo.story) if use_live else contextlib.nullcontext():
-        try:
+    try:
+        with live.shown(demo.scene, demo.story) if use_live else contextlib.nullcontext():
             demo.run()
-        except (Failed, TimeoutError, OSError) as error:
-            trouble = error
-        finally:
-            for signum in SIGNALS:
-                signal.signal(signum, signal.SIG_IGN)
-            demo.end()
+            if not options.keep:
+                demo.settle()
+        if options.keep:
+            code = demo.keep()
+    except (Failed, TimeoutError, OSError) as error:
+        trouble = error
+    finally:
+        for signum in SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)
+        demo.end()
+    if code is not None:
+        return code
     demo.write_plot()
     demo.tell()
     return demo.verdict(trouble)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pwd
 import signal
 import subprocess
 import sys
@@ -161,3 +162,28 @@ class Killer:
 
     def doing(self):
         return {"up": "being built", "down": "draining"}[self.direction]
+
+
+def by_hand(demo):
+    """What to try while everything is up, as lines of text."""
+    cluster = f"-n web -f {demo.config}"
+    target = f"{demo.proxy.address}:{demo.proxy.port}"
+    loadgen = pathlib.Path(__file__).with_name("loadgen.py")
+    check, scale, sync = (demo.programs[name]
+                          for name in ("check_cluster_cpu", "nova_scale", "haproxy_sync"))
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    yield ("\nEverything stays up until Ctrl-C or SIGTERM. To try in another terminal, as the user "
+           f"{user}\n(from root: setpriv --reuid {user} --regid {os.getegid()} --clear-groups bash):")
+    for command in (
+        f"{check} {cluster}",
+        f"{scale} {cluster} --status",
+        f"{scale} {cluster} --explain",
+        f"{scale} {cluster} --create 1",
+        f"{sync} {cluster} --dry-run",
+        f"echo 'show stat' | socat - UNIX-CONNECT:{demo.proxy.stats}",
+        f"curl -s http://{target}/ | head -n 1",
+        f"(echo 285 5; sleep 90) | {sys.executable} {loadgen} --target {target}",
+        f"tail -f {demo.core.log_path}",
+    ):
+        yield "  " + command
+    yield ""

@@ -42,7 +42,8 @@ clusters:
       build-timeout: {build_timeout}
     size: {{min: {min}, max: {max}}}
     cpu:
-      snmp: {{version: 2c, community-file: {dir}/community}}
+      min-span: {min_span}
+      snmp: {{version: 2c, community-file: {dir}/community, port: {snmp_port}}}
     policy: {{scale-up-at: 70, scale-down-at: 10, step-up: {step_up}, cool-down-up: {cool_up}, cool-down-down: {cool_down},
       creates-per-hour: {creates}, deletes-per-hour: {deletes}}}
     haproxy:
@@ -114,9 +115,9 @@ class Ports:
 
 
 class Lab:
-    def __init__(self, folder, lbs=2, **given):
+    def __init__(self, folder, lbs=2, cidr="127.18.0.0/24", **given):
         self.dir, self.ports = folder, Ports()
-        self.cloud = SimCloud(build_seconds=0.3, delete_seconds=0.2, on_spawn=self.ports.open,
+        self.cloud = SimCloud(build_seconds=0.3, delete_seconds=0.2, cidr=cidr, on_spawn=self.ports.open,
                               on_destroy=self.ports.close).start()
         self.state = folder / "state/web"
         self.state.mkdir(parents=True)
@@ -139,7 +140,8 @@ class Lab:
 
     def write_config(self, **given):
         fields = {"mode": "act", "image": "rails-snapshot", "name": "web", "adopt": "false", "build_timeout": 600,
-                  "min": 2, "max": 5, "step_up": 1, "cool_up": 0, "cool_down": 0, "creates": 20, "deletes": 20, **given}
+                  "min": 2, "max": 5, "step_up": 1, "cool_up": 0, "cool_down": 0, "creates": 20, "deletes": 20,
+                  "min_span": 10, "snmp_port": 161, **given}
         community = self.dir / "community"
         community.write_text("public\n")
         community.chmod(0o600)

@@ -12,10 +12,12 @@ import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("top_builddir", TESTS.parent))
-PROGRAMS = ("plugins/check_cluster_cpu", "handlers/nova_scale", "handlers/haproxy_sync")
+PROGRAMS = {"plugins/check_cluster_cpu": ".", "handlers/nova_scale": "eventhandlers",
+            "handlers/haproxy_sync": "eventhandlers"}
 
 sys.path.insert(0, str(TESTS / "demo"))
 
+import nagios  # noqa: E402
 import procs  # noqa: E402
 
 
@@ -28,17 +30,17 @@ def stage():
     path = pathlib.Path(tempfile.mkdtemp(prefix="cs-demo-"))
     for name in ("tests/demo", "tests/fakes", "contrib"):
         shutil.copytree(TESTS.parent / name, path / pathlib.Path(name).name)
-    (path / "programs").mkdir()
-    for program in PROGRAMS:
-        shutil.copy(BUILD / program, path / "programs")
+    (path / "programs/eventhandlers").mkdir(parents=True)
+    for program, folder in PROGRAMS.items():
+        shutil.copy(BUILD / program, path / "programs" / folder)
     (path / "run").mkdir()
     subprocess.run(["chmod", "-R", "a+rX,u+w", path], check=True)
     return path
 
 
-def start(stage):
+def start(stage, *options):
     command = [sys.executable, "-B", stage / "demo" / "demo.py",
-               "--programs", stage / "programs", "--run-dir", stage / "run"]
+               "--programs", stage / "programs", "--run-dir", stage / "run", *options]
     if os.geteuid() == 0:
         shutil.chown(stage / "run", "nobody", "nogroup")
         command = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *command]
@@ -58,8 +60,11 @@ def using(path):
 
 @pytest.mark.parametrize("moment", ["asked for", "UP in the running HAProxy"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_no_process(stage, signum, moment):
-    demo = start(stage)
+@pytest.mark.parametrize("core", ["nagios4", "--no-core"])
+def test_an_interrupted_demo_leaves_no_process(stage, core, signum, moment):
+    if core == "nagios4" and not nagios.installed():
+        pytest.skip("needs nagios4, which is not installed")
+    demo = start(stage, *[core] if core.startswith("--") else [])
     said = []
     for line in demo.stdout:
         said.append(line)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real core over scale_lab's world: members whose CPU does what a test says, and nagios4."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+for folder in ("demo", "fakes", "functional"):
+    sys.path.insert(0, str(TESTS / folder))
+from nagios import Nagios  # noqa: E402
+from scale_lab import BUILD, Lab, wait_until  # noqa: E402
+from snmp_agent import cpu, decode_request, encode_response  # noqa: E402
+
+PLUGIN = BUILD / "plugins/check_cluster_cpu"
+TICKS_PER_SECOND, CPUS = 100, 2
+IN_PKTINFO_REPLY = struct.Struct("=i4s4s")  # ip(7): interface, local address, destination
+
+
+class Agents:
+    """snmpd of every member: one socket for all addresses, answering from the one it was asked on.
+
+    `load`: the share of its time that each member is busy from now on, 0 to 1.
+    """
+
+    def __init__(self):
+        self.busy, self.idle, self.since = 0.0, 1000.0, time.monotonic()
+        self.now_load, self.lock = 0.4, threading.Lock()
+        self.socket = None
+        self.start()
+
+    def start(self, port=0):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_PKTINFO, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.settimeout(0.05)
+        self.socket.bind(("", port))
+        self.port = self.socket.getsockname()[1]
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        """As when snmpd is stopped everywhere: nothing listens."""
+        self.stopping.set()
+        self.thread.join()
+        self.socket.close()
+
+    def restart(self):
+        self.start(self.port)
+
+    @property
+    def load(self):
+        return self.now_load
+
+    @load.setter
+    def load(self, share):
+        with self.lock:
+            self.pass_time()
+            self.now_load = share
+
+    def pass_time(self):
+        now = time.monotonic()
+        ticks = (now - self.since) * TICKS_PER_SECOND * CPUS
+        self.busy += ticks * self.now_load
+        self.idle += ticks * (1 - self.now_load)
+        self.since = now
+
+    def objects(self):
+        with self.lock:
+            self.pass_time()
+            return cpu(cpus=CPUS, user=int(self.busy), idle=int(self.idle))
+
+    def serve(self):
+        while not self.stopping.is_set():
+            try:
+                data, ancillary, _, client = self.socket.recvmsg(65536, 256)
+            except socket.timeout:
+                continue
+            asked = IN_PKTINFO_REPLY.unpack(ancillary[0][2])[2]
+            community, request_id, oids = decode_request(data)
+            reply = encode_response(community, request_id, oids, self.objects())
+            source = IN_PKTINFO_REPLY.pack(0, asked, bytes(4))
+            self.socket.sendmsg([reply], [(socket.IPPROTO_IP, socket.IP_PKTINFO, source)], 0, client)
+
+
+class NagiosLab(Lab):
+    """Lab with agents, an installation of the programs in `plugins` ($USER1$) and a core."""
+
+    def __init__(self, folder, core=None, **given):
+        self.agents, self.core = Agents(), None
+        super().__init__(folder, **{"min_span": 1, "snmp_port": self.agents.port, "creates": 1000,
+                                    "deletes": 1000, **given})
+        self.plugins = folder / "plugins"
+        self.check = self.plugins / "check_cluster_cpu"
+        self.handler = self.plugins / "eventhandlers/nova_scale"
+        self.install(self.dir / "unused" if False else "")
+        shutil.copy(PLUGIN, self.check)
+        self.marker = folder / "marker"
+        self.more = core or {}
+
+    def start_core(self, **options):
+        self.core = Nagios(self.dir / "nagios", self.plugins, config=self.dir / "clusterscale.yaml",
+                           **{**self.more, **options})
+        self.core.start()
+
+    def close(self):
+        if self.core:
+            self.core.stop()
+        for pid in self.running("check_cluster_cpu"):
+            os.kill(pid, signal.SIGKILL)
+        super().close()
+        self.agents.stop()
+
+    def replace(self, path, script, mode=0o755):
+        """SCRIPT in place of a program, at once as `make install` does it."""
+        new = path.with_suffix(".new")
+        new.write_text(script)
+        new.chmod(mode)
+        new.rename(path)
+
+    def running(self, name):
+        return self.handlers() if name == "nova_scale" else find_programs(name, self.dir)
+
+    def checks(self):
+        """Times of the checks so far, as the core had them."""
+        return self.core.times
+
+    def wait_fired(self, count, timeout=30):
+        """Until the handler was fired COUNT times more; what it was fired for."""
+        before = len(self.core.fired())
+        wait_until(lambda: len(self.core.fired()) >= before + count, f"fired {count} times", timeout)
+        return self.core.fired()[before:]
+
+    def wait_checked(self, count, timeout=30):
+        end = self.core.count + count
+        wait_until(lambda: self.core.count >= end, f"{count} more checks", timeout)
+
+    def acted(self):
+        """What was asked of the cloud that changes anything."""
+        return [request["path"] for request in self.creates() + self.deletes()]
