@@ -110,14 +110,31 @@ static _Noreturn void check_config(const struct cpu_source *source)
 	cs_plugin_end(CS_OK, summary, "", "");
 }
 
+/* The very first figure of a cluster rests on a few seconds of a system that is just
+ * being set up: people see it, nova_scale is told what the samples were, a beginning. */
+static struct cs_measurement what_counts(
+	const struct cpu_scope *scope, const struct cs_measure_result *result)
+{
+	struct cs_measurement counts = result->measurement, before;
+	struct cs_error err;
+
+	if (result->twice &&
+		cs_history_last(scope->state_dir, &before, &err) == CS_E_NOT_FOUND) {
+		counts.warming += counts.sampled;
+		counts.sampled = 0;
+		counts.load_permille = -1;
+	}
+	return counts;
+}
+
 /* What nova_scale decides from. Without it the figure is of no use, so it is no figure.
  */
 static void record(const struct cpu_scope *scope, const struct cs_measure_result *result)
 {
+	const struct cs_measurement counts = what_counts(scope, result);
 	struct cs_error err = result->state_error;
 
-	if (err.code ||
-		cs_history_append(scope->state_dir, &result->measurement, &err) < 0) {
+	if (err.code || cs_history_append(scope->state_dir, &counts, &err) < 0) {
 		cs_error_prefix(
 			&err, "%s: cannot record the measurement", scope->cluster.name);
 		fail(&err);

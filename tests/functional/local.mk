@@ -12,9 +12,11 @@ PYTESTS = \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \
 	tests/integration/test_cpu_agreement.py \
-	tests/integration/test_demo.py
+	tests/integration/test_demo.py \
+	tests/integration/test_nagios.py
 TESTS += $(PYTESTS)
-EXTRA_DIST += $(PYTESTS) tests/functional/balancer.py tests/functional/scale_lab.py
+EXTRA_DIST += $(PYTESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
+	tests/integration/nagios_lab.py
 
 # A session of cs_fleet by hand, for test_fleet.py.
 check_PROGRAMS += tests/functional/fleet_probe

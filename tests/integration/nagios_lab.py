@@ -19,7 +19,8 @@ from snmp_agent import cpu, decode_request, encode_response  # noqa: E402
 
 PLUGIN = BUILD / "plugins/check_cluster_cpu"
 TICKS_PER_SECOND, CPUS = 100, 2
-IN_PKTINFO_REPLY = struct.Struct("=i4s4s")  # ip(7): interface, local address, destination
+IP_PKTINFO = 8  # ip(7); this Python does not name it
+PKTINFO = struct.Struct("=i4s4s")  # interface, local address, destination
 
 
 class Agents:
@@ -36,7 +37,7 @@ class Agents:
 
     def start(self, port=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_PKTINFO, 1)
+        self.socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.settimeout(0.05)
         self.socket.bind(("", port))
@@ -82,65 +83,83 @@ class Agents:
                 data, ancillary, _, client = self.socket.recvmsg(65536, 256)
             except socket.timeout:
                 continue
-            asked = IN_PKTINFO_REPLY.unpack(ancillary[0][2])[2]
+            asked = PKTINFO.unpack(ancillary[0][2])[2]
             community, request_id, oids = decode_request(data)
             reply = encode_response(community, request_id, oids, self.objects())
-            source = IN_PKTINFO_REPLY.pack(0, asked, bytes(4))
-            self.socket.sendmsg([reply], [(socket.IPPROTO_IP, socket.IP_PKTINFO, source)], 0, client)
+            source = PKTINFO.pack(0, asked, bytes(4))
+            self.socket.sendmsg([reply], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
 
 
 class NagiosLab(Lab):
     """Lab with agents, an installation of the programs in `plugins` ($USER1$) and a core."""
 
-    def __init__(self, folder, core=None, **given):
-        self.agents, self.core = Agents(), None
+    def __init__(self, folder, **given):
+        self.agents, self.core, self.seen = Agents(), None, []
         super().__init__(folder, **{"min_span": 1, "snmp_port": self.agents.port, "creates": 1000,
                                     "deletes": 1000, **given})
-        self.plugins = folder / "plugins"
+        self.handler = self.install("")
+        self.plugins = self.handler.parents[1]
         self.check = self.plugins / "check_cluster_cpu"
-        self.handler = self.plugins / "eventhandlers/nova_scale"
-        self.install(self.dir / "unused" if False else "")
         shutil.copy(PLUGIN, self.check)
-        self.marker = folder / "marker"
-        self.more = core or {}
 
     def start_core(self, **options):
-        self.core = Nagios(self.dir / "nagios", self.plugins, config=self.dir / "clusterscale.yaml",
-                           **{**self.more, **options})
+        self.core = Nagios(self.dir / "nagios", self.plugins, lambda text, _: self.seen.append(text),
+                           config=self.dir / "clusterscale.yaml", **options)
         self.core.start()
 
     def close(self):
         if self.core:
             self.core.stop()
-        for pid in self.running("check_cluster_cpu"):
-            os.kill(pid, signal.SIGKILL)
+        for pid in self.checks_running():
+            kill(pid)
         super().close()
         self.agents.stop()
 
     def replace(self, path, script, mode=0o755):
-        """SCRIPT in place of a program, at once as `make install` does it."""
-        new = path.with_suffix(".new")
-        new.write_text(script)
-        new.chmod(mode)
-        new.rename(path)
+        """SCRIPT in place of a program."""
+        path.unlink()
+        path.write_text(script)
+        path.chmod(mode)
 
-    def running(self, name):
-        return self.handlers() if name == "nova_scale" else find_programs(name, self.dir)
-
-    def checks(self):
-        """Times of the checks so far, as the core had them."""
-        return self.core.times
+    def checks_running(self):
+        """pids of this lab's check_cluster_cpu, whatever stands there under that name."""
+        return [pid for pid, words in commands() if str(self.check) in words]
 
     def wait_fired(self, count, timeout=30):
-        """Until the handler was fired COUNT times more; what it was fired for."""
+        """Until the handler was fired COUNT times more; the states it was fired for."""
         before = len(self.core.fired())
         wait_until(lambda: len(self.core.fired()) >= before + count, f"fired {count} times", timeout)
         return self.core.fired()[before:]
 
     def wait_checked(self, count, timeout=30):
-        end = self.core.count + count
-        wait_until(lambda: self.core.count >= end, f"{count} more checks", timeout)
+        """Until the core has COUNT results more; what they say."""
+        before = len(self.seen)
+        wait_until(lambda: len(self.seen) >= before + count, f"{count} more checks", timeout)
+        return self.seen[before:]
+
+    def wait_state(self, state, timeout=30):
+        wait_until(lambda: self.core.state == state, f"the service is {state}", timeout)
 
     def acted(self):
         """What was asked of the cloud that changes anything."""
         return [request["path"] for request in self.creates() + self.deletes()]
+
+    def intents(self):
+        return self.journal(type="intent")
+
+
+def commands():
+    """(pid, words of the command line) of every process."""
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit():
+                yield int(entry.name), (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            pass
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

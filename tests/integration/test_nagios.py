@@ -1,0 +1,414 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian's nagios4 on the shipped commands and service: it fires when it should, and no way in which
+a core can mislead a handler does any harm.
+
+CS_SEEDS: how many seeds of the killing test (8); CS_SEED: the first one (1).
+"""
+import os
+import pathlib
+import random
+import re
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from nagios_lab import NagiosLab, kill, wait_until  # noqa: E402
+import nagios  # noqa: E402  (a module of the demo)
+import procs  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not nagios.installed(), reason="needs nagios4, which is not installed")
+BUSY, MIDDLE, LAZY = 0.95, 0.4, 0.03
+SEEDS, FIRST_SEED = int(os.environ.get("CS_SEEDS", 8)), int(os.environ.get("CS_SEED", 1))
+
+
+@pytest.fixture
+def make_lab(tmp_path, request, capfd):
+    labs, begin = [], time.monotonic()
+
+    def make(**given):
+        folder = tmp_path / str(len(labs))
+        folder.mkdir()
+        labs.append(NagiosLab(folder, **given))
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.close()
+    procs.reap_orphans()
+    with capfd.disabled():
+        print(f"  {request.node.name}: {time.monotonic() - begin:.1f} s", flush=True)
+
+
+@pytest.fixture
+def lab(make_lab):
+    return make_lab()
+
+
+# It does what it is for
+
+
+def test_load_that_stays_high_adds_a_server_at_every_interval_until_it_falls(make_lab):
+    lab = make_lab(max=30)
+    lab.add(2)
+    lab.start_core(interval_s=2)
+    lab.wait_state("OK")
+    lab.agents.load = BUSY
+    wait_until(lambda: len(lab.creates()) >= 5, "five servers more", 40)
+    lab.agents.load = MIDDLE
+    lab.wait_state("OK")
+    lab.settle()
+    made = len(lab.creates())
+    fired = lab.core.fired().count("CRITICAL")
+    assert made <= fired <= made + 2, "each CRITICAL adds one; of a young measurement none"
+    lab.wait_checked(3)
+    lab.settle()
+    assert len(lab.creates()) == made and not lab.deletes()
+    lab.check_settled(2 + made)
+
+
+def test_low_load_goes_down_to_min_and_no_further(make_lab):
+    lab = make_lab(min=2)
+    lab.add(5)
+    lab.start_core(interval_s=2)
+    lab.wait_state("OK")
+    lab.agents.load = LAZY
+    wait_until(lambda: len(lab.ours()) == 2, "only two are left", 40)
+    lab.wait_state("OK")
+    lab.wait_checked(2)
+    lab.settle()
+    assert len(lab.deletes()) == 3 and not lab.creates()
+    assert set(lab.core.fired()) == {"WARNING", "OK"}
+    lab.check_settled(2)
+
+
+# What misleads
+
+PLUGINS = {
+    "missing": (None, "CRITICAL"),
+    "not executable": ("#!/bin/sh\nexit 0\n", "CRITICAL"),
+    "crashing": ("#!/bin/sh\nkill -SEGV $$\n", "UNKNOWN"),
+    "killed": ("#!/bin/sh\nkill -KILL $$\n", "UNKNOWN"),
+    "hanging": ("#!/bin/sh\nexec sleep 3\n", "CRITICAL"),
+    "exit 4": ("#!/bin/sh\nexit 4\n", "CRITICAL"),
+    "exit 255": ("#!/bin/sh\nexit 255\n", "CRITICAL"),
+    "claims critical": ("#!/bin/sh\necho 'CLUSTER CPU CRITICAL - load 99 % | load=99%'\nexit 2\n", "CRITICAL"),
+    "claims warning": ("#!/bin/sh\necho 'CLUSTER CPU WARNING - load 1 % | load=1%'\nexit 1\n", "WARNING"),
+}
+
+
+@pytest.mark.parametrize("load", [990, 5], ids=["high", "low"])
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_broken_plugin_with_a_stale_history_does_nothing(lab, plugin, load):
+    script, state = PLUGINS[plugin]
+    lab.add(3)
+    lab.measure(load, ago=600)
+    lab.replace(lab.check, script or "", 0o644 if plugin == "not executable" else 0o755)
+    if not script:
+        lab.check.unlink()
+    lab.start_core(check_timeout=1)
+    assert lab.wait_fired(2) == [state] * 2
+    lab.settle()
+    assert lab.acted() == [] and lab.intents() == []
+    assert "hold" in lab.log(), lab.log()
+
+
+def test_a_measurement_counts_once(lab):
+    """The check broke right after it had seen a high load: one action, then none."""
+    lab.add(2)
+    lab.measure(990)
+    lab.replace(lab.check, PLUGINS["exit 4"][0])
+    lab.start_core()
+    lab.wait_fired(4)
+    lab.settle()
+    assert len(lab.creates()) == 1 and not lab.deletes()
+    lab.check_settled(3)
+
+
+@pytest.mark.parametrize("share, state", [(BUSY, "CRITICAL"), (LAZY, "WARNING")])
+def test_a_first_check_after_install_does_nothing(lab, share, state):
+    lab.add(3)
+    lab.agents.load = share
+    lab.start_core(interval_s=60)
+    assert "by two polls just now" in lab.wait_checked(1)[0]
+    wait_until(lambda: lab.core.fired() == [state], "the handler is fired")
+    lab.settle()
+    assert lab.acted() == [] and lab.intents() == []
+    assert "hold" in lab.log()
+
+
+def test_stopped_snmpds_do_nothing(lab):
+    lab.add(3)
+    lab.start_core()
+    lab.wait_state("OK")
+    lab.agents.stop()
+    lab.wait_state("UNKNOWN")
+    assert set(lab.wait_fired(3)) == {"UNKNOWN"}
+    lab.settle()
+    assert lab.acted() == []
+    lab.agents.start(lab.agents.port)
+    lab.wait_state("OK")
+
+
+def test_a_check_that_the_core_gave_up_does_nothing(lab):
+    """The real plugin, waiting for a slow cloud; Debian's core calls that CRITICAL."""
+    lab.add(3)
+    lab.start_core(check_timeout=2, interval_s=2)
+    lab.wait_state("OK")
+    lab.agents.load = BUSY
+    lab.cloud.inject(method="GET", path="/servers", action="delay", delay=4, count=999)
+    given_up = lab.core.lines().count("timed out")
+    assert "CRITICAL" in lab.wait_fired(2)
+    assert lab.core.lines().count("timed out") > given_up
+    lab.settle()
+    assert lab.acted() == []
+
+
+@pytest.mark.parametrize("retain", [0, 1])
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+def test_a_core_that_starts_again_does_nothing(lab, retain, killed):
+    lab.add(3)
+    lab.start_core(retain=retain)
+    lab.wait_state("OK")
+    lab.agents.load = BUSY
+    lab.wait_state("CRITICAL")
+    (procs.kill_group if killed else procs.end)(lab.core.child)
+    lab.core.stop()
+    lab.agents.load = MIDDLE
+    lab.settle()
+    before = lab.acted()
+    time.sleep(1.5)  # the old load is out of the next measurement's span
+    lab.start_core(retain=retain)
+    lab.wait_state("OK")
+    lab.wait_checked(2)
+    lab.settle()
+    assert lab.acted() == before
+    lab.check_settled(3 + len(before))
+
+
+# Time
+
+
+def latency(lab):
+    return float(lab.core.service()["check_latency"])
+
+
+def test_a_handler_outlives_its_time_out_and_holds_nobody_up(make_lab):
+    lab = make_lab(min=3)
+    lab.add(3)
+    lab.start_core(handler_timeout=1)
+    lab.wait_state("OK")
+    idle = max(latency(lab) for _ in range(4) if lab.wait_checked(1))
+    lab.cloud.plan_builds(1, seconds=5)
+    lab.agents.load = BUSY
+    wait_until(lambda: len(lab.creates()) == 1, "a server is asked for")
+    lab.agents.load = MIDDLE
+    working = []
+    while lab.handlers():
+        lab.wait_checked(1)
+        working.append(latency(lab))
+    assert len(working) >= 4, "the handler worked through several checks"
+    assert max(working) <= idle + 0.5, (idle, working)
+    assert "timed out" not in lab.core.lines()
+    lab.check_settled(4)
+
+
+# What is said and inherited
+
+
+HOSTILE = "'; touch {marker}; $(touch {marker}) `touch {marker}` | x=1 && touch {marker} > {marker} \\ \" ' \n{long}"
+
+
+def hostile(lab):
+    return HOSTILE.format(marker=lab.dir / "marker", long="x" * 4096)
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_hostile_output_does_nothing(lab, code):
+    lab.add(3)
+    (lab.dir / "said").write_text(hostile(lab) * 2)
+    lab.replace(lab.check, f"#!/bin/sh\ncat {lab.dir}/said\nexit {code}\n")
+    lab.start_core()
+    lab.wait_fired(2)
+    lab.settle()
+    assert not (lab.dir / "marker").exists()
+    assert lab.acted() == []
+    assert all(re.match(r"20\d\d-\S+ nova_scale", line) for line in lab.log().splitlines()), "one line each"
+
+
+def test_hostile_server_names_do_nothing(lab):
+    name = hostile(lab).replace("/", "")[:255]
+    lab.add(3, name=name.replace(str(lab.dir).replace("/", ""), ""))
+    lab.start_core()
+    lab.wait_state("OK")
+    lab.agents.stop()  # the output names those that are silent
+    lab.wait_state("UNKNOWN")
+    lab.wait_fired(2)
+    lab.settle()
+    lab.agents.start(lab.agents.port)
+    assert "touch" in lab.seen[-1]
+    assert not (pathlib.Path("/tmp/marker").exists() or (lab.dir / "marker").exists())
+    assert lab.acted() == []
+
+
+@pytest.mark.parametrize("cluster", ["web'\\; touch {marker}\\; '", "web$(touch {marker})", "`touch {marker}`", "x" * 4096],
+                         ids=["quote", "dollar", "backtick", "long"])
+def test_hostile_cluster_names_do_nothing(lab, cluster):
+    lab.add(3)
+    lab.measure(990)
+    lab.start_core(cluster=cluster.format(marker=lab.dir / "marker"))
+    lab.wait_fired(2)
+    lab.settle()
+    assert not (lab.dir / "marker").exists()
+    assert lab.acted() == []
+
+
+PER_INSTANCE = """\
+define command {
+	command_name   check_each
+	command_line   $USER1$/check_cluster_cpu -n '$_SERVICECLUSTER$' -f '$_SERVICECONFIG$' --perfdata-per-instance
+}
+define service {
+	use                   cluster-cpu
+	host_name             lb1
+	service_description   each
+	check_command         check_each
+	_CLUSTER              web
+	_CONFIG               %s/clusterscale.yaml
+}
+"""
+PERFDATA = """\
+process_performance_data=1
+service_perfdata_file={0}/perfdata
+service_perfdata_file_template=$SERVICEDESC$ $SERVICEPERFDATA$
+service_perfdata_file_mode=a
+"""
+
+
+def test_the_output_for_500_members_arrives_whole(make_lab):
+    lab = make_lab(cidr="127.18.0.0/21", max=600)
+    members = [lab.cloud.add_server("web", metadata={"clusterscale.cluster": "web"}).id for _ in range(500)]
+    lab.start_core(interval_s=3600, more=PERFDATA.format(lab.dir), more_objects=PER_INSTANCE % lab.dir)
+
+    def whole():
+        try:
+            lines = (lab.dir / "perfdata").read_text().splitlines()
+        except OSError:
+            return []
+        return [line for line in lines if line.startswith("each ")]
+
+    wait_until(lambda: len(whole()) >= 12, "a dozen results", 60)
+    lengths = []
+    for line in whole()[2:]:
+        labels = re.findall(r"(\S+)=\S+", line)
+        lengths.append((len(line), len(labels)))
+        assert sum(any(id[:8] in label for label in labels) for id in members) == 500, lengths
+    assert len(line) > 8192, "long enough to be cut"
+
+
+# The worst start in life that a parent can give.
+BAD_PARENT = """\
+#!/usr/bin/python3
+import os, signal, sys
+os.umask(0)
+os.chdir({folder!r})
+for fd in range(40, 60):
+    os.dup2(1, fd, inheritable=True)
+os.close(0)
+for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.environ.update(LC_ALL="de_DE.UTF-8", LANG="tr_TR.UTF-8", LC_NUMERIC="de_DE.UTF-8", TZ="Asia/Kolkata")
+os.execv({program!r}, sys.argv)
+"""
+
+
+def test_what_the_handler_inherits_does_no_harm(lab):
+    lab.add(2)
+    ours = {*lab.state.iterdir()}
+    lab.cloud.plan_builds(9, seconds=3)
+    real = lab.handler.with_name("real")
+    lab.handler.rename(real)
+    bad = lab.dir / "bad"
+    bad.mkdir()
+    lab.handler.write_text(BAD_PARENT.format(folder=str(bad), program=str(real)))
+    lab.handler.chmod(0o755)
+    lab.start_core()
+    lab.wait_state("OK")
+    lab.agents.load = BUSY
+    wait_until(lambda: lab.creates(), "a server is asked for")
+    lab.agents.load = MIDDLE
+    [pid] = lab.handlers()
+    process = pathlib.Path("/proc", str(pid))
+    fields = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    files = {os.readlink(fd) for fd in (process / "fd").iterdir()}
+    assert os.readlink(process / "cwd") == "/"
+    assert fields["Umask"].strip() == "0027"
+    assert int(fields["SigBlk"], 16) == 0
+    assert int(fields["SigIgn"], 16) == 1 << 12, "SIGPIPE alone"  # signal(7): 13
+    assert not [name for name in files if name.startswith("pipe:") or "nagios" in name], files
+    lab.wait_state("OK")
+    lab.settle()
+    lab.check_settled(2 + len(lab.creates()))
+    assert "timed out" not in lab.core.lines()
+    for path in {lab.dir / "log", *lab.state.iterdir()} - ours:
+        assert path.stat().st_mode & 0o027 == 0, path
+
+
+# kill -9
+
+
+def kill_core(lab):
+    """kill -9 of the core and its workers; what they had started lives on."""
+    workers = [pid for pid, name in procs.descendants(lab.core.child.pid).items() if name == nagios.PROGRAM]
+    procs.kill_group(lab.core.child)
+    for pid in workers:
+        kill(pid)
+    lab.core.stop()
+
+
+def kill_when_there(pids, limit_s=2):
+    """kill -9 as soon as there is something to kill; whether there was."""
+    end = time.monotonic() + limit_s
+    while not (found := pids()):
+        if time.monotonic() > end:
+            return False
+    for pid in found:
+        kill(pid)
+    return True
+
+
+def is_settled(lab):
+    return (lab.core.state == "OK" and not lab.handlers() and not lab.open_ops()
+            and all(s["status"] == "ACTIVE" and "clusterscale.draining" not in s["metadata"] for s in lab.ours())
+            and {s["id"] for s in lab.ours()} <= {line["server_id"] for line in lab.journal(type="published")})
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_kill_9_at_random_moments_converges(make_lab, seed, capfd):
+    dice = random.Random(seed)
+    lab = make_lab(max=6)
+    lab.cloud.plan_builds(99, seconds=dice.uniform(0.1, 2))
+    lab.add(dice.randint(2, 4))
+    lab.start_core(retain=dice.randint(0, 1))
+    lab.wait_checked(2)
+    lab.agents.load = dice.choice([BUSY, LAZY])
+    struck = []
+    for _ in range(4):
+        time.sleep(dice.uniform(0, 1.5))
+        target = dice.choice(["core", "handler", "handler", "plugin"])
+        if target == "core":
+            kill_core(lab)
+            lab.start_core(retain=dice.randint(0, 1))
+        elif not kill_when_there(lab.handlers if target == "handler" else lab.checks_running):
+            continue
+        struck.append(target)
+    lab.agents.load = MIDDLE
+    with capfd.disabled():
+        print(f"  seed {seed}: killed {', '.join(struck)}", flush=True)
+    wait_until(lambda: is_settled(lab), f"seed {seed} converges after {struck}", 40)
+    assert len(lab.creates()) <= len([i for i in lab.intents() if i["action"] == "create"])
+    assert 2 <= len(lab.ours()) <= 6 and len(lab.servers()) == len(lab.ours())
+    lab.check_settled(len(lab.ours()))
