@@ -16,6 +16,7 @@ PYTESTS = \
 	tests/integration/test_nagios.py
 TESTS += $(PYTESTS)
 EXTRA_DIST += $(PYTESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
+	tests/functional/terminal.py \
 	tests/integration/nagios_lab.py
 
 # A session of cs_fleet by hand, for test_fleet.py.

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pathlib
-import pty
 import re
 import select
 import signal
@@ -19,10 +18,11 @@ import xml.etree.ElementTree
 import pytest
 
 DEMO = pathlib.Path(__file__).parents[1] / "demo"
-sys.path.insert(0, str(DEMO))
+sys.path[:0] = [str(DEMO), str(pathlib.Path(__file__).parent)]
 
 import live  # noqa: E402
 import plot  # noqa: E402
+from terminal import open_pty  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
 RUN = {
@@ -185,7 +185,7 @@ def test_a_frame_never_leaves_the_screen(columns, rows):
 
 
 def test_only_a_terminal_in_the_foreground_gets_the_view(monkeypatch):
-    master, slave = pty.openpty()
+    master, slave = open_pty()
     with os.fdopen(slave, "w") as terminal:
         monkeypatch.setenv("TERM", "xterm")
         assert live.wanted(terminal)
@@ -222,7 +222,7 @@ class Terminal:
     def __init__(self, tmp_path, body="time.sleep(60)", size=(24, 80)):
         program = PROGRAM.format(demo=str(DEMO), file=str(tmp_path / "lines"), body=body)
         self.text, self.lines = "", tmp_path / "lines"
-        self.master, self.slave = pty.openpty()
+        self.master, self.slave = open_pty()
         self.resize(*size)
         self.before = termios.tcgetattr(self.slave)
         self.child = subprocess.Popen(

@@ -3,7 +3,6 @@
 """nova_scale as people use it, against the simulated cloud and small load balancers."""
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from scale_lab import HINT, POOR, PROGRAM, lab, make_lab, plain, wait_until  # noqa: E402, F401
+from terminal import open_pty  # noqa: E402
 
 
 # By hand
@@ -201,7 +201,7 @@ def test_another_run_holds_the_lock(lab):
 def test_progress_on_a_terminal(lab):
     lab.add(1)
     lab.cloud.plan_builds(1, seconds=3)
-    terminal, inside = pty.openpty()
+    terminal, inside = open_pty()
     child = subprocess.Popen([PROGRAM, "-n", "web", "-f", lab.dir / "clusterscale.yaml", "--create", "1"],
                              stdin=subprocess.DEVNULL, stdout=inside, stderr=inside, env=POOR)
     os.close(inside)
