@@ -123,7 +123,7 @@ class Demo:
         self.core = self.real_core() if real_core else self.small_core()
 
     def real_core(self):
-        """Debian's nagios4; the plugins' folder is its $USER1$, so the layout is that of an installation."""
+        """Debian's nagios4; its $USER1$ is the plugins' folder, laid out as installed."""
         plugins = self.programs["check_cluster_cpu"].parent
         if self.programs["nova_scale"] != plugins / "eventhandlers/nova_scale":
             raise Failed(f"no eventhandlers/nova_scale in {plugins}, where Nagios looks for it")

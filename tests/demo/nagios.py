@@ -183,4 +183,5 @@ class Nagios(threading.Thread):
 
     @property
     def defects(self):
-        return [f"{self.log_path}: {line}" for line in self.lines().splitlines() if TROUBLE.search(line)]
+        return [f"{self.log_path}: {line}" for line in self.lines().splitlines()
+                if TROUBLE.search(line)]

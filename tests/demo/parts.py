@@ -173,7 +173,8 @@ def by_hand(demo):
                           for name in ("check_cluster_cpu", "nova_scale", "haproxy_sync"))
     user = pwd.getpwuid(os.geteuid()).pw_name
     yield ("\nEverything stays up until Ctrl-C or SIGTERM. To try in another terminal, as the user "
-           f"{user}\n(from root: setpriv --reuid {user} --regid {os.getegid()} --clear-groups bash):")
+           f"{user}\n"
+           f"(from root: setpriv --reuid {user} --regid {os.getegid()} --clear-groups bash):")
     for command in (
         f"{check} {cluster}",
         f"{scale} {cluster} --status",

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
 from cpu_plugin import Plugin, busy  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
+from snmp_agent import cpu  # noqa: E402
 
 COMMUNITY = "Marker-community"
 PASSWORD = "Marker-password"
@@ -174,6 +176,26 @@ def test_warming_servers_do_not_count_against_the_quorum(cluster):
     done = cluster.check_cluster()
     assert first_line(done).startswith(
         "CLUSTER CPU OK - web: load 30.0 % of 3 servers (1 sampled, 2 warming: web2, web3) | ")
+
+
+def test_the_very_first_figure_is_shown_and_recorded_as_a_beginning(cluster):
+    cluster.add(900, 900, baseline=False)
+    begin = time.monotonic()
+
+    def moving():
+        ticks = (time.monotonic() - begin) * 200
+        return cpu(user=int(ticks * 0.9), idle=int(1 + ticks * 0.1))
+
+    for agent in cluster.agents:
+        agent.objects = moving
+    for expected in (0, 2):
+        done = cluster.check_cluster()
+        assert re.match(r"CLUSTER CPU CRITICAL - web: load (89|90)\.\d % of 2 servers \(2 sampled by "
+                        r"two polls just now\), at or above 70 %: scale up", first_line(done))
+        last = cluster.history()[-1]
+        assert (last["sampled"], last["warming"]) == (expected, 2 - expected)
+        assert (last["load_permille"] > 0) == (expected == 2)
+        cluster.samples.unlink()
 
 
 def test_the_history_gets_a_line_per_run(cluster):
