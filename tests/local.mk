@@ -41,4 +41,6 @@ dist-hook:
 # What ./dev test runs under valgrind: what is compiled, and the script that replays inputs.
 print-valgrind-tests:
 	@echo $(UNIT_TESTS) tests/fuzz/replay.sh
-.PHONY: print-valgrind-tests
+print-integration-tests:
+	@echo $(INTEGRATION_TESTS)
+.PHONY: print-valgrind-tests print-integration-tests

@@ -200,6 +200,8 @@ void cs_proc_clean_inheritance(void)
 	close_range(3, ~0U, 0);
 	default_signals();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ,
+		SIG_IGN); /* a limit on files is an error of write, with a message */
 	umask(027);
 }
 

@@ -27,8 +27,8 @@ int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 void cs_proc_result_done(struct cs_proc_result *result) CS_NONNULL_ALL;
 
 /* What a handler inherits from a core may harm it: ignored or blocked signals, open
- * descriptors, a wide umask. Sets the defaults (SIGPIPE stays ignored, umask 027), opens
- * /dev/null for a missing 0-2 and closes every descriptor above 2. */
+ * descriptors, a wide umask. Sets the defaults (SIGPIPE and SIGXFSZ stay ignored, umask
+ * 027), opens /dev/null for a missing 0-2 and closes every descriptor above 2. */
 void cs_proc_clean_inheritance(void);
 
 /* Leaves the caller's session for good: fork, setsid, fork, 0-2 to /dev/null, cwd /.

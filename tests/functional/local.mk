@@ -10,12 +10,14 @@ PYTESTS = \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_nova_scale.py \
-	tests/functional/test_nova_scale_fired.py \
+	tests/functional/test_nova_scale_fired.py
+# Against real cores and peers over time.
+INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py \
 	tests/integration/test_nagios.py
-TESTS += $(PYTESTS)
-EXTRA_DIST += $(PYTESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
+TESTS += $(PYTESTS) $(INTEGRATION_TESTS)
+EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
 	tests/integration/nagios_lab.py
 
