@@ -2,6 +2,26 @@
 MAN5 += contrib/clusterscale.yaml.5
 EXTRA_DIST += contrib/clusterscale.yaml.5.scd
 dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
-	contrib/haproxy/haproxy.cfg.template
-EXTRA_DIST += contrib/demo.svg
 	contrib/haproxy/haproxy.cfg.template contrib/nagios/clusterscale.cfg
+EXTRA_DIST += contrib/demo.svg
+
+# The reconcile timers and a cron table: documentation, and units of the system where asked for.
+SERVICES = contrib/systemd/clusterscale-reconcile@.service \
+	contrib/systemd/clusterscale-haproxy@.service
+TIMERS = contrib/systemd/clusterscale-reconcile@.timer contrib/systemd/clusterscale-haproxy@.timer
+WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale
+TEMPLATES = contrib/systemd/clusterscale-reconcile@.service.in \
+	contrib/systemd/clusterscale-haproxy@.service.in \
+	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in
+EXTRA_DIST += $(TEMPLATES)
+CLEANFILES += $(WITH_PATHS)
+crondir = $(docdir)/cron
+unitsdir = $(docdir)/systemd
+cron_DATA = contrib/cron/clusterscale
+units_DATA = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf
+dist_units_DATA = $(TIMERS)
+if SYSTEM_UNITS
+systemdsystemunit_DATA = $(SERVICES) $(TIMERS)
+endif
+$(WITH_PATHS): $(TEMPLATES)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(our_paths) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@

@@ -268,8 +268,13 @@ static int by_hand(struct scale_program *program)
 
 	if (ordered && program->cluster->mode == CS_MODE_OBSERVE)
 		return refuse_to_observe(program);
-	if (scale_lock(program, &err) < 0)
-		return scale_failed(program, &err);
+	if (scale_lock(program, &err) < 0) {
+		if (ordered || err.code != CS_E_LOCKED)
+			return scale_failed(program, &err);
+		/* The holder does what was wanted here. */
+		scale_say(program, LOG_INFO, "%s: nothing is done here", err.message);
+		return CS_SCALE_OPEN;
+	}
 	program->terminal = isatty(STDOUT_FILENO);
 	int outcome = reconcile(program);
 	if (program->cluster->mode == CS_MODE_ACT)

@@ -177,7 +177,7 @@ class Demo:
         """The run as figures (run.json) and as a picture (run.svg)."""
         events = self.intents()
         if self.killer.victim:
-            events.append((self.killer.when, "kill", self.killer.victim.name, ""))
+            events.append((self.killer.when, self.killer.victim.name, "kill", ""))
         run = {"cluster": CLUSTER, "up_at": UP_AT, "down_at": DOWN_AT, "min": MIN, "max": MAX,
                "end": self.story.now(), "sent": self.load.totals["sent"] if self.load else 0,
                "checks": self.checks,

@@ -187,6 +187,10 @@ def test_another_run_holds_the_lock(lab):
     status, out, err = lab.run("--create", "1")
     assert (status, out) == (3, "")
     assert re.fullmatch(r"nova_scale: another run \(nova_scale, pid \d+, since \d+ s\) holds the lock \S+/lock\n", err)
+    # without an order there is nothing that the other run does not do
+    status, out, err = lab.run()
+    assert (status, err) == (1, "")
+    assert re.fullmatch(r"another run \(nova_scale, pid \d+, since \d+ s\) holds the lock \S+/lock: nothing is done here\n", out)
     # looking needs no lock
     status, out, _ = lab.run("--status")
     assert status == 1 and "lock: another run (nova_scale, pid" in out and "open: delete of 'old' for" in out

@@ -9,10 +9,11 @@ run_make() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "${top_builddir:?}" "$@" D
 
 run_make install >"$root.log" 2>&1 || complain "make install" "$(tail -n 20 "$root.log")"
 rm -f "$root.log"
-installed=$(find "$root" -type f | sed 's,.*/,,' | sort | tr '\n' ' ')
-wanted="check_cluster_cpu clouds.yaml clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale "
+# The folders cron and systemd of the documentation have units.sh.
+installed=$(find "$root" -type f ! -path '*/cron/*' ! -path '*/systemd/*' | sed 's,.*/,,' | sort | tr '\n' ' ')
+wanted="check_cluster_cpu clouds.yaml clusterscale.cfg clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale "
 [ ! -f "$top_builddir/handlers/nova_scale.8" ] ||
-	wanted="check_cluster_cpu check_cluster_cpu.8 clouds.yaml clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 "
+	wanted="check_cluster_cpu check_cluster_cpu.8 clouds.yaml clusterscale.cfg clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 "
 [ "$installed" = "$wanted" ] || complain "installed" "$installed"
 
 # The path in "open PATH: ..." is the compiled-in one.
