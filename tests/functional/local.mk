@@ -15,7 +15,8 @@ PYTESTS = \
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py \
-	tests/integration/test_nagios.py
+	tests/integration/test_nagios.py \
+	tests/integration/test_nagios_killed.py
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS)
 EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
