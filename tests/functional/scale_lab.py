@@ -16,7 +16,8 @@ import time
 import pytest
 
 HERE = pathlib.Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parents[1] / "fakes"))
+sys.path[:0] = [str(HERE.parents[1] / "fakes"), str(HERE.parents[1] / "demo")]
+import procs  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("top_builddir", HERE.parents[2] / "build"))
@@ -96,10 +97,7 @@ class Ports:
     """The service port of each server, on its own address."""
 
     def __init__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.sockets = {}
+        self.port, self.sockets = procs.free_port(), {}
 
     def open(self, server):
         self.close(server)  # addresses are used again

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
+TESTS = pathlib.Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "fakes"), str(TESTS / "demo")]
+import procs  # noqa: E402
 from cpu_plugin import Plugin, busy  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
 from snmp_agent import cpu  # noqa: E402
@@ -49,9 +51,7 @@ class Cluster(Plugin):
     def __init__(self, folder, cloud):
         super().__init__(folder, folder / "state" / "web")
         self.cloud, self.agents = cloud, []
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.18.0.250", 0))
-            self.port = free.getsockname()[1]
+        self.port = procs.free_port(socket.SOCK_DGRAM)
         self.write("clouds.yaml", CLOUDS.format(auth_url=cloud.auth_url, password=PASSWORD), 0o600)
         self.write("community", COMMUNITY + "\n", 0o600)
         self.configure()
