@@ -146,56 +146,6 @@ static void probe_new(struct cs_publish_pass *pass)
 	}
 }
 
-/* How a backend would stand after this pass. */
-struct outlook {
-	size_t before; /* servers that have a line or run; of anybody at the first run */
-	size_t serving;
-	size_t lines;	/* of the record */
-	size_t missing; /* of those: not listed any more although HAProxy finds them UP */
-};
-
-static struct outlook look_ahead(
-	const struct cs_publish_pass *pass, const struct cs_cluster *cluster)
-{
-	struct outlook outlook = {0};
-
-	for (size_t i = 0; !*pass->record.applied && i < pass->current.n; i++)
-		outlook.before += strcmp(pass->current.items[i].backend,
-					  cluster->haproxy.backend) == 0;
-	for (size_t i = 0; i < pass->servers.n; i++) {
-		const struct cs_publish_server *server = &pass->servers.items[i];
-
-		if (server->cluster != cluster)
-			continue;
-		outlook.before += server->had_line || server->current;
-		outlook.serving += server->has_line && !server->marked;
-		outlook.lines += server->had_line;
-		outlook.missing += server->had_line && !server->member &&
-				   server->current &&
-				   strncmp(server->current->status, "UP", 2) == 0;
-	}
-	return outlook;
-}
-
-static int guard_cluster(const struct cs_publish_pass *pass,
-	const struct cs_cluster *cluster, struct cs_error *err)
-{
-	struct outlook outlook = look_ahead(pass, cluster);
-
-	if (outlook.before > 0 && outlook.serving == 0)
-		return cs_error_set(err, CS_E_REFUSED,
-			"none of its servers can serve now; backend '%s' is not emptied",
-			cluster->haproxy.backend);
-	if (outlook.missing > 1 && outlook.missing * 2 > outlook.lines)
-		return cs_error_set(err, CS_E_REFUSED,
-			"%zu of %zu servers are not listed any more although HAProxy "
-			"finds them UP; a list that shrinks so much is not believed "
-			"(to take them out on purpose: nova_scale --delete, or fewer "
-			"at a time)",
-			outlook.missing, outlook.lines);
-	return 0;
-}
-
 /* Decides, and takes back what would hurt a backend. */
 static int decide(struct cs_publish_pass *pass, struct cs_error *err)
 {
@@ -203,7 +153,7 @@ static int decide(struct cs_publish_pass *pass, struct cs_error *err)
 	for (size_t c = 0; c < pass->site->n_clusters; c++) {
 		const struct cs_cluster *cluster = pass->site->clusters[c];
 
-		if (!pass->listed[c] || guard_cluster(pass, cluster, err) == 0)
+		if (!pass->listed[c] || cs_publish_guard(pass, cluster, err) == 0)
 			continue;
 		if (hold(pass, c, err) < 0)
 			return err->code;

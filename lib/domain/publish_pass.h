@@ -33,6 +33,11 @@ void cs_publish_say(const struct cs_publish_pass *pass, int priority, const char
 bool cs_publish_same_text(
 	const struct cs_strbuf *one, const struct cs_strbuf *other) CS_NONNULL_ALL;
 
+/* CS_E_REFUSED when the decided lines would empty the cluster's backend, or take most of
+ * its servers out that nobody asked to take out. */
+int cs_publish_guard(const struct cs_publish_pass *pass, const struct cs_cluster *cluster,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Asks the current worker for its servers. */
 int cs_publish_look(
 	struct cs_publish_pass *pass, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
