@@ -50,6 +50,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/publish.c lib/domain/publish.h
 lib_libclusterscale_a_SOURCES += lib/domain/publish_guard.c
+lib_libclusterscale_a_SOURCES += lib/domain/publish_check.c lib/domain/publish_check.h
 lib_libclusterscale_a_SOURCES += lib/domain/publish_haproxy.c
 lib_libclusterscale_a_SOURCES += lib/domain/publish_pass.h
 lib_libclusterscale_a_SOURCES += lib/domain/publish_record.c lib/domain/publish_record.h

@@ -3,21 +3,17 @@
 #include <config.h>
 #include "domain/publish.h"
 
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
 #include "base/proc.h"
 #include "client/haproxy_socket.h"
-#include "format/haproxy_config.h"
+#include "domain/publish_check.h"
 
 #define LIST_LIMIT_MS 15000
 #define ASK_LIMIT_MS 5000
 #define PROBE_LIMIT_MS 1000
-#define VALIDATE_LIMIT_MS 10000
 #define COMMAND_LIMIT_MS 20000
-#define CANDIDATE_MODE 0600
 
 static int world_list(void *context, const struct cs_cluster *cluster,
 	struct cs_fleet_view *ret, struct cs_error *err)
@@ -51,79 +47,10 @@ static int world_write(void *context, const char *path, const struct cs_strbuf *
 	return cs_file_replace(path, cs_strbuf_text(text), text->len, mode, err);
 }
 
-static void argv_make(struct cs_strings *ret, const char *const *words)
-{
-	for (; *words; words++)
-		cs_strings_add(ret, *words);
-}
-
-/* Beside the configuration, so that relative paths in it mean the same; not *.cfg, so
- * that a HAProxy that loads the whole folder passes over it. */
-static char *candidate_path(const struct cs_publish_world *world)
-{
-	return cs_asprintf("%s.clusterscale-candidate", world->site->config_path);
-}
-
-/* The alerts of `haproxy -c`, without their prefix "[ALERT] (pid) :". */
-static char *alerts(const struct cs_strbuf *output)
-{
-	CS_AUTO_FREE char *text = cs_strdup(cs_strbuf_text(output));
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf words = CS_STRBUF(400);
-	char *save = NULL;
-
-	for (char *line = strtok_r(text, "\n", &save); line;
-		line = strtok_r(NULL, "\n", &save)) {
-		const char *words_of_it = strstr(line, ") : ");
-
-		if (strncmp(line, "[ALERT]", 7) == 0 && words_of_it)
-			cs_strbuf_addf(
-				&words, "%s%s", words.len ? "; " : "", words_of_it + 4);
-	}
-	return cs_strbuf_take(&words);
-}
-
-/* `haproxy -c` says "valid" to a chroot that does not exist; the reload then ends the old
- * worker and the master too. */
-static int check_chroot(const struct cs_strbuf *text, struct cs_error *err)
-{
-	CS_AUTO_FREE char *path = cs_haproxy_directive(cs_strbuf_text(text), "chroot");
-	struct stat st;
-
-	if (!path || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
-		return 0;
-	return cs_error_set(err, CS_E_CONFIG,
-		"the configuration has 'chroot %s', which is no folder here; HAProxy "
-		"would "
-		"accept the file and die of it",
-		path);
-}
-
 static int world_validate(
 	void *context, const struct cs_strbuf *text, struct cs_error *err)
 {
-	const struct cs_publish_world *world = context;
-	const char *program = world->site->clusters[world->site->asked]->haproxy.program;
-	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
-	CS_CLEANUP(cs_strings_done) struct cs_strings argv = {0};
-	CS_AUTO_FREE char *path = candidate_path(world);
-
-	argv_make(&argv, (const char *const[]){program, "-c", "-f", path, NULL});
-	if (check_chroot(text, err) < 0 ||
-		cs_file_replace(
-			path, cs_strbuf_text(text), text->len, CANDIDATE_MODE, err) < 0 ||
-		cs_proc_run(argv.items,
-			cs_deadline_within(world->deadline, VALIDATE_LIMIT_MS), &result,
-			err) < 0)
-		return err->code;
-	if (result.exit_status == 0) {
-		unlink(path);
-		return 0;
-	}
-	CS_AUTO_FREE char *words = alerts(&result.err);
-	return cs_error_set(err, CS_E_CONFIG,
-		"HAProxy does not accept the configuration (%s -c -f %s: exit status "
-		"%d): %s",
-		program, path, result.exit_status, words);
+	return cs_publish_check(context, text, err);
 }
 
 static int world_diff(void *context, const struct cs_strbuf *text, struct cs_strbuf *ret,
@@ -132,15 +59,14 @@ static int world_diff(void *context, const struct cs_strbuf *text, struct cs_str
 	const struct cs_publish_world *world = context;
 	const char *installed = world->site->config_path;
 	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
-	CS_CLEANUP(cs_strings_done) struct cs_strings argv = {0};
-	CS_AUTO_FREE char *path = candidate_path(world);
+	CS_AUTO_FREE char *path = cs_publish_candidate_path(world);
+	char *argv[] = {"diff", "-u", "--label", (char *)installed, "--label", "rendered",
+		(char *)installed, path, NULL};
 
-	argv_make(&argv, (const char *const[]){"diff", "-u", "--label", installed,
-				 "--label", "rendered", installed, path, NULL});
-	if (cs_file_replace(path, cs_strbuf_text(text), text->len, CANDIDATE_MODE, err) <
-		0)
+	if (cs_file_replace(path, cs_strbuf_text(text), text->len,
+		    CS_PUBLISH_CANDIDATE_MODE, err) < 0)
 		return err->code;
-	int r = cs_proc_run(argv.items, world->deadline, &result, err);
+	int r = cs_proc_run(argv, world->deadline, &result, err);
 	unlink(path);
 	if (r < 0)
 		return r;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Would HAProxy live with a new configuration? For publish*.c alone. */
+#ifndef CS_DOMAIN_PUBLISH_CHECK_H
+#define CS_DOMAIN_PUBLISH_CHECK_H
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/strbuf.h"
+#include "domain/publish.h"
+
+#define CS_PUBLISH_CANDIDATE_MODE 0600
+
+/* Beside the configuration, so that relative paths in it mean the same; not *.cfg, so
+ * that a HAProxy that loads the whole folder passes over it. Owned by the caller. */
+char *cs_publish_candidate_path(
+	const struct cs_publish_world *world) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* CS_E_CONFIG when HAProxy does not accept `text` (with its own words), or accepts it and
+ * would then fail to start with it. The candidate file stays behind when HAProxy refused
+ * it, for a look at it. */
+int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif
