@@ -202,8 +202,7 @@ static enum exit_status run(const struct values *values)
 	if ((root && check_root_start(values, &err) < 0) ||
 		cs_config_load(values->file, &config, &err) < 0 ||
 		(values->cluster &&
-			cs_config_cluster(config, values->cluster, &cluster, &err) < 0) ||
-		(config->log_file && cs_log_to_file(config->log_file, &err) < 0))
+			cs_config_cluster(config, values->cluster, &cluster, &err) < 0))
 		return fail(&err);
 	if (values->check_config) {
 		printf("%s: good\n", config->path);

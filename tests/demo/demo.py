@@ -383,7 +383,7 @@ class Demo:
             f"  {'run.svg':<20} a plot of this run, drawn from run.json\n"
             f"  {'timeline.txt':<20} these lines\n"
             f"  {str(self.core.log_path.relative_to(self.dir)):<20} {self.core.log_holds}\n"
-            f"  {'clusterscale.log':<20} what the handlers logged\n"
+            f"  {'clusterscale.log':<20} what nova_scale logged\n"
             f"  {'state/' + CLUSTER + '/journal':<20} every intent and its result\n"
             f"  {'cloud.log':<20} requests to the cloud\n"
             f"  {'haproxy/':<20} haproxy.log, the template and what became of it\n"

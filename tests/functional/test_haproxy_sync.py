@@ -605,6 +605,18 @@ def test_usage_errors_and_help(lb):
            stderr="haproxy_sync: configuration: cannot read /nonexistent.yaml: No such file or directory\n")
 
 
+def test_the_log_file_is_left_to_the_monitoring_host(lb):
+    """Its folder may not exist here; and a file that root made would be closed to the monitoring user."""
+    one, two = up(lb)
+    text = lb.yaml.read_text()
+    lb.yaml.write_text(f"log-file: {lb.dir}/missing/log\n" + text)
+    expect(lb.sync("--check-config"), 0, stdout=f"{lb.yaml}: good\n")
+    expect(lb.sync(), 0, lb.report([one, two]))
+    lb.yaml.write_text(f"log-file: {lb.dir}/log\n" + text)
+    expect(lb.sync(), 0, lb.report([one, two]))
+    assert not (lb.dir / "log").exists()
+
+
 @pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="only root can try what root may not do")
 def test_what_root_may_not_do(lb):
     program = lb.dir / "haproxy_sync"
