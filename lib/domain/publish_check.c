@@ -58,7 +58,7 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 	const char *program = world->site->clusters[world->site->asked]->haproxy.program;
 	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
 	CS_AUTO_FREE char *path = cs_publish_candidate_path(world);
-	char *argv[] = {(char *)program, "-c", "-f", path, NULL};
+	char *argv[] = {(char *)program, (char *)"-c", (char *)"-f", path, NULL};
 
 	if (check_chroot(text, err) < 0 ||
 		cs_file_replace(path, cs_strbuf_text(text), text->len,

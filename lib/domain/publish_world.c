@@ -60,7 +60,8 @@ static int world_diff(void *context, const struct cs_strbuf *text, struct cs_str
 	const char *installed = world->site->config_path;
 	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
 	CS_AUTO_FREE char *path = cs_publish_candidate_path(world);
-	char *argv[] = {"diff", "-u", "--label", (char *)installed, "--label", "rendered",
+	char *argv[] = {(char *)"diff", (char *)"-u", (char *)"--label",
+		(char *)installed, (char *)"--label", (char *)"rendered",
 		(char *)installed, path, NULL};
 
 	if (cs_file_replace(path, cs_strbuf_text(text), text->len,
