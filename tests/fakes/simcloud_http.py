@@ -9,6 +9,7 @@ import dataclasses
 import json
 import socket
 import socketserver
+import sys
 import time
 import uuid
 from email.utils import formatdate
@@ -94,16 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def finish(self):
         self.server.connections.discard(self.connection)
-        try:
-            super().finish()
-        except OSError:
-            pass  # the client went away
-
-    def handle(self):
-        try:
-            super().handle()
-        except OSError:
-            pass  # the client went away
+        super().finish()
 
     def handle_expect_100(self):
         proceed = super().handle_expect_100()
@@ -140,13 +132,21 @@ class _Handler(BaseHTTPRequestHandler):
         pass  # the request log belongs to the application
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Threaded HTTP server whose `application` maps a Request to a Reply."""
+class Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """A TCP server with a thread per connection, to which a peer that goes away is no news."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class Server(Threads):
+    """HTTP server whose `application` maps a Request to a Reply."""
 
     def __init__(self, port, application):
         self.application = application
