@@ -23,7 +23,7 @@ class Plugin:
         self.samples = self.state / "samples"
 
     def run(self, *arguments, **environment):
-        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=30,
+        done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60,
                               env=self.environment | environment)
         assert done.stderr == ""
         # A busy machine starts the program late.

