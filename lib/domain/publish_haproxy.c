@@ -101,12 +101,21 @@ static int look_at_old(struct cs_publish_pass *pass, int64_t pid, struct cs_erro
 	CS_CLEANUP(cs_haproxy_servers_done) struct cs_haproxy_servers old = {0};
 	CS_AUTO_FREE char *command = cs_asprintf("@!%d show stat", (int)pid);
 
-	if (ask(pass, pass->spec->master_socket, command, &reply, err) < 0)
-		return err->code;
-	if (strncmp(cs_strbuf_text(&reply), "Can't find the target", 21) == 0)
-		return 0; /* it has just ended */
-	if (cs_haproxy_parse_stat(cs_strbuf_text(&reply), reply.len, &old, err) < 0)
-		return cs_error_prefix(err, "HAProxy's old worker %d", (int)pid);
+	for (int64_t waited = 0;; waited += RELOAD_POLL_MS) {
+		int r = ask(pass, pass->spec->master_socket, command, &reply, err);
+
+		if (r < 0 && r != CS_E_LOST)
+			return r;
+		if (strncmp(cs_strbuf_text(&reply), "Can't find the target", 21) == 0)
+			return 0; /* it has just ended */
+		if (r == 0 && cs_haproxy_parse_stat(
+				      cs_strbuf_text(&reply), reply.len, &old, err) == 0)
+			break;
+		/* One that ends just now breaks off; the master knows in a moment. */
+		if (waited >= MASTER_AWAY_MS ||
+			!pass->ports->pause(pass->ports->context, RELOAD_POLL_MS))
+			return cs_error_prefix(err, "HAProxy's old worker %d", (int)pid);
+	}
 	cs_publish_servers_observe_old(&pass->servers, &old);
 	return 0;
 }

@@ -58,6 +58,7 @@ struct fake {
 	struct fake_worker current, old;
 	char loaded[4096]; /* the text that `current` runs with */
 	bool reload_fails, reload_loses_servers;
+	bool old_ends; /* while it is asked */
 	int failed, reloads, writes, next_pid;
 
 	int step, fail_at, dead_from; /* 0: never */
@@ -186,6 +187,10 @@ static void answer(
 			fake->failed, fake->current.pid);
 		if (fake->old.pid)
 			cs_strbuf_addf(ret, "# old workers\n%d worker\n", fake->old.pid);
+	} else if (strncmp(command, "@!", 2) == 0 && fake->old.pid == 0) {
+		cs_strbuf_add(ret, "Can't find the target PID matching the prefix\n");
+	} else if (strncmp(command, "@!", 2) == 0 && fake->old_ends) {
+		fake->old.pid = 0;
 	} else if (strncmp(command, "@!", 2) == 0) {
 		show_stat(&fake->old, ret);
 	} else if (strcmp(command, "show stat") == 0) {
@@ -470,7 +475,7 @@ static void test_a_worker_that_was_never_told_keeps_it_too(void **state)
 	fake.nova[1].draining = "99999999999999";
 	assert_string_equal(find(&fake.old, "web2")->status, "UP");
 	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
-	fake.old.pid = 0;
+	fake.old_ends = true;
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
