@@ -3,13 +3,14 @@
  * outside the process: what creates, writes, syncs, renames or removes a file, takes a
  * lock, connects or sends, starts a process or ends one (the table below).
  *
- *     kill_at --list FILE [--all] -- COMMAND...
+ *     kill_at --list FILE [--all] [--user UID] -- COMMAND...
  *     kill_at --point N --when before|after [--all] [--alone] -- COMMAND...
  *
  * Counted are the calls of COMMAND itself, of its threads and of processes that it forks,
  * until these run another program; with --all those of the other programs too. The kill
  * ends the whole tree, with --alone only the process that made the call: a kill -9 by
- * hand leaves the children alive.
+ * hand leaves the children alive. --user UID: root traces, COMMAND runs as that user and
+ * group; only root sees the paths of a program that keeps its memory from others.
  *
  * Exit status: 137 when it killed, else that of COMMAND; 99 when tracing is not possible
  * (a sandbox that forbids ptrace), 98 for a usage error. */
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -25,10 +27,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,9 +52,10 @@ enum shape {
 	PATH,	/* path */
 	PATHAT, /* folder, path */
 	FD,
-	BYTES, /* fd, bytes, length */
-	LOCK,  /* fd, command: counts when it locks or unlocks */
-	CLONE, /* flags: counts when it makes a process */
+	BYTES,	 /* fd, bytes, length */
+	ADDRESS, /* fd, address */
+	LOCK,	 /* fd, command: counts when it locks or unlocks */
+	CLONE,	 /* flags: counts when it makes a process */
 	CLONE3,
 	PLAIN,
 };
@@ -107,8 +112,8 @@ static const struct call {
 	CALL(sendto, BYTES),
 	CALL(sendmsg, FD),
 	CALL(sendmmsg, FD),
-	CALL(connect, FD),
-	CALL(bind, FD),
+	CALL(connect, ADDRESS),
+	CALL(bind, ADDRESS),
 	CALL(flock, FD),
 	CALL(fcntl, LOCK),
 	CALL(clone, CLONE),
@@ -134,6 +139,7 @@ static struct {
 	FILE *list;
 	long point;
 	bool after, all, alone;
+	unsigned user; /* who runs COMMAND; 0: who runs this */
 } wish;
 
 static struct tracee tracees[TRACEES_MAX];
@@ -167,15 +173,24 @@ static void forget(pid_t tid)
 	n_tracees--;
 }
 
-/* Up to `size` bytes of the tracee's memory; fewer at the end of a mapping. */
+/* Up to `size` bytes of the tracee's memory; fewer at the end of a mapping, and none of a
+ * process that has made itself undumpable, unless we are root. */
 static size_t peek(pid_t tid, uint64_t address, void *to, size_t size)
 {
-	struct iovec here = {to, size}, there = {(void *)(uintptr_t)address, size};
-	ssize_t got = process_vm_readv(tid, &here, 1, &there, 1, 0);
+	size_t done = 0;
 
-	if (got < 0 && size > 1 && errno == EFAULT)
-		return peek(tid, address, to, size / 2);
-	return got < 0 ? 0 : (size_t)got;
+	while (done < size) {
+		errno = 0;
+		long word = ptrace(
+			PTRACE_PEEKDATA, tid, (void *)(uintptr_t)(address + done), 0);
+		size_t n = size - done < sizeof word ? size - done : sizeof word;
+
+		if (errno)
+			break;
+		memcpy((char *)to + done, &word, n);
+		done += n;
+	}
+	return done;
 }
 
 static void print_bytes(pid_t tid, uint64_t address, size_t len)
@@ -206,7 +221,23 @@ static void print_fd(pid_t tid, uint64_t fd)
 
 	snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)tid, (int)fd);
 	ssize_t n = readlink(link, target, sizeof target);
-	fprintf(wish.list, "%.*s", n < 0 ? 0 : (int)n, target);
+	if (n < 0)
+		fprintf(wish.list, "fd %d", (int)fd);
+	else
+		fprintf(wish.list, "%.*s", (int)n, target);
+}
+
+static void print_address(pid_t tid, uint64_t address)
+{
+	struct sockaddr_un un = {0};
+	struct sockaddr_in in;
+
+	peek(tid, address, &un, sizeof un - 1);
+	memcpy(&in, &un, sizeof in);
+	if (un.sun_family == AF_UNIX)
+		fputs(un.sun_path, wish.list);
+	else
+		fprintf(wish.list, "port %d", ntohs(in.sin_port));
 }
 
 static void print_call(pid_t tid, const struct call *call, const uint64_t *args)
@@ -230,6 +261,9 @@ static void print_call(pid_t tid, const struct call *call, const uint64_t *args)
 		fputs(" ", wish.list);
 		print_bytes(tid, args[1], args[2]);
 		break;
+	case ADDRESS:
+		print_address(tid, args[1]);
+		break;
 	case CLONE:
 	case CLONE3:
 	case PLAIN:
@@ -252,7 +286,7 @@ static bool locks(uint64_t command)
 
 static bool leaves_a_trace(pid_t tid, const struct call *call, const uint64_t *args)
 {
-	uint64_t flags = CLONE_THREAD;
+	uint64_t flags = 0;
 
 	switch (call->shape) {
 	case OPEN:
@@ -423,6 +457,13 @@ static int trace(pid_t command)
 	return result;
 }
 
+static int become(unsigned user)
+{
+	if (user == 0)
+		return 0;
+	return setgroups(0, NULL) < 0 || setgid(user) < 0 ? -1 : setuid(user);
+}
+
 /* COMMAND starts only when it is traced. */
 static pid_t start(char **command)
 {
@@ -435,7 +476,7 @@ static pid_t start(char **command)
 	if (pid < 0)
 		fail("fork");
 	if (pid == 0) {
-		if (read(gate[0], &open, 1) == 1)
+		if (read(gate[0], &open, 1) == 1 && become(wish.user) == 0)
 			execvp(command[0], command);
 		fprintf(stderr, "kill_at: %s: %s\n", command[0], strerror(errno));
 		_exit(127);
@@ -460,9 +501,10 @@ static pid_t start(char **command)
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: kill_at --list FILE [--all] -- COMMAND...\n"
-	      "       kill_at --point N --when before|after [--all] [--alone] -- "
-	      "COMMAND...\n",
+	fputs("usage: kill_at --list FILE [--all] [--user UID] -- COMMAND...\n"
+	      "       kill_at --point N --when before|after [--all] [--alone] [--user "
+	      "UID] "
+	      "-- COMMAND...\n",
 		stderr);
 	exit(EXIT_USAGE);
 }
@@ -472,7 +514,8 @@ static void parse(int argc, char **argv)
 	static const struct option options[] = {{"list", required_argument, NULL, 'l'},
 		{"point", required_argument, NULL, 'p'},
 		{"when", required_argument, NULL, 'w'}, {"all", no_argument, NULL, 'A'},
-		{"alone", no_argument, NULL, 'a'}, {0}};
+		{"alone", no_argument, NULL, 'a'}, {"user", required_argument, NULL, 'u'},
+		{0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -482,6 +525,8 @@ static void parse(int argc, char **argv)
 			wish.point = strtol(optarg, NULL, 10);
 		else if (option == 'w')
 			wish.after = strcmp(optarg, "after") == 0;
+		else if (option == 'u')
+			wish.user = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'A')
 			wish.all = true;
 		else if (option == 'a')
