@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -128,16 +129,51 @@ static int fill_and_rename(int fd, const char *temporary, const char *target,
 	return sync_folder_of(target);
 }
 
+static bool is_there(const char *path, const struct stat *st)
+{
+	struct stat there;
+
+	return lstat(path, &there) == 0 && there.st_ino == st->st_ino &&
+	       there.st_dev == st->st_dev;
+}
+
+/* What becomes the target. Its name is fixed, so that the next run takes up what a killed
+ * one left behind; a lock keeps two writers apart. One that was already given away, or
+ * that somebody put there, is not written to. */
+static int open_new(const char *path)
+{
+	for (;;) {
+		CS_CLEANUP(cs_closep)
+		int fd = open(path,
+			O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+		struct stat st;
+
+		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0)
+			return -1;
+		if (!is_there(path, &st))
+			continue; /* another writer has just renamed it */
+		bool ours =
+			S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1;
+		if (ours ? ftruncate(fd, 0) < 0 : unlink(path) < 0)
+			return -1;
+		if (!ours)
+			continue;
+		int result = fd;
+		fd = -1;
+		return result;
+	}
+}
+
 int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err)
 {
 	CS_AUTO_FREE char *resolved = realpath(path, NULL);
 	const char *target = resolved ? resolved : path;
-	CS_AUTO_FREE char *temporary = cs_asprintf("%s.XXXXXX", target);
+	CS_AUTO_FREE char *temporary = cs_asprintf("%s.new", target);
 	struct stat st;
 	bool exists = stat(target, &st) == 0;
 	struct cs_strbuf content = {.data = (char *)bytes, .len = len};
-	CS_CLEANUP(cs_closep) int fd = mkostemp(temporary, O_CLOEXEC);
+	CS_CLEANUP(cs_closep) int fd = open_new(temporary);
 
 	if (fd < 0)
 		return cs_error_set_errno(

@@ -24,9 +24,10 @@ int cs_file_read(const char *path, struct cs_strbuf *ret,
 int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
 	size_t *ret_len, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Replaces `path` in one step: a temporary file beside it, fsync, rename, fsync of the
- * folder. A symbolic link is followed, so the link stays. Owner and mode of an existing
- * file are kept; a new one gets `mode`. */
+/* Replaces `path` in one step: PATH.new, fsync, rename, fsync of the folder. A symbolic
+ * link is followed, so the link stays. Owner and mode of an existing file are kept; a new
+ * one gets `mode`. A PATH.new that a killed run left behind is written over; concurrent
+ * writers wait for each other, and the last one wins. */
 int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
 

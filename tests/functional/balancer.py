@@ -91,6 +91,9 @@ class Web(Threads):
         super().__init__((address, port), Handler)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        """A client that resets its connection is no news."""
+
     def end(self):
         self.released.set()
         self.shutdown()

@@ -170,6 +170,42 @@ static void test_replace_keeps_mode_and_link(void **state)
 	assert_string_equal(cs_strbuf_text(&text), "two");
 }
 
+static void replaces(const char *file, const char *content)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(100);
+	CS_AUTO_FREE char *left = cs_asprintf("%s.new", file);
+	struct cs_error err;
+
+	assert_int_equal(cs_file_replace(file, content, strlen(content), 0640, &err), 0);
+	assert_int_equal(cs_file_read(file, &text, &err), 0);
+	assert_string_equal(cs_strbuf_text(&text), content);
+	assert_int_equal(access(left, F_OK), -1);
+}
+
+static void test_replace_takes_up_what_a_killed_run_left(void **state)
+{
+	CS_AUTO_FREE char *file = in_folder("again");
+	CS_AUTO_FREE char *left = cs_asprintf("%s.new", file);
+	CS_AUTO_FREE char *elsewhere = in_folder("elsewhere");
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(100);
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(cs_file_append_line(left, "longer than what follows", &err), 0);
+	replaces(file, "one");
+	assert_int_equal(cs_file_append_line(elsewhere, "kept", &err), 0);
+	assert_int_equal(link(elsewhere, left), 0);
+	replaces(file, "two");
+	assert_int_equal(mkfifo(left, 0600), 0);
+	assert_true(cs_file_replace(file, "x", 1, 0640, &err) < 0);
+	assert_int_equal(unlink(left), 0);
+	assert_int_equal(symlink(elsewhere, left), 0);
+	assert_true(cs_file_replace(file, "x", 1, 0640, &err) < 0);
+	assert_non_null(strstr(err.message, "cannot create"));
+	assert_int_equal(cs_file_read(elsewhere, &text, &err), 0);
+	assert_string_equal(cs_strbuf_text(&text), "kept\n");
+}
+
 static void test_append_repairs_a_torn_line(void **state)
 {
 	CS_AUTO_FREE char *file = in_folder("lines");
@@ -273,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_stamps_age_by_boot_time_within_a_boot),
 		cmocka_unit_test(test_wall_text_round_trip),
 		cmocka_unit_test(test_replace_keeps_mode_and_link),
+		cmocka_unit_test(test_replace_takes_up_what_a_killed_run_left),
 		cmocka_unit_test(test_append_repairs_a_torn_line),
 		cmocka_unit_test(test_secret_file_of_others_is_refused),
 		cmocka_unit_test(test_lock_names_its_holder),
