@@ -5,10 +5,8 @@ Everything it writes lies in one directory. It runs in the foreground as a child
 made of seconds (interval_length=1), and what Debian's nagios.cfg sets is set the same way here,
 the trap included that a check's time-out becomes CRITICAL.
 """
-import grp
 import os
 import pathlib
-import pwd
 import re
 import shutil
 import threading
@@ -114,8 +112,7 @@ class Nagios(threading.Thread):
         self.site = {"host": HOST, "service": SERVICE, "cluster": cluster, "config": config,
                      "interval_s": interval_s, "more_objects": more_objects}
         self.main = {"dir": self.dir, "objects": DEBIAN_OBJECTS, "shipped": shipped(),
-                     "user": pwd.getpwuid(os.geteuid()).pw_name,
-                     "group": grp.getgrgid(os.getegid()).gr_name, "retain": retain,
+                     "user": os.geteuid(), "group": os.getegid(), "retain": retain,
                      "check_timeout": check_timeout, "handler_timeout": handler_timeout,
                      "more": more}
         self.stopping, self.child = threading.Event(), None

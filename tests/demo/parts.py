@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import pwd
 import signal
 import subprocess
 import sys
@@ -171,10 +170,8 @@ def by_hand(demo):
     loadgen = pathlib.Path(__file__).with_name("loadgen.py")
     check, scale, sync = (demo.programs[name]
                           for name in ("check_cluster_cpu", "nova_scale", "haproxy_sync"))
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    yield ("\nEverything stays up until Ctrl-C or SIGTERM. To try in another terminal, as the user "
-           f"{user}\n"
-           f"(from root: setpriv --reuid {user} --regid {os.getegid()} --clear-groups bash):")
+    yield ("\nEverything stays up until Ctrl-C or SIGTERM. To try in another terminal, as the same user\n"
+           f"(from root: setpriv --reuid {os.geteuid()} --regid {os.getegid()} --clear-groups bash):")
     for command in (
         f"{check} {cluster}",
         f"{scale} {cluster} --status",

@@ -164,7 +164,7 @@ static void test_no_right_to_connect_names_the_group(void **state)
 	int status;
 
 	(void)state;
-	chmod(path, 0600);
+	chmod(path, 0); /* which keeps out its owner too */
 	chmod(folder, 0755);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -173,8 +173,6 @@ static void test_no_right_to_connect_names_the_group(void **state)
 
 		if (geteuid() == 0 && setuid(65534) < 0)
 			_exit(2);
-		if (getuid() != 65534) /* only root can try */
-			_exit(0);
 		int r = cs_haproxy_ask(path, "x", cs_deadline_in(1000), &answer, &err);
 		_exit(r != CS_E_FORBIDDEN || !strstr(err.message, "group of the socket"));
 	}
