@@ -60,6 +60,8 @@ lib_libclusterscale_a_SOURCES += lib/domain/publish_world.c
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale.c lib/domain/scale.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale_act.c lib/domain/scale_act.h
+lib_libclusterscale_a_SOURCES += lib/domain/scale_lb.c
+lib_libclusterscale_a_SOURCES += lib/domain/scale_say.c
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
 lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h

@@ -241,6 +241,9 @@ static enum pass pass(struct run *run)
 
 	if (cs_scale_see(&run->scale, &sight, &err) < 0) {
 		cs_act_say_once(&run->act, LOG_ERR, "%s", err.message);
+		cs_strings_done(&run->act.waits);
+		cs_strings_add(&run->act.waits, err.message);
+		cs_act_remind(&run->act, &sight.now);
 		return err.code == CS_E_REFUSED ? PASS_REFUSED : blind(run, &sight);
 	}
 	if (ports->observed)
@@ -288,7 +291,7 @@ static enum pass loop(struct run *run)
 	int64_t pass_ms = PASS_MS;
 
 	ports->now(ports->context, &run->began);
-	run->busy = run->calm = run->began;
+	run->busy = run->calm = run->act.reminded = run->began;
 	for (;;) {
 		ports->now(ports->context, &pass_began);
 		if (is_over(run, &pass_began))
@@ -308,9 +311,11 @@ static void say_open(struct run *run)
 	struct cs_stamp now;
 
 	ports->now(ports->context, &now);
+	CS_AUTO_FREE char *waits = cs_act_waits_text(&run->act);
 	cs_act_say(&run->act, LOG_WARNING,
-		"work is still open after %lld s; the next run goes on with it",
-		(long long)cs_stamp_age_ms(&run->began, &now) / CS_MS_PER_S);
+		"work is still open after %lld s%s%s; the next run goes on with it",
+		(long long)cs_stamp_age_ms(&run->began, &now) / CS_MS_PER_S,
+		*waits ? ": " : "", waits);
 }
 
 enum cs_scale_outcome cs_scale_run(const struct cs_scale *scale)
@@ -326,6 +331,8 @@ enum cs_scale_outcome cs_scale_run(const struct cs_scale *scale)
 		return CS_SCALE_REFUSED;
 	if (failed)
 		return CS_SCALE_FAILED;
+	if (run.act.refused)
+		return CS_SCALE_REFUSED;
 	if (ended == PASS_AGAIN)
 		return CS_SCALE_OPEN;
 	return run.refused ? CS_SCALE_REFUSED : CS_SCALE_CONVERGED;

@@ -6,7 +6,6 @@
 #include <config.h>
 #include "domain/scale_act.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -16,36 +15,6 @@
 #include "format/json.h"
 
 #define NAME_SIZE 256
-#define SAID_MAX 200
-
-void cs_act_say(struct cs_act *act, int priority, const char *format, ...)
-{
-	const struct cs_scale_ports *ports = act->scale->ports;
-	char text[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	ports->report(ports->context, priority, text);
-}
-
-void cs_act_say_once(struct cs_act *act, int priority, const char *format, ...)
-{
-	char text[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	for (size_t i = 0; i < act->said.n; i++) {
-		if (strcmp(act->said.items[i], text) == 0)
-			return;
-	}
-	if (act->said.n < SAID_MAX)
-		cs_strings_add(&act->said, text);
-	cs_act_say(act, priority, "%s", text);
-}
 
 /* The journal. A line that cannot be written stops the pass: nothing may follow it. */
 static int append(
@@ -95,49 +64,6 @@ static int append_delete_intent(struct cs_act *act, const struct cs_step *step,
 	return append(act, &line, err);
 }
 
-static const char *name_of(const struct cs_step *step)
-{
-	return step->member ? step->member->server->name
-	       : step->op   ? step->op->name
-			    : step->server_id;
-}
-
-static long long seconds_since(struct cs_act *act, const struct cs_stamp *then)
-{
-	return cs_stamp_age_ms(then, &act->sight->now) / CS_MS_PER_S;
-}
-
-/* Load balancers: at most once in a pass, and always after its list was taken. */
-
-static void forget_reports(struct cs_act *act)
-{
-	for (size_t i = 0; act->reports && i < act->scale->cluster->n_load_balancers; i++)
-		cs_sync_report_done(&act->reports[i]);
-	free(act->reports);
-	act->reports = NULL;
-}
-
-/* Who could not be reached has an empty report: nothing is served, nothing is drained. */
-static void sync_all(struct cs_act *act)
-{
-	const struct cs_cluster *cluster = act->scale->cluster;
-	const struct cs_scale_ports *ports = act->scale->ports;
-	struct cs_error err;
-
-	if (act->reports)
-		return;
-	act->reports = cs_calloc(cluster->n_load_balancers + 1, sizeof *act->reports);
-	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
-		const struct cs_load_balancer *lb = &cluster->load_balancers[i];
-
-		if (ports->sync(ports->context, lb, &act->reports[i], &err) == 0)
-			continue;
-		act->trouble = true;
-		cs_act_say_once(act, LOG_WARNING, "load balancer '%s': %s", lb->name,
-			err.message);
-	}
-}
-
 /* Open work, in the order of enum cs_step_kind. */
 
 /* A list that lacks a server which exists is a partial one. */
@@ -166,7 +92,7 @@ static int act_prove_gone(
 	}
 	if (by_us) {
 		cs_act_say(act, LOG_NOTICE, "server '%s' (%s) is deleted, after %lld s",
-			op->name, step->server_id, seconds_since(act, &op->since));
+			op->name, step->server_id, cs_act_seconds_since(act, &op->since));
 		return append_result(
 			act, op->op, op->action, CS_OUTCOME_DONE, "404", err);
 	}
@@ -174,13 +100,13 @@ static int act_prove_gone(
 		.server_id = step->server_id,
 		.detail = "deleted by somebody else"};
 	cs_act_say(act, LOG_WARNING, "server '%s' (%s) was deleted by somebody else",
-		name_of(step), step->server_id);
+		cs_act_name_of(step), step->server_id);
 	if (op && append_result(act, op->op, op->action, CS_OUTCOME_CANCELLED,
 			  gone.detail, err) < 0)
 		return err->code;
 	if (append(act, &gone, err) < 0)
 		return err->code;
-	sync_all(act);
+	cs_act_sync(act);
 	return 0;
 }
 
@@ -190,7 +116,7 @@ static int act_disprove(
 	cs_act_say(act, LOG_WARNING,
 		"the create of '%s' was never carried out: no server with its mark after "
 		"%lld s",
-		step->op->name, seconds_since(act, &step->op->since));
+		step->op->name, cs_act_seconds_since(act, &step->op->since));
 	return append_result(act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED,
 		"no server with this op in a complete list", err);
 }
@@ -208,28 +134,38 @@ static int act_note_id(
 {
 	cs_act_say(act, LOG_NOTICE,
 		"server '%s' (%s) is the one whose answer was lost, by its mark",
-		name_of(step), step->server_id);
+		cs_act_name_of(step), step->server_id);
 	return append_request(act, step->op->op, step->server_id, err);
 }
 
 static int act_wait(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	(void)act, (void)step, (void)err;
+	const struct cs_server *server = step->member ? step->member->server : NULL;
+
+	(void)err;
+	if (server)
+		cs_act_await(act, step, "status %s, task %s", server->status,
+			server->task_state ? server->task_state : "none");
+	else
+		cs_act_await(act, step, "the cloud does not list it yet");
 	return 0;
 }
 
-/* Nova's own words, for which a single server may have to be asked. */
-static char *fault_of(struct cs_act *act, const struct cs_step *step)
+/* Nova's own words, for which a single server may have to be asked; or what else is
+ * known, `detail` or NULL. */
+static char *fault_of(struct cs_act *act, const struct cs_step *step, const char *detail)
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
 	const struct cs_server *listed = step->member->server;
 	struct cs_server shown = {0};
 	struct cs_error err;
 
+	if (step->member->state == CS_MEMBER_ERROR && listed->fault)
+		detail = listed->fault;
+	if (detail)
+		return cs_asprintf("%s: %s", step->why, detail);
 	if (step->member->state != CS_MEMBER_ERROR)
 		return cs_strdup(step->why);
-	if (listed->fault)
-		return cs_asprintf("%s: %s", step->why, listed->fault);
 	if (ports->show(ports->context, listed->id, &shown, &err) < 0)
 		return cs_strdup(step->why);
 	char *text = cs_asprintf(
@@ -240,22 +176,22 @@ static char *fault_of(struct cs_act *act, const struct cs_step *step)
 
 static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	CS_AUTO_FREE char *why = fault_of(act, step);
+	CS_AUTO_FREE char *why = fault_of(act, step, NULL);
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is left for a person: %s",
-		name_of(step), step->server_id, why);
+		cs_act_name_of(step), step->server_id, why);
 	return append_result(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
 /* The DELETE itself is the next pass's, whose plan finds the intent. */
-static int act_remove(
-	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+static int remove_failed(struct cs_act *act, const struct cs_step *step,
+	const char *detail, struct cs_error *err)
 {
-	CS_AUTO_FREE char *why = fault_of(act, step);
+	CS_AUTO_FREE char *why = fault_of(act, step, detail);
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is removed: %s",
-		name_of(step), step->server_id, why);
+		cs_act_name_of(step), step->server_id, why);
 	if (append_delete_intent(act, step, why, NULL, err) < 0)
 		return err->code;
 	if (!step->op)
@@ -264,60 +200,85 @@ static int act_remove(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
-static bool served_by_all(struct cs_act *act, const struct cs_step *step)
+static int act_remove(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	const struct cs_cluster *cluster = act->scale->cluster;
+	return remove_failed(act, step, NULL, err);
+}
 
-	sync_all(act);
-	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
-		if (cs_sync_report_serves(&act->reports[i], step->server_id))
-			continue;
-		if (act->reports[i].list_taken_wall_ms == 0)
-			return false; /* not reached, which was said */
-		cs_act_say_once(act, LOG_INFO,
-			"load balancer '%s' does not serve '%s' yet",
-			cluster->load_balancers[i].name, name_of(step));
-		return false;
+/* A server that answers and is not served by everybody. Load balancers that work, serve
+ * others and not this one say that it is the server. Otherwise it stays and counts as
+ * under way, because another one would fare no better. */
+static int leave_unserved(struct cs_act *act, const struct cs_step *step,
+	const struct cs_act_service *service, struct cs_error *err)
+{
+	bool late = step->why != NULL, by_none = service->serving == 0;
+
+	if (late && by_none && service->failed == 0 && service->serving_others)
+		return remove_failed(act, step, service->why, err);
+	cs_act_await(act, step, "%s", service->why);
+	if (service->failed == 0)
+		cs_act_say_once(act, LOG_INFO, "server '%s' answers; %s yet",
+			cs_act_name_of(step), service->why);
+	if (!late)
+		return 0;
+	if (by_none)
+		act->unserved = cs_act_name_of(step);
+	cs_act_say_once(act, LOG_WARNING,
+		"server '%s' (%s) answers but is not in service within build-timeout: "
+		"%s; "
+		"it is kept and counts as under way%s",
+		cs_act_name_of(step), step->server_id, service->why,
+		by_none ? ", and no other is created" : "");
+	return 0;
+}
+
+static int record_published(
+	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	struct cs_journal_line line = {.type = "published",
+		.server_id = step->server_id,
+		.name = cs_act_name_of(step)};
+
+	if (append(act, &line, err) < 0)
+		return err->code;
+	if (!step->op) {
+		cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service",
+			cs_act_name_of(step), step->server_id, step->member->address);
+		return 0;
 	}
-	return true;
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service after %lld s",
+		cs_act_name_of(step), step->server_id, step->member->address,
+		cs_act_seconds_since(act, &step->op->since));
+	return append_result(
+		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_DONE, "published", err);
 }
 
 static int act_publish(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
-	struct cs_journal_line line = {
-		.type = "published", .server_id = step->server_id, .name = name_of(step)};
+	struct cs_act_service service;
 
 	if (ports->probe(ports->context, step->member->address, err) < 0) {
 		if (step->why)
-			return act_remove(act, step, err);
+			return remove_failed(act, step, err->message, err);
+		cs_act_await(act, step, "ACTIVE, not answering yet: %s", err->message);
 		cs_act_say_once(act, LOG_INFO,
-			"server '%s' is ACTIVE, not answering yet: %s", name_of(step),
-			err->message);
+			"server '%s' is ACTIVE, not answering yet: %s",
+			cs_act_name_of(step), err->message);
 		return 0;
 	}
-	if (!served_by_all(act, step))
-		return 0;
-	if (append(act, &line, err) < 0)
-		return err->code;
-	if (!step->op) {
-		cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service",
-			name_of(step), step->server_id, step->member->address);
-		return 0;
-	}
-	cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service after %lld s",
-		name_of(step), step->server_id, step->member->address,
-		seconds_since(act, &step->op->since));
-	return append_result(
-		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_DONE, "published", err);
+	return cs_act_served(act, step, &service)
+		       ? record_published(act, step, err)
+		       : leave_unserved(act, step, &service, err);
 }
 
 static int act_adopt_drain(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) was found draining: finished here",
-		name_of(step), step->server_id);
+		cs_act_name_of(step), step->server_id);
 	return append_delete_intent(act, step, "found marked as draining", NULL, err);
 }
 
@@ -343,42 +304,15 @@ static int act_delete(
 	return 0;
 }
 
-static void say_sessions(struct cs_act *act, const struct cs_step *step,
-	const char *lb_name, const struct cs_sync_report *report)
-{
-	if (cs_sync_report_drained(report, step->server_id, 0))
-		cs_act_say_once(act, LOG_WARNING,
-			"load balancer '%s' says that '%s' is drained, by a list older "
-			"than the mark: compare the clocks",
-			lb_name, name_of(step));
-	for (size_t i = 0; i < report->n_draining; i++) {
-		if (strcmp(report->draining[i].id, step->server_id) == 0)
-			cs_act_say_once(act, LOG_INFO,
-				"load balancer '%s' drains '%s': %lld sessions", lb_name,
-				name_of(step), (long long)report->draining[i].sessions);
-	}
-}
-
 /* The mark is in the list of this pass, so every report was made after it. */
 static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	const struct cs_cluster *cluster = act->scale->cluster;
-	bool drained = true;
-
-	sync_all(act);
-	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
-		if (cs_sync_report_drained(&act->reports[i], step->server_id,
-			    step->member->draining_since_wall_ms))
-			continue;
-		drained = false;
-		say_sessions(
-			act, step, cluster->load_balancers[i].name, &act->reports[i]);
-	}
-	if (!drained)
+	if (!cs_act_drained(act, step))
 		return 0;
 	cs_act_say_once(act, LOG_NOTICE,
 		"server '%s' (%s) is drained on %zu load balancers: deleting it",
-		name_of(step), step->server_id, cluster->n_load_balancers);
+		cs_act_name_of(step), step->server_id,
+		act->scale->cluster->n_load_balancers);
 	return act_delete(act, step, err);
 }
 
@@ -414,7 +348,7 @@ static int act_undrain(
 
 	cs_uuid_make(op);
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) comes back from draining: %s",
-		name_of(step), step->server_id, why);
+		cs_act_name_of(step), step->server_id, why);
 	if (ports->set_metadata(ports->context, step->server_id, CS_NOVA_MARK_DRAINING,
 		    NULL, err) < 0 &&
 		err->code != CS_E_NOT_FOUND)
@@ -494,6 +428,24 @@ static int create_failed(struct cs_act *act, const char *op, const char *name,
 		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why->message, err);
 }
 
+/* What can be known before the first intent, so that nothing is begun in vain. */
+static int may_create(struct cs_act *act, struct cs_error *err)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+
+	if (ports->prepare(ports->context, err) == 0 && cs_act_can_publish(act, err) == 0)
+		return 0;
+	act->create_failed = true;
+	/* Something in the configuration, or a name in it that the cloud does not have.
+	 */
+	if (err->code == CS_E_CONFIG || err->code == CS_E_REFUSED ||
+		err->code == CS_E_NOT_FOUND || err->code == CS_E_CONFLICT)
+		act->refused = true;
+	else
+		act->failed = true;
+	return err->code;
+}
+
 static int act_create(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
@@ -509,10 +461,8 @@ static int act_create(
 	(void)step;
 	if (act->create_failed)
 		return 0;
-	if (ports->prepare(ports->context, err) < 0) {
-		act->failed = act->create_failed = true;
+	if (may_create(act, err) < 0)
 		return err->code;
-	}
 	cs_uuid_make(op);
 	make_name(act, op, name);
 	struct cs_journal_line intent = {.type = "intent",
@@ -536,7 +486,7 @@ static int act_choose(
 	const struct cs_decision *decision = &act->sight->decision;
 	CS_AUTO_FREE char *why = cs_decision_why(decision);
 
-	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", name_of(step),
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", cs_act_name_of(step),
 		step->server_id, why);
 	if (append_delete_intent(act, step, why, decision, err) < 0)
 		return err->code;
@@ -573,6 +523,8 @@ void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
 	act->stop = false;
 	act->trouble = false;
 	act->created_in_pass = 0;
+	act->unserved = NULL;
+	cs_strings_done(&act->waits);
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {
 		const struct cs_step *step = &sight->plan.steps[i];
 
@@ -581,13 +533,15 @@ void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
 		act->trouble = true;
 		cs_act_say_once(act, LOG_ERR, "%s '%s': %s", actions[step->kind].what,
 			step->kind == CS_STEP_CREATE ? act->scale->cluster->name
-						     : name_of(step),
+						     : cs_act_name_of(step),
 			err.message);
 	}
-	forget_reports(act);
+	cs_act_forget_lbs(act);
+	cs_act_remind(act, &sight->now);
 }
 
 void cs_act_done(struct cs_act *act)
 {
 	cs_strings_done(&act->said);
+	cs_strings_done(&act->waits);
 }

@@ -5,25 +5,38 @@
 
 #include "domain/scale.h"
 
+/* What one load balancer said in a pass. */
+struct cs_act_lb {
+	struct cs_sync_report report; /* empty when there is none */
+	char *trouble;		      /* who and why not, or NULL */
+};
+
 /* Lives as long as a run. */
 struct cs_act {
 	const struct cs_scale *scale;
-	struct cs_strings said; /* what need not be said again in this run */
-	bool failed;		/* something that was asked for did not come about */
-	bool create_failed;	/* no more creates in this run */
-	bool unrecorded;	/* the journal cannot be written: nothing can go on */
-	bool trouble;		/* the last pass met an error: go slower */
+	struct cs_strings said;	  /* what need not be said again in this run */
+	struct cs_stamp reminded; /* when all of `waits` was said last */
+	bool failed;		  /* something that was asked for did not come about */
+	bool refused;		  /* a create, before anything of it was begun */
+	bool create_failed;	  /* no more creates in this run */
+	bool unrecorded;	  /* the journal cannot be written: nothing can go on */
+	bool trouble;		  /* the last pass met an error: go slower */
 
 	/* of the present pass */
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
-	struct cs_sync_report *reports; /* of each load balancer; NULL: not asked yet */
+	struct cs_strings waits; /* what it leaves to be waited for */
+	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
+	const char *unserved;	 /* name of a server that answers, and is late because
+				    nobody serves it; borrowed from `sight` */
 };
 
 /* Carries out every step of `sight` in order, until one of them stops the pass. */
 void cs_act_pass(struct cs_act *act, const struct cs_sight *sight) CS_NONNULL_ALL;
 void cs_act_done(struct cs_act *act) CS_NONNULL_ALL;
+
+/* scale_say.c */
 
 void cs_act_say(struct cs_act *act, int priority, const char *format, ...) CS_PRINTF(3, 4)
 	CS_NONNULL(1, 3);
@@ -31,5 +44,46 @@ void cs_act_say(struct cs_act *act, int priority, const char *format, ...) CS_PR
 /* Says it once in a run, however often it is repeated. */
 void cs_act_say_once(struct cs_act *act, int priority, const char *format, ...)
 	CS_PRINTF(3, 4) CS_NONNULL(1, 3);
+
+/* The server of a step, for people. Borrowed. */
+const char *cs_act_name_of(const struct cs_step *step) CS_NONNULL_ALL;
+long long cs_act_seconds_since(
+	const struct cs_act *act, const struct cs_stamp *then) CS_NONNULL_ALL;
+
+/* Notes what the server of `step` waits for. */
+void cs_act_await(struct cs_act *act, const struct cs_step *step, const char *format, ...)
+	CS_PRINTF(3, 4) CS_NONNULL(1, 2, 3);
+
+/* Says all that is waited for when it was not said for long. */
+void cs_act_remind(struct cs_act *act, const struct cs_stamp *now) CS_NONNULL_ALL;
+
+/* All that is waited for, in one line; empty when nothing is. Owned by the caller. */
+char *cs_act_waits_text(const struct cs_act *act) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* scale_lb.c */
+
+/* Brings every load balancer in line, unless this pass has done so. Who fails says why;
+ * nothing is served and nothing is drained there. */
+void cs_act_sync(struct cs_act *act) CS_NONNULL_ALL;
+void cs_act_forget_lbs(struct cs_act *act) CS_NONNULL_ALL;
+
+/* Would anybody serve a new server? One load balancer that works is enough, as it bears
+ * the load meanwhile. CS_E_REMOTE or CS_E_REFUSED when none would. */
+int cs_act_can_publish(
+	struct cs_act *act, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* How the load balancers treat a server that answers. */
+struct cs_act_service {
+	size_t serving, failed; /* load balancers: serve it, gave no report */
+	bool serving_others;	/* one of the rest serves other servers */
+	char why[600];		/* of the first that does not serve it */
+};
+
+/* True when every load balancer serves it. */
+bool cs_act_served(struct cs_act *act, const struct cs_step *step,
+	struct cs_act_service *ret) CS_NONNULL_ALL;
+
+/* True when every load balancer has said so after the mark was seen. */
+bool cs_act_drained(struct cs_act *act, const struct cs_step *step) CS_NONNULL_ALL;
 
 #endif

@@ -32,6 +32,7 @@ struct machine {
 	int sessions;	      /* a drain takes so many syncs */
 	bool drained[2];      /* as each load balancer last said, for this mark */
 	bool becomes_error;
+	bool unserved; /* no load balancer serves it */
 };
 
 enum crash { CRASH_NEVER, CRASH_BEFORE, CRASH_AFTER, FAIL_ONCE, LOSE_ONCE };
@@ -46,15 +47,18 @@ static struct {
 	bool list_hides_last; /* a partial list */
 	int hidden_lists;     /* so many first lists are partial */
 	int failing_list;     /* the how manieth of a run, 0: none */
-	bool disk_full, no_load_balancers;
+	bool disk_full;
+	size_t broken_lbs; /* so many fail, */
+	int sync_status;   /* with this exit status */
 	bool reports_are_old;
 	enum crash crash;
 	int calls, crash_at;
 	bool dead;
 	/* what new machines are like */
 	int build_lists, open_probes, drain_sessions;
-	bool next_fails;
-	int create_error; /* code of a refused create, 0: none */
+	bool next_fails, next_unserved;
+	int create_error;  /* code of a refused create, 0: none */
+	int prepare_error; /* likewise, before its intent */
 	/* what was carried out */
 	int creates, deletes;
 	int lists; /* of this run: once a second holds within a process */
@@ -120,6 +124,7 @@ static struct machine *add_machine(const char *name, const char *op)
 		.probes_until_open = world.open_probes,
 		.sessions = world.drain_sessions,
 		.becomes_error = world.next_fails,
+		.unserved = world.next_unserved,
 		.lists_until_gone = 1};
 	*server = (struct cs_server){
 		.id = cs_asprintf("aaaaaaaa-0000-4000-8000-%012zu", world.n),
@@ -247,6 +252,9 @@ static bool journal_has(const char *a, const char *b)
 static int port_prepare(void *context, struct cs_error *err)
 {
 	(void)context;
+	if (world.prepare_error)
+		return cs_error_set(
+			err, (enum cs_errc)world.prepare_error, "no such image");
 	return goes_wrong(err) ? err->code : 0;
 }
 
@@ -350,7 +358,8 @@ static void sync_machine(
 	if (!machine->exists || strcmp(machine->server.status, "ACTIVE") != 0)
 		return;
 	if (!machine->server.mark_draining) {
-		cs_strings_add(&report->serving, machine->server.id);
+		if (!machine->unserved)
+			cs_strings_add(&report->serving, machine->server.id);
 	} else if (machine->sessions > 0) {
 		machine->sessions--;
 	} else {
@@ -367,8 +376,11 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	(void)context;
 	if (goes_wrong(err))
 		return err->code;
-	if (world.no_load_balancers)
-		return cs_error_set(err, CS_E_NOT_FOUND, "cannot start sudo");
+	if (index < world.broken_lbs) {
+		cs_error_set(err, CS_E_REMOTE, "sudo: a password is required");
+		err->remote_status = world.sync_status;
+		return err->code;
+	}
 	ret->list_taken_wall_ms = world.reports_are_old ? START_MS : world.now_ms;
 	for (size_t i = 0; i < world.n; i++)
 		sync_machine(&world.machines[i], index, ret);
@@ -927,14 +939,166 @@ static void test_person_does_not_wait_for_what_stays_broken(void **state)
 {
 	(void)state;
 	story_up();
-	world.no_load_balancers = true;
+	world.broken_lbs = 1;
 	assert_int_equal(run_with((struct cs_scale){.trouble_ms = 30000}), CS_SCALE_OPEN);
+	assert_int_equal(world.creates, 1); /* the other one serves it */
 	assert_true(world.now_ms - START_MS < 60000);
-	assert_true(said("load balancer 'lb1': cannot start sudo"));
+	assert_true(said("load balancer 'lb1': sudo: a password is required"));
 	assert_false(said("does not serve"));
-	world.no_load_balancers = false;
+	assert_true(said("still waiting: server 'web2213' for 2"));
+	assert_true(
+		said(" s: load balancer 'lb1': sudo: a password is required; the next "
+		     "run goes on with it"));
+	world.broken_lbs = 0;
 	assert_int_equal(finish(), CS_SCALE_CONVERGED);
 	check_settled(3);
+}
+
+/* Held, not failed: the measurement still justifies the create once somebody serves. */
+static void test_nothing_is_created_that_nobody_would_serve(void **state)
+{
+	(void)state;
+	story_up();
+	world.broken_lbs = 2;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.creates, 0);
+	assert_false(journal_has("\"type\":\"intent\"", "create"));
+	assert_true(said("held: no load balancer can be brought in line"));
+	world.broken_lbs = 0;
+	measure(800);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	check_settled(3);
+}
+
+static void test_held_create_does_not_hinder_open_work(void **state)
+{
+	(void)state;
+	begin_world(4);
+	line("\"type\":\"intent\",\"action\":\"delete\",\"server_id\":\"%s\","
+	     "\"op\":\"aaaaaaaa-1111-4000-8000-000000000000\"",
+		world.machines[0].server.id);
+	cs_strset(&world.machines[0].server.status, "SHUTOFF");
+	world.machines[1].exists = false;
+	world.broken_lbs = 2;
+	assert_int_equal(order(CS_SCALE_CREATE, 1, NULL), CS_SCALE_FAILED);
+	assert_int_equal(world.creates, 0);
+	assert_int_equal(world.deletes, 1);
+	check_settled(2);
+}
+
+/* haproxy_sync says 2 to an empty list: that alone must not keep a cluster empty. */
+static void test_first_server_needs_no_load_balancer_that_has_servers(void **state)
+{
+	static const int others[] = {1, 3, 127, 255};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(others); i++) {
+		story_fill();
+		world.broken_lbs = 2;
+		world.sync_status = others[i];
+		assert_int_equal(run(), CS_SCALE_FAILED);
+		assert_int_equal(world.creates, 0);
+	}
+	story_fill();
+	world.broken_lbs = 2;
+	world.sync_status = 2;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 50000}), CS_SCALE_OPEN);
+	assert_int_equal(world.creates, 2);
+	world.broken_lbs = 0;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(2);
+}
+
+static void test_what_the_configuration_names_wrongly_is_a_refusal(void **state)
+{
+	static const enum cs_errc codes[] = {
+		CS_E_CONFIG, CS_E_NOT_FOUND, CS_E_CONFLICT, CS_E_REFUSED};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(codes); i++) {
+		story_up();
+		world.prepare_error = codes[i];
+		assert_int_equal(run(), CS_SCALE_REFUSED);
+		assert_int_equal(world.creates, 0);
+	}
+	world.prepare_error = CS_E_CONNECT;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+}
+
+/* Who serves others, but not this one, says that it is the server. */
+static void test_server_that_is_not_served_like_the_others_is_removed(void **state)
+{
+	(void)state;
+	story_up();
+	world.next_unserved = true;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 1);
+	assert_true(
+		said("failed and is removed: not in service within build-timeout: load "
+		     "balancer 'lb1' does not serve it"));
+	check_settled(2);
+}
+
+/* A create that is late, and nobody's fault but the load balancers'. */
+static void begin_late(bool served_by_lb2)
+{
+	story_up();
+	world.next_unserved = !served_by_lb2;
+	world.broken_lbs = 1;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 200000}), CS_SCALE_OPEN);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 0);
+	assert_true(said("answers but is not in service within build-timeout: load "
+			 "balancer 'lb1': sudo: a password is required; it is kept and "
+			 "counts as under way"));
+}
+
+static void test_load_balancers_that_fail_cost_no_server(void **state)
+{
+	(void)state;
+	begin_late(false);
+	for (int i = 0; i < 5; i++) { /* and make no other one */
+		world.now_ms += 61000;
+		measure(1000);
+		assert_int_equal(
+			run_with((struct cs_scale){.limit_ms = 20000}), CS_SCALE_OPEN);
+	}
+	assert_int_equal(order(CS_SCALE_CREATE, 1, NULL), CS_SCALE_REFUSED);
+	assert_true(said("held: no load balancer serves 'web2213', which answers"));
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 0);
+	world.broken_lbs = 0;
+	world.machines[2].unserved = false;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(3);
+}
+
+static void test_one_load_balancer_that_fails_holds_nothing(void **state)
+{
+	(void)state;
+	begin_late(true);
+	assert_false(said("no other is created"));
+	run_with((struct cs_scale){.verb = CS_SCALE_CREATE, .n = 1, .limit_ms = 20000});
+	assert_int_equal(world.creates, 2);
+	world.broken_lbs = 0;
+	assert_int_equal(finish(), CS_SCALE_CONVERGED);
+	check_settled(4);
+}
+
+static void test_load_balancers_that_serve_nobody_cost_no_server(void **state)
+{
+	(void)state;
+	story_up();
+	world.machines[0].unserved = world.machines[1].unserved = true;
+	world.next_unserved = true;
+	assert_int_equal(run_with((struct cs_scale){.limit_ms = 200000}), CS_SCALE_OPEN);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.deletes, 0);
+	assert_true(
+		said("server 'web2213' answers; load balancer 'lb1' does not serve it "
+		     "yet"));
 }
 
 static void test_drain_of_another_journal_is_finished(void **state)
@@ -1194,6 +1358,16 @@ int main(void)
 		cmocka_unit_test(test_load_comes_back_during_a_drain),
 		cmocka_unit_test(test_unreachable_load_balancer_leaves_work_open),
 		cmocka_unit_test(test_person_does_not_wait_for_what_stays_broken),
+		cmocka_unit_test(test_nothing_is_created_that_nobody_would_serve),
+		cmocka_unit_test(test_held_create_does_not_hinder_open_work),
+		cmocka_unit_test(
+			test_first_server_needs_no_load_balancer_that_has_servers),
+		cmocka_unit_test(test_what_the_configuration_names_wrongly_is_a_refusal),
+		cmocka_unit_test(
+			test_server_that_is_not_served_like_the_others_is_removed),
+		cmocka_unit_test(test_load_balancers_that_fail_cost_no_server),
+		cmocka_unit_test(test_one_load_balancer_that_fails_holds_nothing),
+		cmocka_unit_test(test_load_balancers_that_serve_nobody_cost_no_server),
 		cmocka_unit_test(test_drain_of_another_journal_is_finished),
 		cmocka_unit_test(test_drain_of_an_unfinished_create_is_taken_back),
 		cmocka_unit_test(test_mark_without_a_usable_time_is_written_anew),
