@@ -305,6 +305,10 @@ static int show_status(struct scale_program *program)
 
 static int check_config(const struct scale_program *program)
 {
+	struct cs_error err;
+
+	if (scale_check_commands(program, &err) < 0)
+		return refuse(&err);
 	printf("%s: good\n", program->path);
 	return CS_SCALE_CONVERGED;
 }
@@ -352,6 +356,7 @@ int main(int argc, char **argv)
 		return refuse(&err);
 	if (program.values.state)
 		cs_proc_clean_inheritance();
+	setenv("PATH", SCALE_SEARCH_PATH, 1);
 	if (open_program(&program, &err) < 0)
 		return refuse(&err);
 	return dispatch(&program);

@@ -12,6 +12,10 @@
 #include "domain/fleet.h"
 #include "domain/scale.h"
 
+/* PATH of the program and of what it runs, whoever started it: a command that is found
+ * when a person tries it is found when a core fires it. */
+#define SCALE_SEARCH_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 /* The command line. */
 struct scale_values {
 	const char *cluster, *file;
@@ -50,6 +54,10 @@ void scale_ports(
  * or region is CS_E_REFUSED. The session's deadline begins anew. */
 int scale_cloud(
 	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Can every load balancer's `sync` be started? CS_E_CONFIG names the one that cannot. */
+int scale_check_commands(const struct scale_program *program,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 int scale_load_journal(struct scale_program *program, struct cs_journal *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

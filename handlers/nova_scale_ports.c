@@ -3,9 +3,11 @@
  * balancers' commands. No decisions here. */
 #include <config.h>
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -243,11 +245,79 @@ static int make_request(struct scale_program *program, struct cs_server_request 
 	return 0;
 }
 
+/* What each load balancer's command begins with. */
+
+/* 0 or the errno that execve(2) would give for the program. */
+static int why_not_executable(const char *path)
+{
+	struct stat st;
+
+	if (access(path, X_OK) < 0 || stat(path, &st) < 0)
+		return errno;
+	return S_ISREG(st.st_mode) ? 0 : EACCES;
+}
+
+/* As execvp(3) looks for a name without a slash. */
+static bool is_in_search_path(const char *name)
+{
+	CS_AUTO_FREE char *folders = cs_strdup(SCALE_SEARCH_PATH);
+	char *rest = NULL;
+
+	for (char *folder = strtok_r(folders, ":", &rest); folder;
+		folder = strtok_r(NULL, ":", &rest)) {
+		CS_AUTO_FREE char *path = cs_asprintf("%s/%s", folder, name);
+		if (why_not_executable(path) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_command(
+	const char *config_path, const struct cs_load_balancer *lb, struct cs_error *err)
+{
+	const char *program = lb->sync.items[0];
+
+	if (!strchr(program, '/')) {
+		if (is_in_search_path(program))
+			return 0;
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s: load-balancers.%s.sync: no program '%s' "
+			"in " SCALE_SEARCH_PATH "; install it, or give its absolute path",
+			config_path, lb->name, program);
+	}
+	if (*program != '/')
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s: load-balancers.%s.sync: '%s' is no absolute path, and the "
+			"handler starts in /; give the absolute path",
+			config_path, lb->name, program);
+	int errnum = why_not_executable(program);
+	if (errnum == 0)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"%s: load-balancers.%s.sync: uid %u cannot run %s: %s; correct the path, "
+		"install the program, or let this user execute it",
+		config_path, lb->name, (unsigned)geteuid(), program, strerror(errnum));
+}
+
+int scale_check_commands(const struct scale_program *program, struct cs_error *err)
+{
+	const struct cs_cluster *cluster = program->cluster;
+
+	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
+		if (check_command(program->path, &cluster->load_balancers[i], err) < 0)
+			return err->code;
+	}
+	return 0;
+}
+
 static int port_prepare(void *context, struct cs_error *err)
 {
+	struct scale_program *program = context;
 	struct cs_server_request request;
 
-	return make_request(context, &request, err);
+	if (scale_check_commands(program, err) < 0)
+		return err->code;
+	return make_request(program, &request, err);
 }
 
 static int port_create(void *context, const char *name, const char *op, char **ret_id,
@@ -317,22 +387,29 @@ static const char *last_words(struct cs_proc_result *result)
 	return line ? line + 1 : cs_strbuf_text(said);
 }
 
+/* 1: drains are not over. Everything else has not brought it in line; and sudo and ssh
+ * have exit statuses of their own, so that 0 and 1 count only with a report. */
 static int read_report(
 	struct cs_proc_result *result, struct cs_sync_report *ret, struct cs_error *err)
 {
-	/* 1: drains are not over. Everything else has not brought it in line. */
-	if (result->exit_status > 1)
-		return cs_error_set(err, CS_E_REMOTE, "its sync ended with %d: %s",
-			result->exit_status, last_words(result));
-	if (cs_sync_report_parse(
-		    cs_strbuf_text(&result->out), result->out.len, ret, err) < 0)
-		return cs_error_prefix(err, "its sync");
-	return 0;
+	struct cs_error parse = {0};
+
+	if (result->exit_status <= 1 && cs_sync_report_parse(cs_strbuf_text(&result->out),
+						result->out.len, ret, &parse) == 0)
+		return 0;
+	bool silent = result->err.len == 0 && (parse.code || result->out.len == 0);
+	cs_error_set(err, CS_E_REMOTE, "its sync ended with %d: %s", result->exit_status,
+		!silent	     ? last_words(result)
+		: parse.code ? parse.message
+			     : "it said nothing");
+	err->remote_status = result->exit_status;
+	return err->code;
 }
 
 static int port_sync(void *context, const struct cs_load_balancer *lb,
 	struct cs_sync_report *ret, struct cs_error *err)
 {
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf command = CS_STRBUF(400);
 	struct cs_proc_result result;
 	int rc = cs_proc_run(lb->sync.items, cs_deadline_in(SYNC_MS), &result, err);
 
@@ -340,6 +417,14 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	if (rc == 0)
 		rc = read_report(&result, ret, err);
 	cs_proc_result_done(&result);
+	if (rc == 0)
+		return 0;
+	struct cs_error why = *err;
+	for (size_t i = 0; i < lb->sync.n; i++)
+		cs_strbuf_addf(&command, " %s", lb->sync.items[i]);
+	cs_error_set(
+		err, why.code, "%s; to try it:%s", why.message, cs_strbuf_text(&command));
+	err->remote_status = why.remote_status;
 	return rc;
 }
 

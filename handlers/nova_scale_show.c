@@ -335,6 +335,23 @@ static void tell_decision(
 		(long long)decision->desired);
 }
 
+/* What would stop a create before it is begun. */
+static int check_creates(struct scale_program *program, const struct cs_scale *scale,
+	const struct cs_plan *plan)
+{
+	struct cs_error err;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].kind != CS_STEP_CREATE)
+			continue;
+		if (scale->ports->prepare(scale->ports->context, &err) == 0)
+			break;
+		cs_error_prefix(&err, "that create would be refused");
+		return scale_failed(program, &err);
+	}
+	return CS_SCALE_CONVERGED;
+}
+
 int scale_show_decision(struct scale_program *program, const struct cs_scale *scale)
 {
 	CS_CLEANUP(cs_sight_done) struct cs_sight sight;
@@ -347,5 +364,5 @@ int scale_show_decision(struct scale_program *program, const struct cs_scale *sc
 		tell_step(program, &sight.plan.steps[i]);
 	if (program->cluster->mode == CS_MODE_OBSERVE)
 		tell(program, "mode is observe: nothing is done");
-	return CS_SCALE_CONVERGED;
+	return check_creates(program, scale, &sight.plan);
 }

@@ -10,7 +10,8 @@ PYTESTS = \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_nova_scale.py \
-	tests/functional/test_nova_scale_fired.py
+	tests/functional/test_nova_scale_fired.py \
+	tests/functional/test_nova_scale_trouble.py
 # Against real cores and peers over time.
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \

@@ -757,6 +757,8 @@ static void test_build_that_never_ends_is_removed(void **state)
 	world.build_lists = NEVER;
 	assert_int_equal(run(), CS_SCALE_FAILED);
 	check_settled(2);
+	assert_true(said("still waiting: server 'web2213' for 2"));
+	assert_true(said(" s: status BUILD, task none"));
 	assert_true(said("failed and is removed: not in service within build-timeout"));
 }
 
