@@ -84,19 +84,30 @@ static int refuse(const struct cs_error *err)
 
 static int check_values(const struct scale_values *values, struct cs_error *err)
 {
-	int verbs = (values->create > 0) + (values->remove != NULL) + (values->to > 0) +
-		    (values->adopt != NULL) + values->status + values->explain +
-		    values->pause + values->resume + values->rebind +
-		    values->check_config;
-	bool alone = values->adopt || values->status || values->explain ||
-		     values->pause || values->resume || values->rebind ||
-		     values->check_config;
+	bool ordered = values->create > 0 || values->remove || values->to > 0;
+	/* --dry-run is an order of its own, or tries one of these. */
+	const struct {
+		const char *name;
+		bool given;
+	} orders[] = {{"--create", values->create > 0}, {"--delete", values->remove},
+		{"--to", values->to > 0}, {"--adopt", values->adopt},
+		{"--status", values->status}, {"--explain", values->explain},
+		{"--pause", values->pause}, {"--resume", values->resume},
+		{"--rebind", values->rebind}, {"--check-config", values->check_config},
+		{"--dry-run", values->dry_run && !ordered}};
+	const char *first = NULL;
 
 	if (!values->cluster)
 		return cs_error_set(err, CS_E_USAGE, "which cluster? say -n NAME");
-	if (verbs > 1 || (alone && values->dry_run))
-		return cs_error_set(err, CS_E_USAGE, "one thing at a time, see --help");
-	if (values->state && (verbs > 0 || values->dry_run || values->force))
+	for (size_t i = 0; i < CS_ARRAY_SIZE(orders); i++) {
+		if (orders[i].given && first)
+			return cs_error_set(err, CS_E_USAGE,
+				"%s and %s do not go together: give one of them", first,
+				orders[i].name);
+		if (orders[i].given)
+			first = orders[i].name;
+	}
+	if (values->state && (first || values->force))
 		return cs_error_set(err, CS_E_USAGE,
 			"--state says that a core fired this: it goes with no order");
 	if (values->force && !values->remove && !values->to)
@@ -123,7 +134,10 @@ static int open_program(struct scale_program *program, struct cs_error *err)
 	if (values->check_config)
 		return 0;
 	if (cs_state_dir_open(program->dir, err) < 0)
-		return err->code;
+		return err->code == CS_E_IO
+			       ? cs_error_advise(
+					 err, "state-dir is set in %s", program->path)
+			       : err->code;
 	if (program->config->log_file &&
 		cs_log_to_file(program->config->log_file, err) < 0)
 		return err->code;
@@ -252,7 +266,7 @@ static void say_how_it_ended(
 {
 	if (program->terminal)
 		fputs("\r\033[K", stdout);
-	if (ordered && outcome != CS_SCALE_REFUSED && !is_paused(program))
+	if (ordered && program->began && !is_paused(program))
 		printf("The next firing may undo this; to keep it: nova_scale -n %s "
 		       "--pause\n",
 			program->cluster->name);

@@ -38,6 +38,7 @@ struct scale_program {
 	char *user_data;	 /* base64, NULL until a create needs it */
 	bool acts;		 /* may change something: bind, measure, record */
 	bool measured;		 /* check_cluster_cpu was run already */
+	bool began;		 /* something that a firing may undo */
 	bool terminal;		 /* stdout is one */
 	struct cs_strings shown; /* server states that were shown last */
 };

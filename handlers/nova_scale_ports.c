@@ -104,12 +104,25 @@ static int port_load(void *context, const struct cs_stamp *now, struct cs_journa
 static int port_append(
 	void *context, const struct cs_journal_line *line, struct cs_error *err)
 {
-	return scale_append(context, line, err);
+	struct scale_program *program = context;
+
+	/* A create that is refused leaves nothing to be undone. */
+	program->began |= strcmp(line->type, "request") == 0 ||
+			  (line->action && strcmp(line->action, "delete") == 0);
+	return scale_append(program, line, err);
 }
 
 /* Measuring: normally the core's check has just done it. */
 
-/* Beside the handlers' folder, as installed, wherever that was moved to. */
+static char *if_executable(char *path)
+{
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Beside the handlers' folder, as installed, wherever that was moved to; or as built. */
 static char *check_path(void)
 {
 	char self[PATH_MAX];
@@ -122,10 +135,12 @@ static char *check_path(void)
 	}
 	if (len > 0) {
 		self[len] = '\0';
-		char *path = cs_asprintf("%s/check_cluster_cpu", self);
-		if (access(path, X_OK) == 0)
+		char *path = if_executable(cs_asprintf("%s/check_cluster_cpu", self));
+		if (!path)
+			path = if_executable(
+				cs_asprintf("%s/plugins/check_cluster_cpu", self));
+		if (path)
 			return path;
-		free(path);
 	}
 	return cs_strdup(CS_PLUGINDIR "/check_cluster_cpu");
 }
@@ -419,13 +434,9 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	cs_proc_result_done(&result);
 	if (rc == 0)
 		return 0;
-	struct cs_error why = *err;
 	for (size_t i = 0; i < lb->sync.n; i++)
 		cs_strbuf_addf(&command, " %s", lb->sync.items[i]);
-	cs_error_set(
-		err, why.code, "%s; to try it:%s", why.message, cs_strbuf_text(&command));
-	err->remote_status = why.remote_status;
-	return rc;
+	return cs_error_advise(err, "to try it:%s", cs_strbuf_text(&command));
 }
 
 static void port_now(void *context, struct cs_stamp *ret)

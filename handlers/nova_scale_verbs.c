@@ -84,7 +84,8 @@ static int find_server(const struct cs_server_list *list, const char *name_or_id
 	if (n == 1)
 		return 0;
 	return n == 0 ? cs_error_set(err, CS_E_REFUSED,
-				"no server of the project has the name or id '%s'",
+				"no server of the project has the name or id '%s'; "
+				"openstack server list shows them",
 				name_or_id)
 		      : cs_error_set(err, CS_E_REFUSED,
 				"%zu servers have the name '%s'; say which id:%s", n,
@@ -115,6 +116,11 @@ static int check_adoptable(const struct cs_cluster *cluster,
 		return cs_error_set(err, CS_E_REFUSED,
 			"server '%s' (%s) belongs to the cluster '%s'", server->name,
 			server->id, server->mark_cluster);
+	if (server->locked)
+		return cs_error_set(err, CS_E_REFUSED,
+			"server '%s' (%s) is locked; first type: openstack server unlock "
+			"%s",
+			server->name, server->id, server->id);
 	if (strcmp(server->status, "ACTIVE") != 0 || server->task_state)
 		return cs_error_set(err, CS_E_REFUSED,
 			"server '%s' (%s) is %s%s%s: only an ACTIVE server is adopted",

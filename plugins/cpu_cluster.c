@@ -17,7 +17,11 @@ static int read_community(
 	if (!cluster->cpu.community_file)
 		return cs_error_set(err, CS_E_CONFIG,
 			"cluster '%s' has no cpu: snmp: community-file", cluster->name);
-	if (cs_secret_from_file(cluster->cpu.community_file, ret, err) < 0)
+	if (cs_secret_from_file(cluster->cpu.community_file, ret, err) == CS_E_NOT_FOUND)
+		cs_error_advise(err,
+			"write snmpd's read community into it (mode 0640), or correct "
+			"cpu.snmp.community-file");
+	if (!*ret)
 		return cs_error_prefix(err, "cluster '%s'", cluster->name);
 	return 0;
 }

@@ -55,3 +55,16 @@ int cs_error_prefix(struct cs_error *err, const char *format, ...)
 	finish(err, snprintf(err->message, sizeof err->message, "%s: %s", context, old));
 	return err->code;
 }
+
+int cs_error_advise(struct cs_error *err, const char *format, ...)
+{
+	va_list args;
+	char advice[sizeof err->message], old[sizeof err->message];
+
+	va_start(args, format);
+	vsnprintf(advice, sizeof advice, format, args);
+	va_end(args);
+	memcpy(old, err->message, sizeof old);
+	finish(err, snprintf(err->message, sizeof err->message, "%s; %s", old, advice));
+	return err->code;
+}

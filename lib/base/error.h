@@ -49,4 +49,8 @@ int cs_error_set_errno(struct cs_error *err, int errnum, const char *format, ...
 int cs_error_prefix(struct cs_error *err, const char *format, ...) CS_PRINTF(2, 3)
 	CS_NONNULL(1, 2);
 
+/* Puts "; " and what to do behind the message; returns err->code. */
+int cs_error_advise(struct cs_error *err, const char *format, ...) CS_PRINTF(2, 3)
+	CS_NONNULL(1, 2);
+
 #endif

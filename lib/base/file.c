@@ -33,6 +33,11 @@ static int open_for_read(const char *path, struct cs_error *err)
 	cs_error_set_errno(err, errno, "cannot read %s", path);
 	if (err->sys_errno == ENOENT)
 		err->code = CS_E_NOT_FOUND;
+	if (err->sys_errno == EACCES)
+		cs_error_advise(err,
+			"run this as a user who may read it (sudo -u USER ...), or give "
+			"uid %u the right to (chgrp, chmod g+r)",
+			(unsigned)geteuid());
 	return err->code;
 }
 
@@ -214,6 +219,17 @@ int cs_file_append_line(const char *path, const char *line, struct cs_error *err
 	return 0;
 }
 
+static int advise_on_folder(const char *path, int errnum, struct cs_error *err)
+{
+	const struct passwd *user = getpwuid(geteuid());
+
+	cs_error_set_errno(err, errnum, "cannot make the folder %s", path);
+	if ((errnum == EACCES || errnum == EPERM) && user)
+		return cs_error_advise(err, "as root type: install -d -o %s -m 750 %s",
+			user->pw_name, path);
+	return err->code;
+}
+
 static int make_folders(const char *path, struct cs_error *err)
 {
 	CS_AUTO_FREE char *partial = cs_strdup(path);
@@ -223,8 +239,7 @@ static int make_folders(const char *path, struct cs_error *err)
 		if (slash)
 			*slash = '\0';
 		if (mkdir(partial, 0750) < 0 && errno != EEXIST)
-			return cs_error_set_errno(
-				err, errno, "cannot make the folder %s", partial);
+			return advise_on_folder(partial, errno, err);
 		if (!slash)
 			break;
 	}

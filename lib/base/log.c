@@ -44,9 +44,12 @@ int cs_log_to_file(const char *path, struct cs_error *err)
 {
 	int fd = open_file(path);
 
-	if (fd < 0)
-		return cs_error_set_errno(
-			err, errno, "log file %s: cannot open it", path);
+	if (fd < 0) {
+		cs_error_set_errno(err, errno, "log file %s: cannot open it", path);
+		return cs_error_advise(err,
+			"correct log-file, or make a folder for it that this user may "
+			"write");
+	}
 	close(fd);
 	cs_strset(&state.path, path);
 	return 0;

@@ -307,8 +307,9 @@ static int search(char **ret, struct cs_error *err)
 	}
 	return cs_error_set(err, CS_E_CONFIG,
 		"no clouds.yaml: 'clouds-file' is not configured, OS_CLIENT_CONFIG_FILE "
-		"is not set, and there is no " SITE_FILE "%s",
-		isatty(STDIN_FILENO) ? " nor one in ~/.config/openstack" : "");
+		"is not set, and there is no " SITE_FILE "%s; begin with the example "
+		"%s/clouds.yaml",
+		isatty(STDIN_FILENO) ? " nor one in ~/.config/openstack" : "", CS_DOCDIR);
 }
 
 int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *ret,
@@ -328,7 +329,12 @@ int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *r
 	int r = cs_file_read_private(path, text, FILE_MAX, &len, err);
 	if (r == 0)
 		r = cs_clouds_parse(text, len, path, cloud, ret, err);
-	else if (r != CS_E_REFUSED)
+	else if (r == CS_E_NOT_FOUND)
+		cs_error_advise(err,
+			"correct clouds-file, or begin with the example: "
+			"install -m 640 " CS_DOCDIR "/clouds.yaml %s",
+			path);
+	if (r < 0 && r != CS_E_REFUSED)
 		r = err->code = CS_E_CONFIG;
 	explicit_bzero(text, FILE_MAX);
 	return r;

@@ -300,6 +300,11 @@ int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *er
 	if (check_mode(path, err) < 0)
 		return err->code;
 	if (cs_file_read(path, &text, err) < 0) {
+		if (err->code == CS_E_NOT_FOUND)
+			cs_error_advise(err,
+				"name another file with -f, or begin with the example: "
+				"cp " CS_DOCDIR "/clusterscale.yaml %s",
+				path);
 		err->code = CS_E_CONFIG;
 		return cs_error_prefix(err, "configuration");
 	}

@@ -38,7 +38,10 @@ int cs_scale_find(const struct cs_fleet_view *view, const char *name_or_id,
 		*ret = found;
 	if (n == 0)
 		return cs_error_set(err, CS_E_NOT_FOUND,
-			"no server of the cluster has the name or id '%s'", name_or_id);
+			"no server of the cluster has the name or id '%s'; --status "
+			"shows "
+			"them",
+			name_or_id);
 	if (n > 1)
 		return cs_error_set(err, CS_E_CONFLICT,
 			"%zu servers have the name '%s'; say which id:%s", n, name_or_id,
@@ -69,7 +72,8 @@ static int order_target(
 			"server '%s' (%s) is not deleted: %s", member->server->name,
 			member->server->id,
 			!member->ours ? "it does not carry our mark (--adopt marks it)"
-			: member->server->locked ? "it is locked"
+			: member->server->locked ? "it is locked (openstack server "
+						   "unlock unlocks it)"
 						 : "work on it is open");
 	order.lost = cs_plan_is_capacity(&sight->plan_input, member);
 	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
@@ -244,7 +248,9 @@ static enum pass pass(struct run *run)
 		cs_strings_done(&run->act.waits);
 		cs_strings_add(&run->act.waits, err.message);
 		cs_act_remind(&run->act, &sight.now);
-		return err.code == CS_E_REFUSED ? PASS_REFUSED : blind(run, &sight);
+		if (err.code == CS_E_REFUSED || err.code == CS_E_CONFIG)
+			return PASS_REFUSED;
+		return blind(run, &sight);
 	}
 	if (ports->observed)
 		ports->observed(ports->context, &sight.view, &sight.journal);

@@ -423,7 +423,10 @@ static int create_failed(struct cs_act *act, const char *op, const char *name,
 			name, why->message);
 		return 0;
 	}
-	cs_act_say(act, LOG_ERR, "server '%s' was not created: %s", name, why->message);
+	cs_act_say(act, LOG_ERR, "server '%s' was not created: %s%s", name, why->message,
+		why->code == CS_E_QUOTA
+			? "; have the project's quota raised, or lower size.max"
+			: "");
 	return append_result(
 		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why->message, err);
 }

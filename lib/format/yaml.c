@@ -45,6 +45,13 @@ static int fail(struct reader *reader, const char *why)
 		line_of(reader->event.start_mark), why);
 }
 
+/* The commonest mistake, in words that libyaml does not have. */
+static bool is_at_tab(const yaml_parser_t *parser)
+{
+	return parser->buffer.pointer < parser->buffer.last &&
+	       *parser->buffer.pointer == '\t';
+}
+
 static int next_event(struct reader *reader)
 {
 	yaml_parser_t *parser = &reader->parser;
@@ -56,9 +63,10 @@ static int next_event(struct reader *reader)
 		return cs_error_set(reader->err, CS_E_CONFIG,
 			"%s: not UTF-8 text at byte %zu: %s", reader->path,
 			parser->problem_offset, parser->problem);
-	return cs_error_set(reader->err, CS_E_CONFIG, "%s:%d: not valid YAML: %s",
+	return cs_error_set(reader->err, CS_E_CONFIG, "%s:%d: not valid YAML: %s%s",
 		reader->path, line_of(parser->problem_mark),
-		parser->problem ? parser->problem : "unknown problem");
+		parser->problem ? parser->problem : "unknown problem",
+		is_at_tab(parser) ? " (a tab: indent with spaces)" : "");
 }
 
 static int add_node(

@@ -90,8 +90,8 @@ def test_to_goes_both_ways(lab):
     (["--delete", "2"], "cannot delete 2: 1 would be left and min is 2 (--force overrides this)"),
     (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked and have no open work"),
     (["--delete", "3", "--force"], "cannot delete 3: no server would be left"),
-    (["--delete", "nobody"], "no server of the cluster has the name or id 'nobody'"),
-    (["--delete", "foreign"], "no server of the cluster has the name or id 'foreign'"),
+    (["--delete", "nobody"], "no server of the cluster has the name or id 'nobody'; --status shows them"),
+    (["--delete", "foreign"], "no server of the cluster has the name or id 'foreign'; --status shows them"),
 ])
 def test_refusals_change_nothing(lab, arguments, message):
     lab.add(3)
@@ -116,7 +116,8 @@ def test_locked_servers_stay(lab):
     lab.add(2)
     locked = lab.add(1, name="kept", locked=True, age=1)[0]
     status, out, err = lab.run("--delete", "kept")
-    assert (status, out, err) == (3, "", f"nova_scale: server 'kept' ({locked}) is not deleted: it is locked\n")
+    assert (status, out, err) == (3, "", f"nova_scale: server 'kept' ({locked}) is not deleted: it is locked "
+                              "(openstack server unlock unlocks it)\n")
     assert lab.run("--delete", "1")[0] == 0
     assert locked in [s["id"] for s in lab.ours()]
 
@@ -167,13 +168,16 @@ def test_adopt_refuses(lab):
     lab.cloud.add_server("twin", metadata={})
     lab.cloud.add_server("twin", metadata={})
     assert plain(lab.run("--adopt", "theirs")[2]).endswith("server 'theirs' (ID) belongs to the cluster 'mail'\n")
+    lab.add(1, name="kept", locked=True)
+    assert plain(lab.run("--adopt", "kept")[2]).endswith(
+        "server 'kept' (ID) is locked; first type: openstack server unlock ID\n")
     assert plain(lab.run("--adopt", "broken")[2]).endswith(
         "server 'broken' (ID) is ERROR: only an ACTIVE server is adopted\n")
     status, _, err = lab.run("--adopt", "twin")
     assert (status, plain(err)) == (3, "nova_scale: 2 servers have the name 'twin'; say which id: ID ID\n")
     assert lab.run("--adopt", "nobody") == (
-        3, "", "nova_scale: no server of the project has the name or id 'nobody'\n")
-    assert lab.ours() == []
+        3, "", "nova_scale: no server of the project has the name or id 'nobody'; openstack server list shows them\n")
+    assert [s["name"] for s in lab.ours()] == ["kept"]
 
 
 def test_another_run_holds_the_lock(lab):
@@ -284,9 +288,12 @@ def test_dry_run_changes_nothing(lab):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--create", "0"], None), (["--create", "x"], None), (["--to", "-1"], None), (["--nonsense"], None),
-    (["--create", "1", "--delete", "1"], "one thing at a time, see --help"),
-    (["--status", "--dry-run"], "one thing at a time, see --help"),
+    (["--create", "0"], "option --create: '0' is not a whole number from 1 to 10000"),
+    (["--create", "x"], "option --create: 'x' is not a whole number from 1 to 10000"),
+    (["--to", "-1"], "option --to: '-1' is not a whole number from 1 to 10000"), (["--nonsense"], None),
+    (["--create", "1", "--delete", "1"], "--create and --delete do not go together: give one of them"),
+    (["--pause", "--resume"], "--pause and --resume do not go together: give one of them"),
+    (["--status", "--dry-run"], "--status and --dry-run do not go together: give one of them"),
     (["--state", "OK", "--create", "1"], "--state says that a core fired this: it goes with no order"),
     (["--force"], "--force only goes with --delete and --to"),
     (["--create", "1", "--force"], "--force only goes with --delete and --to"),

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scale_lab import HINT, lab, make_lab, plain, wait_until  # noqa: E402, F401
+from scale_lab import HINT, lab, make_lab, plain, procs, wait_until  # noqa: E402, F401
 
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -123,6 +123,103 @@ def test_end_of_patience_says_what_is_open_and_why(make_lab):
     assert re.search(r"work is still open after \d+ s: server 'new' for \d+ s: load balancer 'lb1': its sync ended with "
                      r"1: sudo: a password is required; to try it: \S+ -n web; the next run goes on with it\n$", err)
     assert out.endswith(HINT)
+
+
+# Files and folders
+
+
+def complaint(lab, *arguments):
+    """What one run by hand says, which is exactly one line."""
+    status, out, err = lab.run(*arguments)
+    assert (status, out) == (3, "")
+    assert err.startswith("nova_scale: ") and err.endswith("\n") and err.count("\n") == 1
+    return err[len("nova_scale: "):-1]
+
+
+def test_missing_files_name_the_example(lab):
+    (lab.dir / "clouds.yaml").unlink()
+    assert re.fullmatch(
+        rf"cannot read {lab.dir}/clouds.yaml: No such file or directory; correct clouds-file, or begin with the example: "
+        rf"install -m 640 /\S+/clouds.yaml {lab.dir}/clouds.yaml", complaint(lab, "--status"))
+    (lab.dir / "clusterscale.yaml").unlink()
+    assert re.fullmatch(
+        rf"configuration: cannot read {lab.dir}/clusterscale.yaml: No such file or directory; name another file with -f, "
+        rf"or begin with the example: cp /\S+/clusterscale.yaml {lab.dir}/clusterscale.yaml", complaint(lab, "--status"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_what_this_user_may_not_do_names_who_may(lab):
+    (lab.dir / "clouds.yaml").chmod(0)
+    advice = f"run this as a user who may read it (sudo -u USER ...), or give uid {os.geteuid()} the right to"
+    assert complaint(lab, "--status") == (
+        f"cannot read {lab.dir}/clouds.yaml: Permission denied; {advice} (chgrp, chmod g+r)")
+    edit(lab, f"state-dir: {lab.dir}/state", "state-dir: /var/no-such-folder")
+    assert re.fullmatch(
+        rf"cannot make the folder /var/no-such-folder: Permission denied; as root type: install -d -o \S+ -m 750 "
+        rf"/var/no-such-folder; state-dir is set in {lab.dir}/clusterscale.yaml", complaint(lab, "--status"))
+
+
+def test_state_and_log_that_cannot_be_made(lab):
+    edit(lab, f"log-file: {lab.dir}/log", f"log-file: {lab.dir}/none/log")
+    assert complaint(lab, "--status") == (
+        f"log file {lab.dir}/none/log: cannot open it: No such file or directory; correct log-file, or make a folder for "
+        "it that this user may write")
+    edit(lab, f"state-dir: {lab.dir}/state", f"state-dir: {lab.dir}/community")
+    assert complaint(lab, "--status") == (
+        f"cannot make the folder {lab.dir}/community/web: Not a directory; state-dir is set in "
+        f"{lab.dir}/clusterscale.yaml")
+
+
+@pytest.mark.parametrize("name, line", [("clusterscale.yaml", 6), ("clouds.yaml", 3)])
+def test_tab_is_called_a_tab(lab, name, line):
+    lines = (lab.dir / name).read_text().split("\n")
+    lines[line - 1] = "\t" + lines[line - 1].lstrip()
+    (lab.dir / name).write_text("\n".join(lines))
+    assert complaint(lab, "--status") == (f"{lab.dir}/{name}:{line}: not valid YAML: found character that cannot start "
+                                          "any token (a tab: indent with spaces)")
+
+
+# The cloud
+
+
+@pytest.mark.parametrize("host, why", [("127.0.0.1", "Connection refused"), ("no.invalid", "Could not resolve host: no.invalid")])
+def test_cloud_that_is_not_reached(lab, host, why):
+    lab.add(2)
+    url = f"http://{host}:{procs.free_port()}/identity"
+    clouds = lab.dir / "clouds.yaml"
+    clouds.write_text(clouds.read_text().replace(lab.cloud.auth_url, url))
+    status, out, err = lab.run("--create", "1")
+    assert (status, out) == (2, "")
+    assert err == (f"nova_scale: cloud 'sim' of {clouds}: POST {url}/v3/auth/tokens: no connection: {why}; check auth_url, "
+                   "and whether the cloud is up\n")
+
+
+def test_quota_says_what_can_be_done_and_leaves_nothing_to_undo(lab):
+    lab.add(2)
+    lab.cloud.quota["instances"] = 2
+    status, out, err = lab.run("--create", "1")
+    assert status == 2 and HINT not in out
+    assert err.endswith("; have the project's quota raised, or lower size.max\n")
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("image: rails-snapshot", "image: none", "servers.image: the cloud has no image with name or id 'none' for this project"),
+    ("flavor: m1.small", "flavor: none", "servers.flavor: the cloud has no flavor with name or id 'none' for this project"),
+    ("networks: [private]", "networks: [private, none]",
+     "servers.networks: the cloud has no network with name or id 'none' for this project")])
+def test_names_that_the_cloud_does_not_have(lab, old, new, message):
+    lab.add(2)
+    edit(lab, old, new)
+    status, _, err = lab.run("--create", "1")
+    assert (status, err) == (3, f"nova_scale: creating 'web': {message}\n")
+    assert lab.creates() == [] and lab.journal(type="intent") == []
+
+
+def test_network_that_no_member_is_on_is_a_configuration_error(lab):
+    lab.add(2)
+    edit(lab, "networks: [private]", "networks: [none]")
+    message = "servers.networks: no member has an address on network 'none'; there are some on 'private'"
+    assert complaint(lab, "--create", "1") == complaint(lab, "--status") == message
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ static void test_error_keeps_control_characters_out(void **state)
 	assert_string_equal(err.message, "bad?name ?[31m");
 	cs_error_prefix(&err, "cluster '%s'", "web");
 	assert_string_equal(err.message, "cluster 'web': bad?name ?[31m");
+	assert_int_equal(cs_error_advise(&err, "rename %s", "it"), CS_E_CONFIG);
+	assert_string_equal(err.message, "cluster 'web': bad?name ?[31m; rename it");
 }
 
 static void test_error_too_long_ends_in_dots(void **state)

@@ -275,7 +275,10 @@ static void test_a_file_that_everybody_can_write_is_refused(void **state)
 	unlink(path);
 	assert_int_equal(cs_config_load(path, &config, &err), CS_E_CONFIG);
 	CS_AUTO_FREE char *expected = cs_asprintf(
-		"configuration: cannot read %s: No such file or directory", path);
+		"configuration: cannot read %s: No such file or directory; name another "
+		"file with -f, or begin with the example: cp "
+		"" CS_DOCDIR "/clusterscale.yaml %s",
+		path, path);
 	assert_string_equal(err.message, expected);
 	close(fd);
 }

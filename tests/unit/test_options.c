@@ -103,8 +103,8 @@ static void test_errors_name_the_option(void **state)
 	assert_string_equal(
 		err.message, "option --dry-run takes no argument; see --help");
 	assert_int_equal(PARSE("--count", "10"), CS_E_USAGE);
-	assert_string_equal(err.message,
-		"option --count: '10' is not a number of whole units from 1 to 9");
+	assert_string_equal(
+		err.message, "option --count: '10' is not a whole number from 1 to 9");
 	assert_int_equal(PARSE("-t", "1e3"), CS_E_USAGE);
 	assert_int_equal(PARSE("stray"), CS_E_USAGE);
 	assert_string_equal(err.message, "unexpected argument 'stray'; see --help");
