@@ -6,13 +6,14 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/trust.h"
 #include "cli/options.h"
+#include "domain/clouds.h"
 #include "domain/publish.h"
 
 #define PROGRAM "haproxy_sync"
@@ -71,68 +72,23 @@ static enum exit_status fail(const struct cs_error *err)
 	}
 }
 
-/* Root does what a file says only when nobody else can have written it. */
-static int check_trusted(const char *path, struct cs_error *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return 0; /* whoever needs it will say so */
-	if (st.st_uid == 0 && (st.st_mode & 022) == 0)
-		return 0;
-	return cs_error_set(err, CS_E_REFUSED,
-		"%s can be written by others than root, and this runs as root; type: "
-		"chown "
-		"root %s && chmod go-w %s",
-		path, path, path);
-}
-
-static int check_folder_of(const char *path, struct cs_error *err)
-{
-	CS_AUTO_FREE char *folder = cs_strdup(path);
-	char *slash = strrchr(folder, '/');
-
-	if (!slash)
-		return 0;
-	slash[slash == folder] = '\0';
-	return check_trusted(folder, err);
-}
-
-/* The folder counts as much as the file, and a link may lead into another one. */
-static int check_file_and_folders(const char *path, struct cs_error *err)
-{
-	CS_AUTO_FREE char *resolved = realpath(path, NULL);
-
-	if (check_trusted(path, err) < 0 || check_folder_of(path, err) < 0 ||
-		(resolved && check_folder_of(resolved, err) < 0))
-		return err->code;
-	return 0;
-}
-
-static int check_environment(struct cs_error *err)
-{
-	for (char **variable = environ; *variable; variable++) {
-		if (strncmp(*variable, "OS_", 3) == 0)
-			return cs_error_set(err, CS_E_REFUSED,
-				"the environment has %.*s, and this runs as root: "
-				"credentials "
-				"come from files that only root can write; type: unset "
-				"%.*s",
-				(int)strcspn(*variable, "="), *variable,
-				(int)strcspn(*variable, "="), *variable);
-	}
-	return 0;
-}
-
+/* Root does what a file says only when nobody else can have written it. The state folder
+ * is looked at where it is opened. */
 static int check_root_files(const struct cs_config *config,
 	const struct cs_cluster *cluster, struct cs_error *err)
 {
-	const char *const paths[] = {config->path,
-		config->clouds_file ? config->clouds_file : "/etc/openstack/clouds.yaml",
-		cluster->haproxy.template_path, cluster->haproxy.config_path};
+	const struct cs_haproxy_spec *haproxy = &cluster->haproxy;
+	const char *const paths[] = {
+		config->clouds_file ? config->clouds_file : CS_CLOUDS_SITE_FILE,
+		haproxy->template_path, haproxy->config_path, haproxy->state_file};
 
+	if (strcmp(haproxy->cloud, CS_CLOUDS_ENVIRONMENT) == 0)
+		return cs_error_set(err, CS_E_REFUSED,
+			"haproxy.cloud is '%s', and this runs as root, which believes no "
+			"environment; name a cloud of %s",
+			haproxy->cloud, paths[0]);
 	for (size_t i = 0; i < CS_ARRAY_SIZE(paths); i++) {
-		if (check_file_and_folders(paths[i], err) < 0)
+		if (paths[i] && cs_trust_check(paths[i], err) < 0)
 			return err->code;
 	}
 	return 0;
@@ -144,18 +100,20 @@ static int check_root_start(const struct values *values, struct cs_error *err)
 	if (values->file)
 		return cs_error_set(err, CS_E_REFUSED,
 			"-f is not taken from root's hands: a sudo rule for this program "
-			"would be one for every file; use " CS_SYSCONFDIR
-			"/clusterscale/clusterscale.yaml");
-	return check_environment(err);
+			"would be one for every file; use " CS_CONFIG_PATH);
+	return cs_trust_check(CS_CONFIG_PATH, err);
 }
 
-static void set_path(bool root)
+/* Nothing of root's environment counts: it may be that of whoever called sudo. */
+static void set_environment(bool root)
 {
-	const char *old = getenv("PATH");
+	const char *old = root ? NULL : getenv("PATH");
 	CS_AUTO_FREE char *path =
 		root ? cs_strdup(ROOT_PATH)
 		     : cs_asprintf("%s" MORE_PATH, old ? old : "/usr/bin:/bin");
 
+	if (root)
+		clearenv();
 	setenv("PATH", path, 1);
 }
 
@@ -198,18 +156,19 @@ static enum exit_status run(const struct values *values)
 	bool root = geteuid() == 0;
 	struct cs_error err;
 
-	set_path(root);
+	set_environment(root);
 	if ((root && check_root_start(values, &err) < 0) ||
 		cs_config_load(values->file, &config, &err) < 0 ||
 		(values->cluster &&
 			cs_config_cluster(config, values->cluster, &cluster, &err) < 0))
 		return fail(&err);
+	if (root && cluster && check_root_files(config, cluster, &err) < 0)
+		return fail(&err);
 	if (values->check_config) {
 		printf("%s: good\n", config->path);
 		return EXIT_CONVERGED;
 	}
-	if ((root && check_root_files(config, cluster, &err) < 0) ||
-		publish(config, cluster, values->dry_run, &report, &err) < 0)
+	if (publish(config, cluster, values->dry_run, &report, &err) < 0)
 		return fail(&err);
 	return finish(&report);
 }

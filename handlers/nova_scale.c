@@ -133,7 +133,7 @@ static int open_program(struct scale_program *program, struct cs_error *err)
 	cs_log_open("nova_scale", program->cluster->name, false);
 	if (values->check_config)
 		return 0;
-	if (cs_state_dir_open(program->dir, err) < 0)
+	if (cs_state_dir_open(program->dir, 0750, err) < 0)
 		return err->code == CS_E_IO
 			       ? cs_error_advise(
 					 err, "state-dir is set in %s", program->path)

@@ -15,6 +15,7 @@ lib_libclusterscale_a_SOURCES += lib/base/proc.c lib/base/proc.h
 lib_libclusterscale_a_SOURCES += lib/base/secret.c lib/base/secret.h
 lib_libclusterscale_a_SOURCES += lib/base/stamp.c lib/base/stamp.h
 lib_libclusterscale_a_SOURCES += lib/base/strbuf.c lib/base/strbuf.h
+lib_libclusterscale_a_SOURCES += lib/base/trust.c lib/base/trust.h
 
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_config.c lib/format/haproxy_config.h
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_stat.c lib/format/haproxy_stat.h

@@ -127,7 +127,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		.max = cluster->max,
 		.up_at = cluster->policy.scale_up_at_permille,
 		.down_at = cluster->policy.scale_down_at_permille};
-	if (cs_state_dir_open(ret->state_dir, err) < 0 ||
+	if (cs_state_dir_open(ret->state_dir, 0750, err) < 0 ||
 		list_members(cluster, deadline, ret, err) < 0 ||
 		count_open_work(&ret->view.members, cluster, ret->state_dir,
 			&ret->cluster, err) < 0)

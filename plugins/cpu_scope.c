@@ -122,7 +122,7 @@ static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadli
 		scope_from_hosts(source, ret, err) < 0)
 		return err->code;
 	ret->state_dir = adhoc_state_dir();
-	if (cs_state_dir_open(ret->state_dir, &ret->state_error) < 0)
+	if (cs_state_dir_open(ret->state_dir, 0750, &ret->state_error) < 0)
 		cs_strset(&ret->state_dir, NULL);
 	ret->setup = (struct cs_measure_setup){.community = ret->community,
 		.state_dir = ret->state_dir,

@@ -24,6 +24,15 @@ void cs_closep(int *fd)
 	*fd = -1;
 }
 
+/* Hands the descriptor on and disarms its clean-up. */
+static int take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 static int open_for_read(const char *path, struct cs_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -41,14 +50,11 @@ static int open_for_read(const char *path, struct cs_error *err)
 	return err->code;
 }
 
-int cs_file_read(const char *path, struct cs_strbuf *ret, struct cs_error *err)
+static int read_all(int fd, const char *path, struct cs_strbuf *ret, struct cs_error *err)
 {
-	CS_CLEANUP(cs_closep) int fd = open_for_read(path, err);
 	char chunk[16384];
 	ssize_t len;
 
-	if (fd < 0)
-		return err->code;
 	while ((len = read(fd, chunk, sizeof chunk)) != 0) {
 		if (len < 0 && errno == EINTR)
 			continue;
@@ -59,6 +65,43 @@ int cs_file_read(const char *path, struct cs_strbuf *ret, struct cs_error *err)
 			return err->code;
 	}
 	return 0;
+}
+
+int cs_file_read(const char *path, struct cs_strbuf *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep) int fd = open_for_read(path, err);
+
+	return fd < 0 ? (int)err->code : read_all(fd, path, ret, err);
+}
+
+int cs_file_open_own(const char *path, int flags, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep)
+	int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT) {
+		cs_error_set_errno(err, errno, "cannot open %s", path);
+		return err->code = CS_E_NOT_FOUND;
+	}
+	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
+		return cs_error_set_errno(err, errno, "cannot open %s", path);
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return cs_error_set_errno(err, errno, "cannot look at %s", path);
+	if (fd < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+		st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return cs_error_set(err, CS_E_REFUSED,
+			"%s is not a plain file of our own that nobody else can write; "
+			"find out who put it there, and remove it",
+			path);
+	return take(&fd);
+}
+
+int cs_file_read_own(const char *path, struct cs_strbuf *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_closep) int fd = cs_file_open_own(path, O_RDONLY, err);
+
+	return fd < 0 ? (int)err->code : read_all(fd, path, ret, err);
 }
 
 int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
@@ -169,28 +212,42 @@ static int open_new(const char *path)
 	}
 }
 
-int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
-	struct cs_error *err)
+static int replace(const char *target, const struct cs_strbuf *content,
+	const struct stat *old, mode_t mode, struct cs_error *err)
 {
-	CS_AUTO_FREE char *resolved = realpath(path, NULL);
-	const char *target = resolved ? resolved : path;
 	CS_AUTO_FREE char *temporary = cs_asprintf("%s.new", target);
-	struct stat st;
-	bool exists = stat(target, &st) == 0;
-	struct cs_strbuf content = {.data = (char *)bytes, .len = len};
 	CS_CLEANUP(cs_closep) int fd = open_new(temporary);
 
 	if (fd < 0)
 		return cs_error_set_errno(
 			err, errno, "cannot create a file beside %s", target);
-	if (fill_and_rename(fd, temporary, target, &content, exists ? &st : NULL, mode) <
-		0) {
+	if (fill_and_rename(fd, temporary, target, content, old, mode) < 0) {
 		int errnum = errno;
 
 		unlink(temporary);
 		return cs_error_set_errno(err, errnum, "cannot replace %s", target);
 	}
 	return 0;
+}
+
+int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err)
+{
+	CS_AUTO_FREE char *resolved = realpath(path, NULL);
+	const char *target = resolved ? resolved : path;
+	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+	struct stat st;
+	bool exists = stat(target, &st) == 0;
+
+	return replace(target, &content, exists ? &st : NULL, mode, err);
+}
+
+int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err)
+{
+	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+
+	return replace(path, &content, NULL, mode, err);
 }
 
 /* A torn last line of a crash must not swallow ours. */
@@ -230,7 +287,7 @@ static int advise_on_folder(const char *path, int errnum, struct cs_error *err)
 	return err->code;
 }
 
-static int make_folders(const char *path, struct cs_error *err)
+static int make_folders(const char *path, mode_t mode, struct cs_error *err)
 {
 	CS_AUTO_FREE char *partial = cs_strdup(path);
 
@@ -238,7 +295,7 @@ static int make_folders(const char *path, struct cs_error *err)
 		slash = strchr(slash + 1, '/');
 		if (slash)
 			*slash = '\0';
-		if (mkdir(partial, 0750) < 0 && errno != EEXIST)
+		if (mkdir(partial, mode) < 0 && errno != EEXIST)
 			return advise_on_folder(partial, errno, err);
 		if (!slash)
 			break;
@@ -258,12 +315,12 @@ static int check_owner(const char *path, const struct stat *st, struct cs_error 
 		path, name, name);
 }
 
-int cs_state_dir_open(const char *path, struct cs_error *err)
+int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)
 {
 	struct statfs fs;
 	struct stat st;
 
-	if (make_folders(path, err) < 0)
+	if (make_folders(path, mode, err) < 0)
 		return err->code;
 	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
 		return cs_error_set_errno(

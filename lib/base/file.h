@@ -37,11 +37,25 @@ int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode
 int cs_file_append_line(const char *path, const char *line,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Makes the folder (and its parents) 0750 when missing. Refuses NFS and FUSE, where locks
- * and fsync do not hold what they promise, and a folder that belongs to another user than
- * the effective one (the message says the `sudo -u` to type). */
+/* What a program keeps for itself: never through a link, and only a plain file with one
+ * name that belongs to the effective user and that nobody else can write, looked at after
+ * the open. CS_E_REFUSED otherwise, CS_E_NOT_FOUND when it is missing. The first returns
+ * a descriptor; with O_CREAT in `flags` a new file is 0640. */
+int cs_file_open_own(
+	const char *path, int flags, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_file_read_own(const char *path, struct cs_strbuf *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* As cs_file_replace(), but whatever has the name `path` is replaced itself, a link too,
+ * and nothing is kept of it. */
+int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
+
+/* Makes the folder (and its parents) with `mode` when missing. Refuses NFS and FUSE,
+ * where locks and fsync do not hold what they promise, and a folder that belongs to
+ * another user than the effective one (the message says the `sudo -u` to type). */
 int cs_state_dir_open(
-	const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+	const char *path, mode_t mode, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* An exclusive lock on a file, held until released or the process ends. */
 struct cs_lock {

@@ -53,10 +53,9 @@ static void write_who(int fd, const char *purpose)
 
 static int open_lock(const char *path, struct cs_error *err)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int fd = cs_file_open_own(path, O_RDWR | O_CREAT, err);
 
-	return fd >= 0 ? fd
-		       : cs_error_set_errno(err, errno, "cannot open the lock %s", path);
+	return fd >= 0 ? fd : cs_error_prefix(err, "lock");
 }
 
 int cs_lock_take(

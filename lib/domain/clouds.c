@@ -14,7 +14,6 @@
 #include "base/strbuf.h"
 #include "format/yaml.h"
 
-#define SITE_FILE "/etc/openstack/clouds.yaml"
 #define FILE_MAX 65536
 #define VARIABLE_MAX 64
 
@@ -301,13 +300,14 @@ static int search(char **ret, struct cs_error *err)
 		*ret = CS_TAKE(own);
 		return 0;
 	}
-	if (access(SITE_FILE, F_OK) == 0) {
-		*ret = cs_strdup(SITE_FILE);
+	if (access(CS_CLOUDS_SITE_FILE, F_OK) == 0) {
+		*ret = cs_strdup(CS_CLOUDS_SITE_FILE);
 		return 0;
 	}
 	return cs_error_set(err, CS_E_CONFIG,
 		"no clouds.yaml: 'clouds-file' is not configured, OS_CLIENT_CONFIG_FILE "
-		"is not set, and there is no " SITE_FILE "%s; begin with the example "
+		"is not set, and there is no " CS_CLOUDS_SITE_FILE
+		"%s; begin with the example "
 		"%s/clouds.yaml",
 		isatty(STDIN_FILENO) ? " nor one in ~/.config/openstack" : "", CS_DOCDIR);
 }
@@ -321,7 +321,7 @@ int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *r
 	CS_AUTO_FREE char *text = NULL;
 	size_t len;
 
-	if (strcmp(cloud, "envvars") == 0)
+	if (strcmp(cloud, CS_CLOUDS_ENVIRONMENT) == 0)
 		return read_source(&environment, ret);
 	if (!path && search(&path, err) < 0)
 		return err->code;

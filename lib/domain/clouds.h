@@ -15,6 +15,9 @@
 #include "base/macros.h"
 #include "client/keystone.h"
 
+#define CS_CLOUDS_ENVIRONMENT "envvars" /* the cloud of the OS_* variables */
+#define CS_CLOUDS_SITE_FILE "/etc/openstack/clouds.yaml"
+
 /* `file` NULL: searched. `ret` is owned by the caller, cs_credentials_done(). CS_E_CONFIG
  * names file, line and key; CS_E_REFUSED: others can read the file. */
 int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *ret,

@@ -13,7 +13,6 @@
 #include "format/schema.h"
 #include "format/yaml.h"
 
-#define DEFAULT_PATH CS_SYSCONFDIR "/clusterscale/clusterscale.yaml"
 #define HOUR_MS (3600 * INT64_C(1000))
 #define DAY_MS (24 * HOUR_MS)
 #define SERVERS_MAX 10000
@@ -296,7 +295,7 @@ int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *er
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
 
 	if (!path)
-		path = DEFAULT_PATH;
+		path = CS_CONFIG_PATH;
 	if (check_mode(path, err) < 0)
 		return err->code;
 	if (cs_file_read(path, &text, err) < 0) {

@@ -101,7 +101,9 @@ struct cs_config {
 	size_t n_clusters;
 };
 
-/* `path` NULL: <sysconfdir>/clusterscale/clusterscale.yaml. Owned by the caller. */
+#define CS_CONFIG_PATH CS_SYSCONFDIR "/clusterscale/clusterscale.yaml"
+
+/* `path` NULL: CS_CONFIG_PATH. Owned by the caller. */
 int cs_config_load(const char *path, struct cs_config **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(2, 3);
 

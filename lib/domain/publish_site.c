@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "base/deadline.h"
+#include "base/trust.h"
 
+/* The backup holds what the configuration holds, passwords included. */
+#define STATE_DIR_MODE 0700
 #define LOCK_WAIT_MS 3000
 #define LOCK_POLL_MS 50
 
@@ -116,7 +119,8 @@ static int open_site(const struct cs_config *config, const struct cs_cluster *cl
 		return err->code;
 	}
 	if (add_clusters(config, cluster, site, err) < 0 ||
-		cs_state_dir_open(spec->state_dir, err) < 0)
+		cs_trust_check(spec->state_dir, err) < 0 ||
+		cs_state_dir_open(spec->state_dir, STATE_DIR_MODE, err) < 0)
 		return err->code;
 	CS_AUTO_FREE char *lock_path = state_path(site, spec, "lock");
 	site->record_path = state_path(site, spec, "applied");

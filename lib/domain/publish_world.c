@@ -33,18 +33,24 @@ static void world_probe(void *context, struct cs_tcp_probe *probes, size_t n)
 	cs_tcp_probe(probes, n, PROBE_LIMIT_MS);
 }
 
+/* What lies in our state folder, and is nobody else's. */
+static bool is_own(const struct cs_publish_world *world, const char *path)
+{
+	return path == world->site->record_path || path == world->site->backup_path;
+}
+
 static int world_read(
 	void *context, const char *path, struct cs_strbuf *ret, struct cs_error *err)
 {
-	(void)context;
-	return cs_file_read(path, ret, err);
+	return is_own(context, path) ? cs_file_read_own(path, ret, err)
+				     : cs_file_read(path, ret, err);
 }
 
 static int world_write(void *context, const char *path, const struct cs_strbuf *text,
 	mode_t mode, struct cs_error *err)
 {
-	(void)context;
-	return cs_file_replace(path, cs_strbuf_text(text), text->len, mode, err);
+	return (is_own(context, path) ? cs_file_replace_own : cs_file_replace)(
+		path, cs_strbuf_text(text), text->len, mode, err);
 }
 
 static int world_validate(

@@ -8,6 +8,7 @@ PYTESTS = \
 	tests/functional/test_demo_parts.py \
 	tests/functional/test_demo_view.py \
 	tests/functional/test_fleet.py \
+	tests/functional/test_haproxy_root.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \

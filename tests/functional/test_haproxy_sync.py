@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """haproxy_sync against a simulated cloud and a real HAProxy: exact output, exit status, and what HAProxy then does."""
 import fcntl
-import os
-import pathlib
 import socket
 import struct
 
@@ -617,58 +615,6 @@ def test_the_log_file_is_left_to_the_monitoring_host(lb):
     lb.yaml.write_text(f"log-file: {lb.dir}/log\n" + text)
     expect(lb.sync(), 0, lb.report([one, two]))
     assert not (lb.dir / "log").exists()
-
-
-@pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="only root can try what root may not do")
-def test_what_root_may_not_do(lb):
-    program = lb.dir / "haproxy_sync"
-    done = balancer.run([program, "-n", "web", "-f", lb.yaml], root=True)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("haproxy_sync: -f is not taken from root's hands: ")
-    expect(balancer.run([program, "-n", "web"], root=True, env={"OS_PASSWORD": "marker"}), 3, stderr=(
-        "haproxy_sync: the environment has OS_PASSWORD, and this runs as root: credentials come from files that only "
-        "root can write; type: unset OS_PASSWORD\n"))
-
-
-SEEN_BY_ROOT = """\
-mount --bind {dir}/etc {etc}
-exec {dir}/haproxy_sync -n web
-"""
-
-
-@pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="only root can try what root may not do")
-def test_root_believes_only_files_of_root(lb):
-    """In a mount namespace of its own, where the built-in configuration is ours."""
-    lb.add("web1")
-    message = balancer.run([lb.dir / "haproxy_sync", "-n", "web", "-f", "x"], root=True).stderr
-    built_in = pathlib.Path(message.split("; use ")[1].strip())
-    etc = built_in.parents[1]
-    if not etc.is_dir() or balancer.run(["unshare", "-m", "true"], root=True).returncode:
-        pytest.skip("needs unshare -m and the folder of the configuration")
-    (lb.dir / "etc" / "clusterscale").mkdir(parents=True)
-    for path in (lb.dir, *lb.dir.rglob("*")):
-        os.chown(path, 0, 0)
-    lb.yaml.rename(lb.dir / "etc" / "clusterscale" / built_in.name)
-
-    def sync():
-        return balancer.run(["unshare", "-m", "sh", "-c", SEEN_BY_ROOT.format(dir=lb.dir, etc=etc)], root=True)
-
-    def distrusted(path, shown=None):
-        shown = shown or path
-        expect(sync(), 3, stderr=f"haproxy_sync: {shown} can be written by others than root, and this runs as root; "
-               f"type: chown root {shown} && chmod go-w {shown}\n")
-    good = sync()
-    assert good.returncode == 2 and good.stderr.startswith(f"haproxy_sync: cannot connect to HAProxy's socket {lb.stats}: ")
-    for path, shown in ((lb.template, None), (lb.config, None), (lb.dir / "clouds.yaml", None), (lb.dir, None),
-                        (lb.dir / "etc" / "clusterscale" / built_in.name, built_in)):
-        mode = path.stat().st_mode
-        path.chmod(mode | 0o020)
-        distrusted(path, shown)
-        path.chmod(mode)
-        os.chown(path, balancer.NOBODY, 0)
-        distrusted(path, shown)
-        os.chown(path, 0, 0)
-    assert sync().stderr == good.stderr
 
 
 # --- under load

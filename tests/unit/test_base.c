@@ -208,6 +208,42 @@ static void test_replace_takes_up_what_a_killed_run_left(void **state)
 	assert_string_equal(cs_strbuf_text(&text), "kept\n");
 }
 
+static void test_own_files_are_plain_and_ours_alone(void **state)
+{
+	CS_AUTO_FREE char *target = in_folder("target"), *own = in_folder("own");
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(100);
+	struct cs_lock lock = CS_LOCK_NONE;
+	struct cs_error err;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(cs_file_replace(target, "passwd", 6, 0600, &err), 0);
+	assert_int_equal(cs_file_read_own(target, &text, &err), 0);
+	assert_string_equal(cs_strbuf_text(&text), "passwd");
+	assert_int_equal(cs_file_read_own(own, &text, &err), CS_E_NOT_FOUND);
+	for (int what = 0; what < 5; what++) {
+		int made = what == 0   ? symlink("target", own)
+			   : what == 1 ? link(target, own)
+			   : what == 2 ? mkfifo(own, 0600)
+			   : what == 3 ? mkdir(own, 0700)
+				       : symlink("/dev/zero", own);
+		assert_int_equal(made, 0);
+		assert_int_equal(cs_file_read_own(own, &text, &err), CS_E_REFUSED);
+		assert_int_equal(cs_lock_take(own, "sync", &lock, &err), CS_E_REFUSED);
+		assert_int_equal(lock.fd, -1);
+		if (what == 3)
+			assert_int_equal(rmdir(own), 0);
+		else /* what is replaced is the name, whatever it was */
+			assert_int_equal(
+				cs_file_replace_own(own, "new", 3, 0600, &err), 0);
+		assert_int_equal(stat(target, &st), 0);
+		assert_int_equal(st.st_size, 6);
+		unlink(own);
+	}
+	assert_int_equal(chmod(target, 0620), 0);
+	assert_int_equal(cs_file_read_own(target, &text, &err), CS_E_REFUSED);
+}
+
 static void test_append_repairs_a_torn_line(void **state)
 {
 	CS_AUTO_FREE char *file = in_folder("lines");
@@ -312,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_wall_text_round_trip),
 		cmocka_unit_test(test_replace_keeps_mode_and_link),
 		cmocka_unit_test(test_replace_takes_up_what_a_killed_run_left),
+		cmocka_unit_test(test_own_files_are_plain_and_ours_alone),
 		cmocka_unit_test(test_append_repairs_a_torn_line),
 		cmocka_unit_test(test_secret_file_of_others_is_refused),
 		cmocka_unit_test(test_lock_names_its_holder),

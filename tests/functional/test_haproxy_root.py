@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""haproxy_sync as root: what it believes, where it writes, and who speaks to the cloud for it.
+
+All of it happens below /run, where every folder is root's, and in a mount namespace in which the built-in
+configuration is the one of the test.
+"""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+pytest.register_assert_rewrite("balancer")
+import balancer  # noqa: E402
+import procs  # noqa: E402
+from balancer import expect  # noqa: E402
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try what root may not do")
+NOBODY = balancer.NOBODY
+IN_NAMESPACE = """\
+mount --bind {dir}/etc {etc} && exec "$@"
+"""
+
+
+def is_roots(path):
+    return all(folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o022 for folder in (path, *path.parents))
+
+
+class RootBalancer(balancer.Balancer):
+    """Everything is root's, the running HAProxy too."""
+
+    def __init__(self):
+        super().__init__()
+        self.etc = self.built_in.parents[1]
+        folder = self.dir / "etc" / self.built_in.parent.name
+        folder.mkdir(parents=True)
+        self.yaml = self.yaml.rename(folder / self.built_in.name)
+        for path in (self.dir, *self.dir.rglob("*")):
+            os.chown(path, 0, 0)
+        (self.dir / "sync").rmdir()
+
+    @property
+    def built_in(self):
+        done = subprocess.run([self.dir / "haproxy_sync", "-n", "web", "-f", "x"], text=True, capture_output=True)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.startswith("haproxy_sync: -f is not taken from root's hands: ")
+        return pathlib.Path(done.stderr.split("; use ")[1].strip())
+
+    def start(self):
+        self.haproxy = procs.spawn(["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
+                                   self.dir / "haproxy.log")
+        balancer.procs_wait(lambda: self.workers()[0], "HAProxy starts")
+        return self
+
+    def run(self, *argv, **options):
+        script = IN_NAMESPACE.format(dir=self.dir, etc=self.etc)
+        return balancer.run(["unshare", "-m", "sh", "-c", script, "sh", *argv], root=True, **options)
+
+    def sync(self, *args, **options):
+        return self.run(self.dir / "haproxy_sync", "-n", "web", *args, **options)
+
+    def refused(self, path, why, remedy, way_to=None):
+        way = f" (on the way to {way_to})" if way_to else ""
+        expect(self.sync(), 3, stderr=f"haproxy_sync: {path}{way} {why}, and this runs as root; {remedy}\n")
+
+    @property
+    def state(self):
+        return self.dir / "sync" / str(self.config).replace("/", "_")
+
+    def state_file(self, suffix):
+        return pathlib.Path(f"{self.state}.{suffix}")
+
+
+@pytest.fixture
+def lb(monkeypatch):
+    if not shutil.which("haproxy"):
+        pytest.skip("needs haproxy, which is not installed")
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to unshare -m")
+    monkeypatch.setattr(tempfile, "tempdir", "/run")
+    with RootBalancer() as made:
+        if not made.etc.is_dir() or not is_roots(made.etc):
+            pytest.skip(f"needs {made.etc}, in folders that only root can write")
+        yield made
+
+
+@pytest.fixture
+def up(lb):
+    """A running HAProxy with two published servers."""
+    servers = [lb.add("web1"), lb.add("web2")]
+    lb.start()
+    expect(lb.sync(), 0, lb.report(servers))
+    assert lb.config.read_text() == lb.lines(*servers)
+    lb.servers = servers
+    return lb
+
+
+def untouched(lb):
+    expect(lb.sync(), 0, lb.report(lb.servers))
+
+
+# --- what it believes
+
+def paths_that_count(lb):
+    """(path, as it is asked for, as messages name it)"""
+    clouds = lb.dir / "clouds.yaml"
+    return [(lb.yaml, lb.built_in, lb.built_in), (lb.yaml.parent, lb.built_in.parent, lb.built_in),
+            (clouds, clouds, clouds), (lb.template, lb.template, lb.template), (lb.config, lb.config, lb.config),
+            (lb.dir, lb.dir, clouds), (lb.dir / "sync", lb.dir / "sync", lb.dir / "sync")]
+
+
+def test_files_and_folders_that_others_can_write(up):
+    for path, shown, asked in paths_that_count(up):
+        mode, way = path.stat().st_mode, asked if asked != shown else None
+        for more in (0o020, 0o002):
+            path.chmod(mode | more)
+            up.refused(shown, f"can be written by others than root (mode {(mode | more) & 0o7777:04o})",
+                       f"type: chmod go-w {shown}", way)
+        path.chmod(mode)
+        os.chown(path, NOBODY, 0)
+        up.refused(shown, "belongs to user nobody", f"type: chown -h root {shown}", way)
+        os.chown(path, 0, 0)
+    untouched(up)
+
+
+def test_a_folder_for_everybody(up):
+    up.dir.chmod(0o1777)
+    up.refused(up.dir, "can be written by others than root (mode 1777)", "use a folder that only root can write",
+               up.dir / "clouds.yaml")
+
+
+def test_rights_given_by_an_acl(up):
+    acl = (b"\x02\x00\x00\x00" b"\x01\x00\x06\x00\xff\xff\xff\xff" b"\x02\x00\x06\x00\xfe\xff\x00\x00"
+           b"\x04\x00\x00\x00\xff\xff\xff\xff" b"\x10\x00\x06\x00\xff\xff\xff\xff" b"\x20\x00\x00\x00\xff\xff\xff\xff")
+    try:
+        os.setxattr(up.template, "system.posix_acl_access", acl)
+    except OSError as error:
+        pytest.skip(f"needs ACLs below /run: {error}")
+    up.refused(up.template, "can be written by others than root (mode 0660)", f"type: chmod go-w {up.template}")
+
+
+def test_links(up):
+    """Followed while every part of the way is root's."""
+    real = up.dir / "real"
+    real.mkdir(mode=0o755)
+    moved = up.template.rename(real / "template")
+    up.template.symlink_to("real/template")
+    untouched(up)
+    (up.dir / "other").symlink_to(real)
+    up.template.unlink()
+    up.template.symlink_to(up.dir / "other" / ".." / "real" / "template")
+    untouched(up)
+    os.chown(up.template, NOBODY, 0, follow_symlinks=False)
+    up.refused(up.template, "belongs to user nobody", f"type: chown -h root {up.template}")
+    os.chown(up.template, 0, 0, follow_symlinks=False)
+    os.chown(up.dir / "other", NOBODY, 0, follow_symlinks=False)
+    up.refused(up.dir / "other", "belongs to user nobody", f"type: chown -h root {up.dir}/other", up.template)
+    os.chown(up.dir / "other", 0, 0, follow_symlinks=False)
+    real.chmod(0o777)
+    up.refused(real, "can be written by others than root (mode 0777)", f"type: chmod go-w {real}", up.template)
+    real.chmod(0o755)
+    moved.chmod(0o666)
+    way = real / ".." / "real" / "template"
+    up.refused(way, "can be written by others than root (mode 0666)", f"type: chmod go-w {way}", up.template)
+    up.template.unlink()
+    up.template.symlink_to(up.template.name)
+    expect(up.sync(), 2, stderr=f"haproxy_sync: cannot find {up.template}: Too many levels of symbolic links\n")
+
+
+def test_a_fifo_is_no_template(up):
+    up.template.unlink()
+    os.mkfifo(up.template, 0o600)
+    up.refused(up.template, "is neither a file nor a folder", "remove what is there")
+
+
+def test_check_config_says_it_too(lb):
+    expect(lb.sync("--check-config"), 0, stdout=f"{lb.built_in}: good\n")
+    lb.template.chmod(0o666)
+    expect(lb.sync("--check-config"), 3, stderr=f"haproxy_sync: {lb.template} can be written by others than root "
+           f"(mode 0666), and this runs as root; type: chmod go-w {lb.template}\n")
+
+
+def test_the_environment_counts_for_nothing(up):
+    """Not its credentials, not its certificates, not its proxy, not its programs."""
+    evil = up.dir / "evil"
+    evil.mkdir()
+    for name in ("haproxy", "diff"):
+        (evil / name).write_text(f"#!/bin/sh\ntouch {evil}/ran\n")
+        (evil / name).chmod(0o755)
+    (evil / "clouds.yaml").write_text("clouds: {}\n")
+    odd = {"OS_AUTH_URL": "http://127.0.0.1:1", "OS_CLIENT_CONFIG_FILE": str(evil / "clouds.yaml"), "HOME": str(evil),
+           "STATE_DIRECTORY": str(evil), "http_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1",
+           "PATH": f"{evil}:{os.environ['PATH']}", "BASH_ENV": "/dev/zero"}
+    up.servers.append(up.add("web3"))
+    expect(up.sync(env=odd), 0, up.report(up.servers))
+    assert up.sync("--dry-run", env=odd).returncode == 0
+    assert not (evil / "ran").exists()
+    up.yaml.write_text(up.yaml.read_text().replace("cloud: reader", "cloud: envvars"))
+    expect(up.sync(env=odd), 3, stderr="haproxy_sync: haproxy.cloud is 'envvars', and this runs as root, which believes "
+           f"no environment; name a cloud of {up.dir}/clouds.yaml\n")
+
+
+# --- where it writes
+
+def test_the_state_folder_is_made_for_root_alone(up):
+    assert {path.name: oct(path.stat().st_mode & 0o7777) for path in (up.dir / "sync", *(up.dir / "sync").iterdir())} == {
+        "sync": "0o700", up.state_file("lock").name: "0o640", up.state_file("applied").name: "0o600",
+        up.state_file("backup").name: "0o600"}
+
+
+def test_a_state_folder_behind_the_link_of_another(up):
+    state = up.dir / "sync"
+    state.rename(up.dir / "elsewhere")
+    state.symlink_to("elsewhere")
+    untouched(up)
+    os.chown(state, NOBODY, NOBODY, follow_symlinks=False)
+    up.refused(state, "belongs to user nobody", f"type: chown -h root {state}")
+
+
+def games(path, target):
+    """Each way to have `path` be something else."""
+    def linked():
+        path.symlink_to(target)
+
+    def named_twice():
+        os.link(target, path)
+
+    def fifo():
+        os.mkfifo(path, 0o600)
+
+    def folder():
+        path.mkdir()
+
+    def bound():
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(path))
+
+    def of_another():
+        path.write_text("x")
+        os.chown(path, NOBODY, NOBODY)
+
+    def open_to_others():
+        path.write_text("x")
+        path.chmod(0o666)
+    for play in (linked, named_twice, fifo, folder, bound, of_another, open_to_others):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+        play()
+        yield play.__name__
+
+
+@pytest.mark.parametrize("suffix", ["lock", "applied"])
+def test_a_state_file_that_is_something_else(up, suffix):
+    target = up.dir / "passwd"
+    target.write_text("root:x:0:0\n")
+    path = up.state_file(suffix)
+    for _ in games(path, target):
+        before = up.config.read_text(), up.workers()[0]
+        expect(up.sync(), 3, stderr=f"haproxy_sync: {'lock: ' if suffix == 'lock' else ''}{path} is not a plain file of "
+               "our own that nobody else can write; find out who put it there, and remove it\n")
+        assert target.read_text() == "root:x:0:0\n"
+        assert (up.config.read_text(), up.workers()[0]) == before
+    path.unlink()
+    untouched(up)
+
+
+def test_what_has_the_name_of_the_backup_is_replaced(up):
+    target = up.dir / "passwd"
+    target.write_text("root:x:0:0\n")
+    path = up.state_file("backup")
+    for number, game in enumerate(games(path, target)):
+        before = up.config.read_text()
+        up.servers.append(up.add(f"more{number}"))
+        if game == "folder":
+            expect(up.sync(), 2, stderr=f"haproxy_sync: cannot replace {path}: Is a directory\n")
+            assert up.config.read_text() == before
+            up.remove(up.servers.pop())
+            continue
+        untouched(up)
+        assert path.read_text() == before and not path.is_symlink()
+        assert (path.stat().st_uid, oct(path.stat().st_mode & 0o7777)) == (0, "0o600")
+        assert target.read_text() == "root:x:0:0\n" and target.stat().st_nlink == 1
+
+
+def test_temporary_names_are_not_guessed(up):
+    """What lies about beside the state and the configuration is not written through."""
+    target = up.dir / "passwd"
+    target.write_text("root:x:0:0\n")
+    for path in (up.state_file("applied"), up.state_file("backup"), up.config):
+        for suffix in (".tmp", ".new", ".XXXXXX"):
+            pathlib.Path(f"{path}{suffix}").symlink_to(target)
+    up.servers.append(up.add("web3"))
+    untouched(up)
+    assert target.read_text() == "root:x:0:0\n"
