@@ -5,9 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +20,13 @@
 #include "base/mem.h"
 
 #define OUTPUT_MAX (1 << 20)
+
+#define CHILD_USER "nobody"
+#ifdef CS_SANITIZERS
+#define CHILD_MEMORY_MAX RLIM_INFINITY
+#else
+#define CHILD_MEMORY_MAX (1 << 30)
+#endif
 
 static void null_to(int fd)
 {
@@ -189,6 +200,140 @@ void cs_proc_result_done(struct cs_proc_result *result)
 {
 	cs_strbuf_done(&result->out);
 	cs_strbuf_done(&result->err);
+}
+
+/* Whom a child becomes. */
+struct user {
+	uid_t uid;
+	gid_t gid;
+};
+
+static int find_user(struct user *ret, struct cs_error *err)
+{
+	const struct passwd *nobody = geteuid() == 0 ? getpwnam(CHILD_USER) : NULL;
+
+	*ret = (struct user){.uid = geteuid(), .gid = getegid()};
+	if (geteuid() != 0)
+		return 0;
+	if (!nobody || nobody->pw_uid == 0)
+		return cs_error_set(err, CS_E_CONFIG,
+			"there is no user " CHILD_USER
+			", as whom the cloud is asked; make one");
+	*ret = (struct user){.uid = nobody->pw_uid, .gid = nobody->pw_gid};
+	return 0;
+}
+
+static bool limit(int resource, rlim_t most)
+{
+	const struct rlimit both = {most, most};
+
+	return setrlimit(resource, &both) == 0;
+}
+
+/* In the child. NULL, or what failed. The marks of the process come last, because a
+ * change of user takes them away. */
+static const char *give_up_rights(const struct user *user, int fd, pid_t parent)
+{
+	for (int standard = 0; standard <= 2; standard++)
+		null_to(standard);
+	if (dup2(fd, 3) < 0 || close_range(4, ~0U, 0) < 0)
+		return "close_range";
+	if (chdir("/") < 0)
+		return "chdir";
+	if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_FSIZE, 0) ||
+		!limit(RLIMIT_AS, CHILD_MEMORY_MAX))
+		return "setrlimit";
+	if (geteuid() == 0 && setgroups(0, NULL) < 0)
+		return "setgroups";
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		return "setresgid";
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		return "setresuid";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+		prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return "prctl";
+	return getppid() == parent ? NULL : "getppid";
+}
+
+static _Noreturn void live(const struct user *user, int fd, pid_t parent,
+	void (*work)(void *context, struct cs_strbuf *ret), void *context)
+{
+	struct cs_strbuf text = CS_STRBUF(CS_PROC_CHILD_MAX);
+	const char *failed = give_up_rights(user, fd, parent);
+	size_t sent = 0;
+
+	if (failed)
+		cs_strbuf_addf(&text, "%s: %s", failed, strerror(errno));
+	else
+		work(context, &text);
+	while (sent < text.len) {
+		ssize_t len = write(3, text.data + sent, text.len - sent);
+
+		if (len < 0 && errno != EINTR)
+			_exit(1);
+		sent += len > 0 ? (size_t)len : 0;
+	}
+	_exit(failed || text.overflow);
+}
+
+int cs_proc_confine(void (*work)(void *context, struct cs_strbuf *ret), void *context,
+	struct cs_proc_child *ret, struct cs_error *err)
+{
+	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
+	pid_t parent = getpid();
+	struct user user;
+
+	if (find_user(&user, err) < 0 || pipe_open(&out, err) < 0)
+		return err->code;
+	pid_t pid = fork();
+	if (pid < 0)
+		return cs_error_set_errno(err, errno, "cannot fork");
+	if (pid == 0)
+		live(&user, out.write, parent, work, context);
+	*ret = (struct cs_proc_child){.pid = pid, .fd = out.read};
+	out.read = -1;
+	return 0;
+}
+
+/* False when the deadline passed, or too much came, before its end. */
+static bool read_child(int fd, struct cs_deadline deadline, struct cs_strbuf *ret)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+	while (cs_deadline_left_ms(deadline) > 0 && !ret->overflow) {
+		if (poll(&readable, 1, (int)cs_deadline_left_ms(deadline)) > 0 &&
+			!drain(fd, ret))
+			return true;
+	}
+	return false;
+}
+
+int cs_proc_await(struct cs_proc_child *child, const char *what,
+	struct cs_deadline deadline, struct cs_strbuf *ret, struct cs_error *err)
+{
+	bool whole = read_child(child->fd, deadline, ret);
+	int status = 0;
+
+	cs_closep(&child->fd);
+	/* What it says is over, and so is the child. */
+	if (!whole || !reap(child->pid, deadline, &status)) {
+		kill(child->pid, SIGKILL);
+		while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (ret->overflow)
+			return cs_error_set(err, CS_E_LIMIT,
+				"%s sent more than %zu bytes and was killed", what,
+				ret->ceiling);
+		return cs_error_set(
+			err, CS_E_TIMEOUT, "%s did not end in time and was killed", what);
+	}
+	if (WIFSIGNALED(status))
+		return cs_error_set(err, CS_E_IO, "%s died of signal %d (%s)", what,
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (status != 0)
+		return cs_error_set(err, CS_E_IO, "%s ended with status %d: %.200s", what,
+			WEXITSTATUS(status), cs_strbuf_text(ret));
+	return 0;
 }
 
 void cs_proc_clean_inheritance(void)

@@ -4,6 +4,7 @@
 #define CS_BASE_PROC_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
@@ -25,6 +26,28 @@ int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 void cs_proc_result_done(struct cs_proc_result *result) CS_NONNULL_ALL;
+
+/* A child of ours that works behind one pipe. */
+struct cs_proc_child {
+	pid_t pid;
+	int fd; /* where its text comes from */
+};
+
+/* Forks a child for what should not be done with our rights. Started by root it is user
+ * nobody, in no group but nobody's. It gains no rights, writes no files, has a GiB of
+ * memory, cannot be traced, and dies with us; no descriptor but its pipe and /dev/null is
+ * open. It runs `work`, sends what that put into `ret` (at most CS_PROC_CHILD_MAX bytes),
+ * and ends. CS_E_IO when it cannot be started. Its word deserves no trust. */
+#define CS_PROC_CHILD_MAX (8 << 20)
+int cs_proc_confine(void (*work)(void *context, struct cs_strbuf *ret), void *context,
+	struct cs_proc_child *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Appends all that the child sends to `ret`, and reaps it. Whatever became of it, it is
+ * gone afterwards. CS_E_TIMEOUT: the deadline ended it; CS_E_LIMIT: it sent more than
+ * ret's ceiling; CS_E_IO: it died, or could not give up its rights. `what` names it. */
+int cs_proc_await(struct cs_proc_child *child, const char *what,
+	struct cs_deadline deadline, struct cs_strbuf *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* What a handler inherits from a core may harm it: ignored or blocked signals, open
  * descriptors, a wide umask. Sets the defaults (SIGPIPE and SIGXFSZ stay ignored, umask

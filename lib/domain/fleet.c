@@ -24,13 +24,24 @@ int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *clust
 	const char *cloud, struct cs_deadline deadline, struct cs_fleet **ret,
 	struct cs_error *err)
 {
+	struct cs_credentials credentials;
+
+	if (cs_clouds_find(config->clouds_file, cloud, &credentials, err) < 0)
+		return err->code;
+	return cs_fleet_open_as(&credentials, cluster, deadline, ret, err);
+}
+
+int cs_fleet_open_as(struct cs_credentials *take_credentials,
+	const struct cs_cluster *cluster, struct cs_deadline deadline,
+	struct cs_fleet **ret, struct cs_error *err)
+{
 	CS_CLEANUP(cs_fleet_closep)
 	struct cs_fleet *fleet = cs_calloc(1, sizeof *fleet);
 
 	fleet->cluster = cluster;
-	if (cs_clouds_find(config->clouds_file, cloud, &fleet->credentials, err) < 0 ||
-		cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) <
-			0 ||
+	fleet->credentials = *take_credentials;
+	*take_credentials = (struct cs_credentials){0};
+	if (cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) < 0 ||
 		cs_nova_open(fleet->session, &fleet->nova, err) < 0)
 		return err->code;
 	*ret = CS_TAKE(fleet);

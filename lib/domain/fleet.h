@@ -8,6 +8,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "client/keystone.h"
 #include "client/nova.h"
 #include "domain/config.h"
 #include "domain/members.h"
@@ -26,6 +27,10 @@ struct cs_fleet_view {
 int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
 	const char *cloud, struct cs_deadline deadline, struct cs_fleet **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* The same with credentials that were found before. They are taken. */
+int cs_fleet_open_as(struct cs_credentials *take_credentials,
+	const struct cs_cluster *cluster, struct cs_deadline deadline,
+	struct cs_fleet **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_fleet_set_deadline(
 	struct cs_fleet *fleet, struct cs_deadline deadline) CS_NONNULL_ALL;
 void cs_fleet_close(struct cs_fleet *fleet);

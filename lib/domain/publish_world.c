@@ -8,6 +8,7 @@
 #include "base/deadline.h"
 #include "base/proc.h"
 #include "client/haproxy_socket.h"
+#include "domain/fleet_apart.h"
 #include "domain/publish_check.h"
 
 #define LIST_LIMIT_MS 15000
@@ -19,12 +20,9 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 	struct cs_fleet_view *ret, struct cs_error *err)
 {
 	const struct cs_publish_world *world = context;
-	CS_CLEANUP(cs_fleet_closep) struct cs_fleet *fleet = NULL;
 
-	if (cs_fleet_open(world->config, cluster, cluster->haproxy.cloud,
-		    cs_deadline_within(world->deadline, LIST_LIMIT_MS), &fleet, err) < 0)
-		return err->code;
-	return cs_fleet_look(fleet, ret, err);
+	return cs_fleet_look_apart(world->config, cluster, cluster->haproxy.cloud,
+		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
 }
 
 static void world_probe(void *context, struct cs_tcp_probe *probes, size_t n)
