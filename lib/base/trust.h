@@ -11,7 +11,7 @@
  * root's and closed to the writing of others (a sticky one like /tmp is not), and so must
  * every link be root's. Rights that an ACL gives count too: they show in the mode of the
  * group, acl(5). As nobody else can change what was looked at, it holds until it is used.
- * What does not exist is fine. Other users than root believe what they can read: 0. */
+ * What does not exist is fine. */
 int cs_trust_check(const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

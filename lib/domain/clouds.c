@@ -312,30 +312,59 @@ static int search(char **ret, struct cs_error *err)
 		isatty(STDIN_FILENO) ? " nor one in ~/.config/openstack" : "", CS_DOCDIR);
 }
 
-int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *ret,
+int cs_clouds_read(const char *file, const char *cloud, struct cs_clouds_text *ret,
 	struct cs_error *err)
 {
-	const struct source environment = {
-		NULL, NULL, "cloud 'envvars' (the OS_* variables)", err};
 	CS_AUTO_FREE char *path = file ? cs_strdup(file) : NULL;
-	CS_AUTO_FREE char *text = NULL;
-	size_t len;
+	CS_CLEANUP(cs_clouds_text_done) struct cs_clouds_text text = {0};
 
-	if (strcmp(cloud, CS_CLOUDS_ENVIRONMENT) == 0)
-		return read_source(&environment, ret);
+	if (strcmp(cloud, CS_CLOUDS_ENVIRONMENT) == 0) {
+		*ret = text;
+		return 0;
+	}
 	if (!path && search(&path, err) < 0)
 		return err->code;
-	text = cs_calloc(FILE_MAX, 1);
-	int r = cs_file_read_private(path, text, FILE_MAX, &len, err);
-	if (r == 0)
-		r = cs_clouds_parse(text, len, path, cloud, ret, err);
-	else if (r == CS_E_NOT_FOUND)
+	text.text = cs_calloc(FILE_MAX, 1);
+	int r = cs_file_read_private(path, text.text, FILE_MAX, &text.len, err);
+	if (r == CS_E_NOT_FOUND)
 		cs_error_advise(err,
 			"correct clouds-file, or begin with the example: "
 			"install -m 640 " CS_DOCDIR "/clouds.yaml %s",
 			path);
-	if (r < 0 && r != CS_E_REFUSED)
-		r = err->code = CS_E_CONFIG;
-	explicit_bzero(text, FILE_MAX);
-	return r;
+	if (r < 0)
+		return r == CS_E_REFUSED ? r : (int)(err->code = CS_E_CONFIG);
+	text.path = CS_TAKE(path);
+	*ret = text;
+	text = (struct cs_clouds_text){0};
+	return 0;
+}
+
+int cs_clouds_pick(const struct cs_clouds_text *text, const char *cloud,
+	struct cs_credentials *ret, struct cs_error *err)
+{
+	const struct source environment = {
+		NULL, NULL, "cloud 'envvars' (the OS_* variables)", err};
+
+	return text->path ? cs_clouds_parse(
+				    text->text, text->len, text->path, cloud, ret, err)
+			  : read_source(&environment, ret);
+}
+
+void cs_clouds_text_done(struct cs_clouds_text *text)
+{
+	if (text->text)
+		explicit_bzero(text->text, FILE_MAX);
+	free(text->text);
+	free(text->path);
+	*text = (struct cs_clouds_text){0};
+}
+
+int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_clouds_text_done) struct cs_clouds_text text = {0};
+
+	if (cs_clouds_read(file, cloud, &text, err) < 0)
+		return err->code;
+	return cs_clouds_pick(&text, cloud, ret, err);
 }

@@ -23,6 +23,20 @@
 int cs_clouds_find(const char *file, const char *cloud, struct cs_credentials *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(2, 3, 4);
 
+/* The same in two steps, for a process that reads the file and another one that is to
+ * know what is in it: libyaml leaves copies of what it has read. Zeroed when it is
+ * released. */
+struct cs_clouds_text {
+	char *path; /* NULL: the environment */
+	char *text;
+	size_t len;
+};
+int cs_clouds_read(const char *file, const char *cloud, struct cs_clouds_text *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(2, 3, 4);
+int cs_clouds_pick(const struct cs_clouds_text *text, const char *cloud,
+	struct cs_credentials *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_clouds_text_done(struct cs_clouds_text *text) CS_NONNULL_ALL;
+
 /* The same from the text of a file; `path` is for the messages. */
 int cs_clouds_parse(const char *text, size_t len, const char *path, const char *cloud,
 	struct cs_credentials *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -297,3 +297,100 @@ def test_temporary_names_are_not_guessed(up):
     up.servers.append(up.add("web3"))
     untouched(up)
     assert target.read_text() == "root:x:0:0\n"
+
+
+# --- who speaks to the cloud
+
+@pytest.fixture
+def asking(up):
+    """A run whose question the cloud answers in a minute: (the running sync, the pid of its child)"""
+    fault = up.cloud.control.inject(method="GET", path="/servers/detail", action="delay", delay=60)
+    running = subprocess.Popen(["unshare", "-m", "sh", "-c", IN_NAMESPACE.format(dir=up.dir, etc=up.etc), "sh",
+                                up.dir / "haproxy_sync", "-n", "web"], text=True, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    balancer.procs_wait(lambda: fault.count == 0, "the cloud is asked")
+    children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    yield running, int(children.read_text().split()[0])
+    running.kill()
+    running.communicate()
+
+
+def lines_of(pid, name):
+    return dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/{name}").read_text().splitlines())
+
+
+def test_nobody_asks_the_cloud(asking):
+    running, child = asking
+    status = lines_of(child, "status")
+    assert status["Uid"].split() == [str(NOBODY)] * 4 and status["Gid"].split() == [str(NOBODY)] * 4
+    assert status["Groups"].split() == []
+    assert {status[name].strip("\t0") for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {""}
+    assert status["NoNewPrivs"].strip() == "1"
+    files = {name: os.readlink(f"/proc/{child}/fd/{name}") for name in os.listdir(f"/proc/{child}/fd")}
+    assert {name: files.pop(name) for name in "012"} == dict.fromkeys("012", "/dev/null")
+    kinds = [name.split(":")[0] for name in files.values()]
+    assert kinds.count("pipe") == 1 and set(kinds) <= {"pipe", "socket", "anon_inode"}, files
+    limits = pathlib.Path(f"/proc/{child}/limits").read_text()
+    assert "Max core file size        0                    0 " in limits
+    assert "Max file size             0                    0 " in limits
+    assert lines_of(running.pid, "status")["Uid"].split() == ["0"] * 4
+    # as whom nobody else can look into it
+    peek = subprocess.run(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups",
+                           "cat", f"/proc/{child}/environ"], capture_output=True, text=True)
+    assert peek.returncode == 1 and "Permission denied" in peek.stderr
+
+
+def memory_of(pid):
+    """What it has written to, without what it has from files."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            span, rights, *_ = line.split()
+            start, end = (int(text, 16) for text in span.split("-"))
+            if not rights.startswith("rw") or end - start > 1 << 28:
+                continue
+            memory.seek(start)
+            try:
+                yield memory.read(end - start)
+            except OSError:
+                pass
+
+
+def test_only_the_child_has_the_password(asking):
+    running, child = asking
+    assert any(b"readersecret" in part for part in memory_of(child))
+    assert not any(b"readersecret" in part for part in memory_of(running.pid))
+
+
+def test_a_child_that_dies(up, asking):
+    running, child = asking
+    before = up.config.read_text(), up.workers()[0]
+    os.kill(child, 9)
+    out, errors = running.communicate()
+    assert (running.returncode, out) == (2, "")
+    assert errors == "haproxy_sync: cluster 'web': the child that asks the cloud died of signal 9 (Killed)\n"
+    assert (up.config.read_text(), up.workers()[0]) == before
+    untouched(up)
+
+
+def test_the_child_dies_with_its_parent(asking):
+    running, child = asking
+    running.kill()
+    balancer.procs_wait(lambda: not pathlib.Path(f"/proc/{child}").exists(), "the child ends")
+
+
+def test_a_refused_login(up):
+    clouds = up.dir / "clouds.yaml"
+    clouds.write_text(clouds.read_text().replace("readersecret", "wrong"))
+    done = up.sync()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("haproxy_sync: cluster 'web': ") and "401" in done.stderr
+
+
+def test_the_authorities_are_roots(up):
+    authorities, clouds = up.dir / "ca.pem", up.dir / "clouds.yaml"
+    authorities.write_text("")
+    clouds.write_text(clouds.read_text() + f"    cacert: {authorities}\n")
+    untouched(up)
+    os.chown(authorities, NOBODY, 0)
+    expect(up.sync(), 3, stderr=f"haproxy_sync: cluster 'web': cloud 'reader' of {clouds}: cacert: {authorities} belongs "
+           f"to user nobody, and this runs as root; type: chown -h root {authorities}\n")
