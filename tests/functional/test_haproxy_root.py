@@ -287,16 +287,23 @@ def test_what_has_the_name_of_the_backup_is_replaced(up):
         assert target.read_text() == "root:x:0:0\n" and target.stat().st_nlink == 1
 
 
-def test_temporary_names_are_not_guessed(up):
-    """What lies about beside the state and the configuration is not written through."""
+@pytest.mark.parametrize("suffix", ["applied", "backup", None])
+def test_a_half_written_file_that_is_something_else(up, suffix):
+    """Never written through: it ends the run, or is put away."""
     target = up.dir / "passwd"
     target.write_text("root:x:0:0\n")
-    for path in (up.state_file("applied"), up.state_file("backup"), up.config):
-        for suffix in (".tmp", ".new", ".XXXXXX"):
-            pathlib.Path(f"{path}{suffix}").symlink_to(target)
-    up.servers.append(up.add("web3"))
+    path = up.state_file(suffix) if suffix else up.config
+    new = pathlib.Path(f"{path}.new")
+    for game in games(new, target):
+        up.servers.append(up.add(game.replace("_", "-")))
+        if game in ("linked", "fifo", "folder", "bound"):
+            done = up.sync()
+            assert done.returncode == 2 and f"cannot create a file beside {path}: " in done.stderr, game
+        else:
+            untouched(up)
+            assert not new.exists() and path.stat().st_uid == 0
+        assert target.read_text() == "root:x:0:0\n"
     untouched(up)
-    assert target.read_text() == "root:x:0:0\n"
 
 
 # --- who speaks to the cloud
