@@ -5,19 +5,23 @@ dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
 	contrib/haproxy/haproxy.cfg.template contrib/nagios/clusterscale.cfg
 EXTRA_DIST += contrib/demo.svg
 
-# The reconcile timers and a cron table: documentation, and units of the system where asked for.
+# The reconcile timers, a cron table and a sudo rule: documentation, and units of the system where asked for.
 SERVICES = contrib/systemd/clusterscale-reconcile@.service \
 	contrib/systemd/clusterscale-haproxy@.service
 TIMERS = contrib/systemd/clusterscale-reconcile@.timer contrib/systemd/clusterscale-haproxy@.timer
-WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale
+WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale \
+	contrib/sudoers.d/clusterscale
 TEMPLATES = contrib/systemd/clusterscale-reconcile@.service.in \
 	contrib/systemd/clusterscale-haproxy@.service.in \
-	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in
+	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in \
+	contrib/sudoers.d/clusterscale.in
 EXTRA_DIST += $(TEMPLATES)
 CLEANFILES += $(WITH_PATHS)
 crondir = $(docdir)/cron
+sudoersdir = $(docdir)/sudoers.d
 unitsdir = $(docdir)/systemd
 cron_DATA = contrib/cron/clusterscale
+sudoers_DATA = contrib/sudoers.d/clusterscale
 units_DATA = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf
 dist_units_DATA = $(TIMERS)
 if SYSTEM_UNITS

@@ -314,7 +314,7 @@ def asking(up):
     fault = up.cloud.control.inject(method="GET", path="/servers/detail", action="delay", delay=60)
     running = subprocess.Popen(["unshare", "-m", "sh", "-c", IN_NAMESPACE.format(dir=up.dir, etc=up.etc), "sh",
                                 up.dir / "haproxy_sync", "-n", "web"], text=True, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, extra_groups=[4, 27])
     balancer.procs_wait(lambda: fault.count == 0, "the cloud is asked")
     children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children")
     yield running, int(children.read_text().split()[0])
