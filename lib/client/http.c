@@ -245,8 +245,9 @@ static int fail(const struct cs_http *http, const struct cs_http_request *reques
 			method, url, explain(http->curl, code, detail),
 			http->ca_file ? http->ca_file : "the system's authorities");
 	if (is_unsent(http->curl))
-		return cs_error_set(err, CS_E_CONNECT, "%s %s: no connection: %s", method,
-			url, explain(http->curl, code, detail));
+		return cs_error_set(err, CS_E_CONNECT,
+			"%s %s: no connection: %s; is the URL right, and the cloud up?",
+			method, url, explain(http->curl, code, detail));
 	if (reply->body.overflow)
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_LIMIT,
 			"%s %s: the answer is larger than %zu MiB", method, url,

@@ -192,8 +192,6 @@ static int authenticate(struct cs_keystone *session, struct cs_error *err)
 		.method = "POST", .url = url, .body = cs_json_text(body)};
 	int r = cs_http_send(session->http, &request, session->deadline, &reply, err);
 	wipe(body);
-	if (r == CS_E_CONNECT)
-		cs_error_advise(err, "check auth_url, and whether the cloud is up");
 	if (r < 0)
 		return cs_error_prefix(err, "%s", session->credentials->source);
 	if (reply.status != 201)

@@ -261,8 +261,12 @@ static int act_publish(
 	struct cs_act_service service;
 
 	if (ports->probe(ports->context, step->member->address, err) < 0) {
-		if (step->why)
+		if (step->why) {
+			cs_error_advise(err,
+				"does its service start at boot, and may this host reach "
+				"the port (security groups)?");
 			return remove_failed(act, step, err->message, err);
+		}
 		cs_act_await(act, step, "ACTIVE, not answering yet: %s", err->message);
 		cs_act_say_once(act, LOG_INFO,
 			"server '%s' is ACTIVE, not answering yet: %s",

@@ -240,7 +240,7 @@ def test_credentials_that_others_can_read_are_refused(cloud, probe, tmp_path):
 def test_no_keystone_and_the_wrong_url(cloud, probe, tmp_path):
     opened = probe(cloud="nowhere").opened
     assert opened.startswith(f"error CONNECT 0 cloud 'nowhere' of {tmp_path}/clouds.yaml: POST ")
-    assert opened.endswith("/v3/auth/tokens: no connection: Connection refused")
+    assert opened.endswith("/v3/auth/tokens: no connection: Connection refused; is the URL right, and the cloud up?")
     one = probe()
     cloud.inject(path="/auth/tokens", status=404, body="<html>none</html>")
     cloud.keystone.expire_tokens()

@@ -283,7 +283,8 @@ def test_service_port_that_never_answers(make_lab):
     status, out, err = lab.run("--create", "1")
     assert status == 2
     assert re.search(r"server 'web' is ACTIVE, not answering yet: 127\.\S+ port \d+: Connection refused", out)
-    assert re.search(r"failed and is removed: not in service within build-timeout: 127\.\S+ port \d+: Connection", err)
+    assert re.search(r"failed and is removed: not in service within build-timeout: 127\.\S+ port \d+: Connection refused; "
+                     r"does its service start at boot, and may this host reach the port \(security groups\)\?\n", err)
     lab.check_settled(2)
 
 

@@ -190,8 +190,8 @@ def test_cloud_that_is_not_reached(lab, host, why):
     clouds.write_text(clouds.read_text().replace(lab.cloud.auth_url, url))
     status, out, err = lab.run("--create", "1")
     assert (status, out) == (2, "")
-    assert err == (f"nova_scale: cloud 'sim' of {clouds}: POST {url}/v3/auth/tokens: no connection: {why}; check auth_url, "
-                   "and whether the cloud is up\n")
+    assert err == (f"nova_scale: cloud 'sim' of {clouds}: POST {url}/v3/auth/tokens: no connection: {why}; is the URL "
+                   "right, and the cloud up?\n")
 
 
 def test_quota_says_what_can_be_done_and_leaves_nothing_to_undo(lab):
