@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "base/strbuf.h"
 #include "cli/options.h"
+#include "domain/clouds.h"
 #include "nova_scale.h"
 
 #define MARGIN_MS (120 * CS_MS_PER_S)
@@ -319,9 +320,12 @@ static int show_status(struct scale_program *program)
 
 static int check_config(const struct scale_program *program)
 {
+	CS_CLEANUP(cs_credentials_done) struct cs_credentials credentials = {0};
 	struct cs_error err;
 
-	if (scale_check_commands(program, &err) < 0)
+	if (cs_clouds_find(program->config->clouds_file, program->cluster->cloud,
+		    &credentials, &err) < 0 ||
+		scale_check_commands(program, &err) < 0)
 		return refuse(&err);
 	printf("%s: good\n", program->path);
 	return CS_SCALE_CONVERGED;

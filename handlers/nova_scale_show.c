@@ -29,8 +29,10 @@ void scale_say(struct scale_program *program, int priority, const char *format, 
 	va_end(args);
 	cs_log(priority, "%s", text);
 	cs_text_clean(text);
-	if (program->terminal)
+	if (program->terminal) {
 		fputs(CLEAR_LINE, stdout);
+		fflush(stdout); /* before anything on stderr */
+	}
 	fprintf(stream, "%s%s\n", priority <= LOG_WARNING ? "nova_scale: " : "", text);
 	fflush(stdout);
 }

@@ -314,9 +314,10 @@ static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_e
 	if (!cs_act_drained(act, step))
 		return 0;
 	cs_act_say_once(act, LOG_NOTICE,
-		"server '%s' (%s) is drained on %zu load balancers: deleting it",
+		"server '%s' (%s) is drained on %zu load balancer%s: deleting it",
 		cs_act_name_of(step), step->server_id,
-		act->scale->cluster->n_load_balancers);
+		act->scale->cluster->n_load_balancers,
+		act->scale->cluster->n_load_balancers == 1 ? "" : "s");
 	return act_delete(act, step, err);
 }
 

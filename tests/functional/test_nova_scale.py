@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from scale_lab import HINT, POOR, PROGRAM, lab, make_lab, plain, wait_until  # noqa: E402, F401
-from terminal import open_pty  # noqa: E402
+from terminal import open_pty, read_to_end  # noqa: E402
 
 
 # By hand
@@ -213,15 +213,9 @@ def test_progress_on_a_terminal(lab):
     child = subprocess.Popen([PROGRAM, "-n", "web", "-f", lab.dir / "clusterscale.yaml", "--create", "1"],
                              stdin=subprocess.DEVNULL, stdout=inside, stderr=inside, env=POOR)
     os.close(inside)
-    text = b""
-    try:
-        while chunk := os.read(terminal, 4096):
-            text += chunk
-    except OSError:  # the other end is closed
-        pass
-    os.close(terminal)
+    text = read_to_end(terminal)
     assert child.wait() == 0
-    shown = text.decode().split("\r\x1b[K")
+    shown = text.split("\r\x1b[K")
     ages = [int(age) for age in re.findall(r"Server web status BUILD(?:, task \w+)?, (\d+) s", "\n".join(shown))]
     assert ages and ages == sorted(ages) and ages[-1] >= 1  # rewritten in place, once a second
     assert shown[-1].replace("\r", "") == HINT + "Done\n"

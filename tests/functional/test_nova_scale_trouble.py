@@ -4,12 +4,14 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scale_lab import HINT, lab, make_lab, plain, procs, wait_until  # noqa: E402, F401
+from scale_lab import HINT, POOR, PROGRAM, lab, make_lab, procs, wait_until  # noqa: E402, F401
+from terminal import open_pty, read_to_end  # noqa: E402
 
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -159,6 +161,13 @@ def test_what_this_user_may_not_do_names_who_may(lab):
         rf"/var/no-such-folder; state-dir is set in {lab.dir}/clusterscale.yaml", complaint(lab, "--status"))
 
 
+def test_check_config_reads_the_credentials(lab):
+    lab.write_clouds()
+    text = (lab.dir / "clouds.yaml").read_text()
+    (lab.dir / "clouds.yaml").write_text(text.replace("password:", "passwort:"))
+    assert complaint(lab, "--check-config") == f"cloud 'sim' of {lab.dir}/clouds.yaml: 'password' is missing"
+
+
 def test_state_and_log_that_cannot_be_made(lab):
     edit(lab, f"log-file: {lab.dir}/log", f"log-file: {lab.dir}/none/log")
     assert complaint(lab, "--status") == (
@@ -200,6 +209,19 @@ def test_quota_says_what_can_be_done_and_leaves_nothing_to_undo(lab):
     status, out, err = lab.run("--create", "1")
     assert status == 2 and HINT not in out
     assert err.endswith("; have the project's quota raised, or lower size.max\n")
+
+
+def test_failure_on_a_terminal_has_a_line_of_its_own(lab):
+    lab.add(1)
+    lab.cloud.plan_builds(1, outcome="error", seconds=1)
+    terminal, inside = open_pty()
+    child = subprocess.Popen([PROGRAM, "-n", "web", "-f", lab.dir / "clusterscale.yaml", "--create", "1"],
+                             stdin=subprocess.DEVNULL, stdout=inside, stderr=inside, env=POOR)
+    os.close(inside)
+    text = read_to_end(terminal)
+    assert child.wait() == 2
+    assert len(re.findall(r"nova_scale: server 'web' \(\S+\) failed and is removed", text)) == 1
+    assert len(re.findall(r"\x1b\[Knova_scale: server 'web'", text)) == 1
 
 
 @pytest.mark.parametrize("old, new, message", [
