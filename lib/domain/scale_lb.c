@@ -35,8 +35,8 @@ static void sync_one(struct cs_act *act, size_t i)
 	 * load balancer: somebody has to be the first server. */
 	if (act->sight->view.members.n == 0 && err.remote_status == SYNC_FAILED) {
 		cs_act_say_once(act, LOG_INFO,
-			"load balancer '%s', as no server exists: %s", lb->name,
-			err.message);
+			"load balancer '%s' cannot be tried before a server exists: %s",
+			lb->name, err.message);
 		return;
 	}
 	act->trouble = true;
