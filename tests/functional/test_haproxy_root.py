@@ -347,6 +347,15 @@ def test_nobody_asks_the_cloud(asking):
     assert peek.returncode == 1 and "Permission denied" in peek.stderr
 
 
+def test_the_capabilities_of_the_unit_are_enough(up):
+    unit = pathlib.Path(balancer.TESTS.parent, "contrib/systemd/clusterscale-haproxy@.service.in").read_text()
+    caps = unit.split("\nCapabilityBoundingSet=")[1].split("\n")[0].split()
+    bound = ",".join(["-all", *(f"+{cap.removeprefix('CAP_').lower()}" for cap in caps)])
+    up.servers.append(up.add("web3"))
+    expect(up.run("setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", bound, up.dir / "haproxy_sync",
+                  "-n", "web"), 0, up.report(up.servers))
+
+
 def memory_of(pid):
     """What it has written to, without what it has from files."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
