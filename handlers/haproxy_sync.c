@@ -72,15 +72,17 @@ static enum exit_status fail(const struct cs_error *err)
 	}
 }
 
-/* Root does what a file says only when nobody else can have written it. The state folder
- * is looked at where it is opened. */
+/* Root does what a file says, and runs it, only when nobody else can have written it. The
+ * state folder is looked at where it is opened. */
 static int check_root_files(const struct cs_config *config,
 	const struct cs_cluster *cluster, struct cs_error *err)
 {
 	const struct cs_haproxy_spec *haproxy = &cluster->haproxy;
 	const char *const paths[] = {
 		config->clouds_file ? config->clouds_file : CS_CLOUDS_SITE_FILE,
-		haproxy->template_path, haproxy->config_path, haproxy->state_file};
+		haproxy->template_path, haproxy->config_path, haproxy->state_file,
+		haproxy->program,
+		haproxy->reload.n > 0 ? haproxy->reload.items[0] : NULL};
 
 	if (strcmp(haproxy->cloud, CS_CLOUDS_ENVIRONMENT) == 0)
 		return cs_error_set(err, CS_E_REFUSED,
@@ -88,7 +90,8 @@ static int check_root_files(const struct cs_config *config,
 			"environment; name a cloud of %s",
 			haproxy->cloud, paths[0]);
 	for (size_t i = 0; i < CS_ARRAY_SIZE(paths); i++) {
-		if (paths[i] && cs_trust_check(paths[i], err) < 0)
+		/* a program without a path is searched in root's own folders */
+		if (paths[i] && *paths[i] == '/' && cs_trust_check(paths[i], err) < 0)
 			return err->code;
 	}
 	return 0;

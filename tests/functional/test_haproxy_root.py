@@ -176,6 +176,17 @@ def test_a_fifo_is_no_template(up):
     up.refused(up.template, "is neither a file nor a folder", "remove what is there")
 
 
+@pytest.mark.parametrize("key", ["program: {program}", "reload: [{program}, reload]"])
+def test_a_program_that_others_can_write(up, key):
+    program = up.dir / "program"
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o775)
+    up.yaml.write_text(up.yaml.read_text() + "      " + key.format(program=program) + "\n")
+    up.refused(program, "can be written by others than root (mode 0775)", f"type: chmod go-w {program}")
+    program.chmod(0o755)
+    untouched(up)
+
+
 def test_check_config_says_it_too(lb):
     expect(lb.sync("--check-config"), 0, stdout=f"{lb.built_in}: good\n")
     lb.template.chmod(0o666)
