@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +245,53 @@ static void test_own_files_are_plain_and_ours_alone(void **state)
 	assert_int_equal(cs_file_read_own(target, &text, &err), CS_E_REFUSED);
 }
 
+/* Makes `own` a plain file and a link to `target` by turns, until it is killed. */
+static _Noreturn void swap(const char *own, const char *target, const char *next)
+{
+	struct cs_error err;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		if (cs_file_replace_own(own, "mine", 4, 0600, &err) < 0 ||
+			symlink(target, next) < 0 || rename(next, own) < 0)
+			_exit(1);
+	}
+}
+
+static void test_own_files_are_looked_at_after_the_open(void **state)
+{
+	CS_AUTO_FREE char *target = in_folder("aim"), *own = in_folder("swapped");
+	CS_AUTO_FREE char *next = in_folder("next");
+	struct cs_error err;
+	int read = 0, refused = 0;
+
+	(void)state;
+	assert_int_equal(cs_file_replace(target, "passwd", 6, 0600, &err), 0);
+	pid_t swapper = fork();
+	if (swapper == 0)
+		swap(own, target, next);
+	while (read < 200 || refused < 200) {
+		CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(100);
+		struct cs_lock lock = CS_LOCK_NONE;
+		int r = cs_file_read_own(own, &text, &err);
+
+		assert_int_equal(waitpid(swapper, NULL, WNOHANG), 0);
+		if (r == 0)
+			assert_string_not_equal(cs_strbuf_text(&text), "passwd");
+		else
+			assert_true(r == CS_E_REFUSED || r == CS_E_NOT_FOUND);
+		read += r == 0;
+		refused += r == CS_E_REFUSED;
+		if (cs_lock_take(own, "sync", &lock, &err) == 0)
+			cs_lock_release(&lock);
+	}
+	kill(swapper, SIGKILL);
+	assert_int_equal(waitpid(swapper, NULL, 0), swapper);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf aim = CS_STRBUF(100);
+	assert_int_equal(cs_file_read(target, &aim, &err), 0);
+	assert_string_equal(cs_strbuf_text(&aim), "passwd");
+}
+
 static void test_append_repairs_a_torn_line(void **state)
 {
 	CS_AUTO_FREE char *file = in_folder("lines");
@@ -349,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_replace_keeps_mode_and_link),
 		cmocka_unit_test(test_replace_takes_up_what_a_killed_run_left),
 		cmocka_unit_test(test_own_files_are_plain_and_ours_alone),
+		cmocka_unit_test(test_own_files_are_looked_at_after_the_open),
 		cmocka_unit_test(test_append_repairs_a_torn_line),
 		cmocka_unit_test(test_secret_file_of_others_is_refused),
 		cmocka_unit_test(test_lock_names_its_holder),
