@@ -204,7 +204,7 @@ def test_refused_connections_are_counted():
 
 def test_requests_beyond_the_waiting_limit_are_failures_and_not_forgotten():
     with ScriptedServer(wait_for_ever) as server:
-        totals, _ = run_load(server.port, requests=30, timeout=1, max_in_flight=10)
+        totals, _ = run_load(server.port, requests=30, timeout=5, max_in_flight=10)
     assert (totals["timeout"], totals["other"]) == (10, 20), totals
 
 

