@@ -315,12 +315,27 @@ static int check_owner(const char *path, const struct stat *st, struct cs_error 
 		path, name, name);
 }
 
+/* A folder that root makes within another user's state would lock that user out. */
+static int check_parent(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *parent = cs_strdup(path);
+	char *slash = strrchr(parent, '/');
+	struct stat st;
+
+	if (geteuid() != 0 || !slash || access(path, F_OK) == 0)
+		return 0;
+	*slash = '\0';
+	if (stat(parent, &st) < 0 || st.st_uid == 0)
+		return 0;
+	return check_owner(parent, &st, err);
+}
+
 int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)
 {
 	struct statfs fs;
 	struct stat st;
 
-	if (make_folders(path, mode, err) < 0)
+	if (check_parent(path, err) < 0 || make_folders(path, mode, err) < 0)
 		return err->code;
 	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
 		return cs_error_set_errno(

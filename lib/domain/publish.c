@@ -65,7 +65,9 @@ static int list_clusters(struct cs_publish_pass *pass, struct cs_error *err)
 			pass->listed[i] = false;
 			r = cs_error_set(err, CS_E_NOT_FOUND,
 				"the cloud lists none of its servers; nothing is changed "
-				"on the word of an empty list");
+				"on the word of an empty list (which is to be expected "
+				"before the first one: nova_scale -n %s --create 1)",
+				pass->site->clusters[i]->name);
 		}
 		if (r < 0 && hold(pass, i, err) < 0)
 			return err->code;

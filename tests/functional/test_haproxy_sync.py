@@ -211,7 +211,8 @@ def refused(lb, code, message, but_the_record=False):
 def test_an_empty_list_changes_nothing(lb):
     up(lb)
     lb.cloud.inject(path="/servers/detail", action="empty", count=9)
-    refused(lb, 2, "cluster 'web': the cloud lists none of its servers; nothing is changed on the word of an empty list")
+    refused(lb, 2, "cluster 'web': the cloud lists none of its servers; nothing is changed on the word of an empty list "
+            "(which is to be expected before the first one: nova_scale -n web --create 1)")
 
 
 def test_a_partial_list_changes_nothing(lb):
