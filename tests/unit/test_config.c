@@ -95,7 +95,7 @@ static void test_the_example_says_everything(void **state)
 	assert_int_equal(cs_config_cluster(config, "web", &web, &err), 0);
 	assert_int_equal(web->mode, CS_MODE_OBSERVE);
 	assert_string_equal(web->servers.networks.items[0], "private");
-	assert_string_equal(web->servers.key_name, "keypair");
+	assert_null(web->servers.key_name);
 	assert_string_equal(web->cpu.community_file, "/etc/clusterscale/web.community");
 	assert_true(web->haproxy.present);
 	assert_string_equal(web->haproxy.cloud, "mycloud-reader");
