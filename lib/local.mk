@@ -9,6 +9,7 @@ lib_libclusterscale_a_SOURCES += lib/base/file.c lib/base/file.h
 lib_libclusterscale_a_SOURCES += lib/base/lock.c
 lib_libclusterscale_a_SOURCES += lib/base/log.c lib/base/log.h
 lib_libclusterscale_a_SOURCES += lib/base/macros.h
+lib_libclusterscale_a_SOURCES += lib/base/map.c lib/base/map.h
 lib_libclusterscale_a_SOURCES += lib/base/mem.c lib/base/mem.h
 lib_libclusterscale_a_SOURCES += lib/base/parse.c lib/base/parse.h
 lib_libclusterscale_a_SOURCES += lib/base/proc.c lib/base/proc.h

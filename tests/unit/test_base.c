@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/proc.h"
@@ -384,6 +385,26 @@ static void test_proc_kills_the_whole_group_in_time(void **state)
 	assert_true(cs_monotonic_ms() - start < 5000);
 }
 
+static void test_map_finds_pairs(void **state)
+{
+	static char names[1000][8];
+	CS_CLEANUP(cs_map_done) struct cs_map map = {0};
+
+	(void)state;
+	assert_null(cs_map_find(&map, "web", "1"));
+	for (size_t i = 0; i < CS_ARRAY_SIZE(names); i++) {
+		snprintf(names[i], sizeof names[i], "%d", (int)i);
+		assert_true(cs_map_add(&map, i % 2 ? "web" : "api", names[i], names[i]));
+	}
+	assert_false(cs_map_add(&map, "web", "1", "another"));
+	for (size_t i = 0; i < CS_ARRAY_SIZE(names); i++) {
+		assert_ptr_equal(
+			cs_map_find(&map, i % 2 ? "web" : "api", names[i]), names[i]);
+		assert_null(cs_map_find(&map, i % 2 ? "api" : "web", names[i]));
+	}
+	assert_null(cs_map_find(&map, "we", "b1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -403,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_lock_names_its_holder),
 		cmocka_unit_test(test_proc_reports_output_and_status),
 		cmocka_unit_test(test_proc_says_when_it_cannot_start),
+		cmocka_unit_test(test_map_finds_pairs),
 		cmocka_unit_test(test_proc_kills_the_whole_group_in_time),
 	};
 
