@@ -17,7 +17,7 @@
 #include "domain/publish.h"
 
 #define PROGRAM "haproxy_sync"
-/* nova_scale gives it 60 s. */
+/* nova_scale gives it 60 s, the wait for other runs included. */
 #define RUN_LIMIT_MS 55000
 
 /* Where root looks for haproxy and diff, whatever PATH says. */
@@ -50,7 +50,8 @@ static bool verbose;
 
 static void say(int priority, const char *text)
 {
-	cs_log(priority, "%s", text);
+	if (priority < LOG_DEBUG) /* one line per server and run is not for a log */
+		cs_log(priority, "%s", text);
 	if (priority <= LOG_WARNING)
 		fprintf(stderr, PROGRAM ": %s\n", text);
 	else if (verbose)
@@ -125,13 +126,12 @@ static int publish(const struct cs_config *config, const struct cs_cluster *clus
 {
 	CS_CLEANUP(cs_publish_site_close)
 	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
+	struct cs_deadline deadline = cs_deadline_in(RUN_LIMIT_MS);
 
 	if (cs_publish_site_open(config, cluster, &site, err) < 0)
 		return err->code;
-	struct cs_publish_world world = {.config = config,
-		.site = &site,
-		.deadline = cs_deadline_in(RUN_LIMIT_MS),
-		.say = say};
+	struct cs_publish_world world = {
+		.config = config, .site = &site, .deadline = deadline, .say = say};
 	struct cs_publish_ports ports = cs_publish_world_ports(&world);
 	return cs_publish_run(&site, &ports, dry_run, ret, err);
 }

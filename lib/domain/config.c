@@ -95,6 +95,8 @@ static const struct cs_schema_key haproxy_keys[] = {
 	{"program", CS_SCHEMA_STRING, AT(program), .fallback = "haproxy"},
 	{"state-dir", CS_SCHEMA_PATH, AT(state_dir),
 		.fallback = CS_LOCALSTATEDIR "/lib/clusterscale-haproxy"},
+	{"min-reload-interval", CS_SCHEMA_SECONDS, AT(min_reload_interval_ms), 0, DAY_MS,
+		.fallback = "5"},
 	{"drain-timeout", CS_SCHEMA_SECONDS, AT(drain_timeout_ms), 0, DAY_MS,
 		.fallback = "300"},
 	{0}};

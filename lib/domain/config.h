@@ -71,6 +71,7 @@ struct cs_haproxy_spec {
 	char *state_dir;	  /* of haproxy_sync; default
 				     <localstatedir>/lib/clusterscale-haproxy */
 	int64_t drain_timeout_ms; /* drain-timeout, 300 s: then sessions are shut */
+	int64_t min_reload_interval_ms; /* min-reload-interval, 5 s; 0: any time */
 };
 
 /* load-balancers: how nova_scale reaches each haproxy_sync */

@@ -90,25 +90,24 @@ static int load_record(struct cs_publish_pass *pass, struct cs_error *err)
 		return cs_error_prefix(err,
 			"%s is damaged (when it is moved away, haproxy_sync begins anew)",
 			path);
+	pass->reloaded = pass->record.reloaded;
 	return 0;
 }
 
-/* `applied`: the hash that was proved to be running, or NULL for names and drains only.
- * Not written when nothing in it changes. */
-static int save_record(
+int cs_publish_save_record(
 	struct cs_publish_pass *pass, const char *applied, struct cs_error *err)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf old = CS_STRBUF(RECORD_MAX);
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(RECORD_MAX);
 	struct cs_publish_record next = {0};
 
 	cs_publish_servers_record(&pass->servers, applied, &pass->record, &next);
-	cs_publish_record_write(&pass->record, &old);
-	cs_publish_record_write(&next, &text);
+	next.reloaded = pass->reloaded;
+	bool same = cs_publish_record_same(&pass->record, &next);
 	cs_publish_record_done(&pass->record);
 	pass->record = next;
-	if (cs_publish_same_text(&old, &text))
+	if (same)
 		return 0;
+	cs_publish_record_write(&pass->record, &text);
 	if (cs_strbuf_check(&text, pass->site->record_path, err) < 0)
 		return err->code;
 	return pass->ports->write(
@@ -193,24 +192,39 @@ static int read_template(struct cs_publish_pass *pass, struct cs_error *err)
 	return r < 0 ? (int)err->code : 0;
 }
 
+static void find_sticky(struct cs_publish_pass *pass)
+{
+	struct cs_haproxy_outline outline;
+
+	cs_haproxy_outline_read(
+		cs_strbuf_text(&pass->template), pass->template.len, &outline);
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		struct cs_publish_server *server = &pass->servers.items[i];
+
+		server->sticky = cs_haproxy_outline_is_sticky(
+			&outline, server->cluster->haproxy.backend);
+	}
+	cs_haproxy_outline_done(&outline);
+}
+
 /* Everything that can be known, and refused, before anything is changed. */
 static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
 	CS_CLEANUP(cs_strings_done) struct cs_strings foreign = {0};
-	struct cs_stamp now;
 
 	if (load_record(pass, err) < 0 || read_template(pass, err) < 0 ||
 		ports->read(ports->context, pass->site->config_path, &pass->installed,
 			err) < 0 ||
 		list_clusters(pass, err) < 0)
 		return err->code;
-	cs_stamp_now(&now);
-	pass->now_wall_ms = now.wall_ms;
+	cs_stamp_now(&pass->now);
+	pass->now_wall_ms = pass->now.wall_ms;
 	cs_haproxy_server_names(
 		cs_strbuf_text(&pass->template), pass->template.len, &foreign);
 	cs_publish_servers_build(pass->site->clusters, pass->site->n_clusters,
 		pass->views, pass->listed, &pass->record, &foreign, &pass->servers);
+	find_sticky(pass);
 	if (cs_publish_count(pass, err) < 0)
 		return err->code;
 	probe_new(pass);
@@ -225,8 +239,12 @@ static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 	for (size_t i = 0; i < pass->servers.n; i++)
 		pass->servers.items[i].drained_by_us |=
 			pass->servers.items[i].marked && !pass->servers.items[i].held;
-	if (save_record(pass, NULL, err) < 0 || cs_publish_steer(pass, err) < 0 ||
-		cs_publish_count(pass, err) < 0)
+	if (cs_publish_save_record(pass, NULL, err) < 0 ||
+		cs_publish_steer(pass, err) < 0)
+		return err->code;
+	if (!pass->stirred)
+		return 0; /* what was counted holds */
+	if (cs_publish_count(pass, err) < 0)
 		return err->code;
 	cs_publish_servers_decide(&pass->servers, pass->now_wall_ms);
 	return render(pass, err);
@@ -277,17 +295,19 @@ static int apply(struct cs_publish_pass *pass, struct cs_error *err)
 		const struct cs_publish_server *server = &pass->servers.items[i];
 
 		if (server->has_line && server->member)
-			cs_publish_say(pass, LOG_INFO,
+			cs_publish_say(pass, LOG_DEBUG,
 				"Found matched server %s %s, add to haproxy",
 				server->name, server->member->address);
 	}
 	if (!is_applied(pass)) {
 		if (cs_publish_apply(pass, err) < 0)
 			return err->code;
+		if (pass->deferred)
+			return 0;
 		say_changes(pass);
 	}
 	cs_publish_hash(&pass->rendered, hash);
-	return save_record(pass, hash, err);
+	return cs_publish_save_record(pass, hash, err);
 }
 
 static int dry(struct cs_publish_pass *pass, struct cs_publish_report *report,
@@ -328,6 +348,7 @@ static void report_marked(const struct cs_publish_pass *pass,
 static void report_servers(
 	const struct cs_publish_pass *pass, struct cs_publish_report *report)
 {
+	report->open = pass->deferred;
 	report->list_taken_wall_ms = pass->views[pass->site->asked].list.taken_wall_ms;
 	for (size_t i = 0; i < pass->servers.n; i++) {
 		const struct cs_publish_server *server = &pass->servers.items[i];
@@ -346,9 +367,15 @@ static void report_servers(
 
 static int change(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	/* Steered again at the end, because without a state file a reload forgets it. */
-	if (drain(pass, err) < 0 || apply(pass, err) < 0 ||
-		cs_publish_steer(pass, err) < 0 || cs_publish_count(pass, err) < 0)
+	if (drain(pass, err) < 0)
+		return err->code;
+	pass->stirred = false;
+	if (apply(pass, err) < 0)
+		return err->code;
+	if (!pass->stirred)
+		return 0;
+	/* Steered again, because without a state file a reload forgets it. */
+	if (cs_publish_steer(pass, err) < 0 || cs_publish_count(pass, err) < 0)
 		return err->code;
 	return 0;
 }

@@ -73,7 +73,7 @@ struct cs_publish_ports {
 	/* False when the time for the whole run is over. */
 	bool (*pause)(void *context, int64_t ms);
 	/* One line for people: LOG_WARNING what is not as it should be, LOG_NOTICE what
-	 * was changed, LOG_INFO what goes on. */
+	 * was changed, LOG_INFO what goes on, LOG_DEBUG what was found. */
 	void (*say)(void *context, int priority, const char *text);
 };
 
@@ -90,7 +90,7 @@ struct cs_publish_site {
 /* Finds every cluster of `config` whose haproxy.config is the same file, and takes the
  * lock of that file (in haproxy.state-dir). CS_E_CONFIG when two of them differ in
  * anything that there is only one of; CS_E_LOCKED names the holder, when it still holds
- * it after 3 s. Borrows the clusters. */
+ * it after 30 s. Borrows the clusters. */
 int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,
 	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_site_close(struct cs_publish_site *site) CS_NONNULL_ALL;

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "format/json.h"
@@ -25,8 +26,9 @@ void cs_publish_hash(const struct cs_strbuf *text, char ret[CS_PUBLISH_HASH_SIZE
 void cs_publish_record_add(
 	struct cs_publish_record *record, const struct cs_publish_entry *entry)
 {
-	record->entries =
-		cs_reallocarray(record->entries, record->n + 1, sizeof *record->entries);
+	if ((record->n & (record->n - 1)) == 0) /* grows at the powers of two */
+		record->entries = cs_reallocarray(record->entries,
+			record->n ? record->n * 2 : 1, sizeof *record->entries);
 	record->entries[record->n++] =
 		(struct cs_publish_entry){.cluster = cs_strdup(entry->cluster),
 			.id = cs_strdup(entry->id),
@@ -52,6 +54,18 @@ static bool read_entry(struct json_object *object, struct cs_publish_record *rec
 	return true;
 }
 
+/* Missing or odd: never reloaded. At worst one reload comes too early. */
+static void read_reloaded(struct json_object *object, struct cs_stamp *ret)
+{
+	const char *boot_id = cs_json_str(object, "boot_id");
+
+	if (!boot_id || !cs_json_int(object, "wall_ms", &ret->wall_ms) ||
+		!cs_json_int(object, "boot_ms", &ret->boot_ms))
+		*ret = (struct cs_stamp){0};
+	else
+		snprintf(ret->boot_id, sizeof ret->boot_id, "%s", boot_id);
+}
+
 int cs_publish_record_parse(
 	const char *text, size_t len, struct cs_publish_record *ret, struct cs_error *err)
 {
@@ -69,6 +83,7 @@ int cs_publish_record_parse(
 		return cs_error_set(
 			err, CS_E_PROTOCOL, "it is not what haproxy_sync writes there");
 	snprintf(record.applied, sizeof record.applied, "%s", applied);
+	read_reloaded(cs_json_obj(object, "reloaded"), &record.reloaded);
 	*ret = record;
 	record = (struct cs_publish_record){0};
 	return 0;
@@ -81,6 +96,14 @@ void cs_publish_record_write(
 	struct json_object *servers = json_object_new_array();
 
 	cs_json_add_str(object, "applied", record->applied);
+	if (record->reloaded.wall_ms) {
+		struct json_object *reloaded = json_object_new_object();
+
+		cs_json_add_int(reloaded, "wall_ms", record->reloaded.wall_ms);
+		cs_json_add_int(reloaded, "boot_ms", record->reloaded.boot_ms);
+		cs_json_add_str(reloaded, "boot_id", record->reloaded.boot_id);
+		json_object_object_add(object, "reloaded", reloaded);
+	}
 	json_object_object_add(object, "servers", servers);
 	for (size_t i = 0; i < record->n; i++) {
 		const struct cs_publish_entry *entry = &record->entries[i];
@@ -95,6 +118,27 @@ void cs_publish_record_write(
 		json_object_array_add(servers, server);
 	}
 	cs_strbuf_addf(ret, "%s\n", cs_json_text(object));
+}
+
+static bool same_entry(
+	const struct cs_publish_entry *one, const struct cs_publish_entry *other)
+{
+	return strcmp(one->cluster, other->cluster) == 0 &&
+	       strcmp(one->id, other->id) == 0 && strcmp(one->name, other->name) == 0 &&
+	       strcmp(one->endpoint, other->endpoint) == 0 &&
+	       one->has_line == other->has_line &&
+	       one->drained_by_us == other->drained_by_us;
+}
+
+bool cs_publish_record_same(
+	const struct cs_publish_record *one, const struct cs_publish_record *other)
+{
+	bool same = one->n == other->n && strcmp(one->applied, other->applied) == 0 &&
+		    one->reloaded.wall_ms == other->reloaded.wall_ms;
+
+	for (size_t i = 0; same && i < one->n; i++)
+		same = same_entry(&one->entries[i], &other->entries[i]);
+	return same;
 }
 
 void cs_publish_record_done(struct cs_publish_record *record)

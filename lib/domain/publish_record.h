@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What haproxy_sync knows of its last passes over one configuration file: the hash of the
- * text that was proved to be running, and per server the name it was given, whether it
- * has a line, and whether it was us who set it to drain. One JSON object, replaced as a
- * whole; a missing one is an empty one. For publish.c alone. */
+ * text that was proved to be running, when it last reloaded, and per server the name it
+ * was given, whether it has a line, and whether it was us who set it to drain. One JSON
+ * object, replaced as a whole; a missing one is an empty one. For publish.c alone. */
 #ifndef CS_DOMAIN_PUBLISH_RECORD_H
 #define CS_DOMAIN_PUBLISH_RECORD_H
 
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "base/stamp.h"
 #include "base/strbuf.h"
 
 #define CS_PUBLISH_HASH_SIZE 17
@@ -25,6 +26,7 @@ struct cs_publish_entry {
 /* Owned by the caller. */
 struct cs_publish_record {
 	char applied[CS_PUBLISH_HASH_SIZE]; /* "" before the first reload of ours */
+	struct cs_stamp reloaded;	    /* all 0 when never */
 	struct cs_publish_entry *entries;
 	size_t n;
 };
@@ -43,6 +45,9 @@ int cs_publish_record_parse(const char *text, size_t len, struct cs_publish_reco
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_record_write(
 	const struct cs_publish_record *record, struct cs_strbuf *ret) CS_NONNULL_ALL;
+
+bool cs_publish_record_same(const struct cs_publish_record *one,
+	const struct cs_publish_record *other) CS_NONNULL_ALL;
 void cs_publish_record_done(struct cs_publish_record *record) CS_NONNULL_ALL;
 
 #endif

@@ -5,25 +5,20 @@
 
 #include <string.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 
-static const struct cs_publish_entry *find_entry(const struct cs_publish_record *record,
-	const struct cs_cluster *cluster, const char *id)
-{
-	for (size_t i = 0; i < record->n; i++) {
-		if (strcmp(record->entries[i].id, id) == 0 &&
-			strcmp(record->entries[i].cluster, cluster->name) == 0)
-			return &record->entries[i];
-	}
-	return NULL;
-}
+/* Sessions that end by themselves soon do so at their server; the others must have the
+ * time to. */
+#define GRACE_DIVISOR 10
 
 static struct cs_publish_server *add(struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, const char *id, const char *name,
 	const char *endpoint)
 {
-	servers->items =
-		cs_reallocarray(servers->items, servers->n + 1, sizeof *servers->items);
+	if ((servers->n & (servers->n - 1)) == 0) /* grows at the powers of two */
+		servers->items = cs_reallocarray(servers->items,
+			servers->n ? servers->n * 2 : 1, sizeof *servers->items);
 	struct cs_publish_server *server = &servers->items[servers->n++];
 	*server = (struct cs_publish_server){.cluster = cluster,
 		.id = cs_strdup(id),
@@ -49,7 +44,7 @@ static void add_member(struct cs_publish_servers *servers,
 	server->member = member;
 	server->marked = nova->mark_draining != NULL;
 	server->marked_wall_ms = member->draining_since_wall_ms;
-	server->had_line = entry && entry->has_line;
+	server->had_line = server->has_line = entry && entry->has_line;
 	server->drained_by_us = entry && entry->drained_by_us;
 	if (!entry)
 		cs_strings_add(taken, name);
@@ -61,9 +56,34 @@ static void add_recorded(struct cs_publish_servers *servers,
 	struct cs_publish_server *server =
 		add(servers, cluster, entry->id, entry->name, entry->endpoint);
 
-	server->had_line = entry->has_line;
+	server->had_line = server->has_line = entry->has_line;
 	server->drained_by_us = entry->drained_by_us;
 	server->held = held;
+}
+
+/* The members of a list, then what only the record knows of the cluster. */
+static void add_cluster(struct cs_publish_servers *servers,
+	const struct cs_cluster *cluster, const struct cs_members *listed,
+	const struct cs_publish_record *record, const struct cs_map *entries,
+	struct cs_strings *taken)
+{
+	CS_CLEANUP(cs_map_done) struct cs_map ids = {0};
+
+	for (size_t i = 0; listed && i < listed->n; i++) {
+		const struct cs_member *member = &listed->items[i];
+		const char *id = member->server->id;
+
+		cs_map_add(&ids, "", id, member);
+		add_member(servers, cluster, member,
+			cs_map_find(entries, cluster->name, id), taken);
+	}
+	for (size_t i = 0; i < record->n; i++) {
+		const struct cs_publish_entry *entry = &record->entries[i];
+
+		if (strcmp(entry->cluster, cluster->name) == 0 &&
+			!cs_map_find(&ids, "", entry->id))
+			add_recorded(servers, cluster, entry, !listed);
+	}
 }
 
 void cs_publish_servers_build(const struct cs_cluster *const *clusters, size_t n_clusters,
@@ -72,27 +92,19 @@ void cs_publish_servers_build(const struct cs_cluster *const *clusters, size_t n
 	struct cs_publish_servers *ret)
 {
 	CS_CLEANUP(cs_strings_done) struct cs_strings taken = {0};
+	CS_CLEANUP(cs_map_done) struct cs_map entries = {0};
 
 	for (size_t i = 0; i < foreign->n; i++)
 		cs_strings_add(&taken, foreign->items[i]);
-	for (size_t i = 0; i < record->n; i++)
-		cs_strings_add(&taken, record->entries[i].name);
-	for (size_t i = 0; i < n_clusters; i++) {
-		const struct cs_members *members = &views[i].members;
+	for (size_t i = 0; i < record->n; i++) {
+		const struct cs_publish_entry *entry = &record->entries[i];
 
-		for (size_t k = 0; listed[i] && k < members->n; k++)
-			add_member(ret, clusters[i], &members->items[k],
-				find_entry(record, clusters[i],
-					members->items[k].server->id),
-				&taken);
-		for (size_t k = 0; k < record->n; k++) {
-			const struct cs_publish_entry *entry = &record->entries[k];
-
-			if (strcmp(entry->cluster, clusters[i]->name) == 0 &&
-				!(listed[i] && cs_members_find(members, entry->id)))
-				add_recorded(ret, clusters[i], entry, !listed[i]);
-		}
+		cs_strings_add(&taken, entry->name);
+		cs_map_add(&entries, entry->cluster, entry->id, entry);
 	}
+	for (size_t i = 0; i < n_clusters; i++)
+		add_cluster(ret, clusters[i], listed[i] ? &views[i].members : NULL,
+			record, &entries, &taken);
 }
 
 void cs_publish_servers_done(struct cs_publish_servers *servers)
@@ -112,11 +124,23 @@ void cs_publish_servers_observe(
 	for (size_t i = 0; i < servers->n; i++) {
 		struct cs_publish_server *server = &servers->items[i];
 
-		server->current = cs_haproxy_servers_find(
+		const struct cs_haproxy_server *there = cs_haproxy_servers_find(
 			current, server->cluster->haproxy.backend, server->name);
-		server->sessions = server->current ? server->current->sessions : 0;
+
+		server->remnant =
+			there && !server->has_line && cs_haproxy_in_maint(there);
+		server->current = server->remnant ? NULL : there;
+		server->sessions = there ? there->sessions : 0;
 		server->exposed = false;
 	}
+}
+
+/* A worker with that view of the server sends it new requests. */
+static bool may_send(
+	const struct cs_publish_server *server, const struct cs_haproxy_server *there)
+{
+	return cs_haproxy_serves(there) ||
+	       (server->sticky && cs_haproxy_rests(there) && !cs_haproxy_in_maint(there));
 }
 
 void cs_publish_servers_observe_old(
@@ -129,7 +153,7 @@ void cs_publish_servers_observe_old(
 
 		if (there) {
 			server->sessions += there->sessions;
-			server->exposed |= cs_haproxy_serves(there);
+			server->exposed |= may_send(server, there);
 		}
 	}
 }
@@ -138,6 +162,16 @@ bool cs_publish_is_present(const struct cs_publish_server *server)
 {
 	return server->current &&
 	       strcmp(server->current->endpoint, server->endpoint) == 0;
+}
+
+const char *cs_publish_rest_state(
+	const struct cs_publish_server *server, int64_t now_wall_ms)
+{
+	int64_t grace_ms = server->cluster->haproxy.drain_timeout_ms / GRACE_DIVISOR;
+
+	return server->sticky && now_wall_ms - server->marked_wall_ms >= grace_ms
+		       ? "maint"
+		       : "drain";
 }
 
 bool cs_publish_is_overdue(const struct cs_publish_server *server, int64_t now_wall_ms)
@@ -201,6 +235,7 @@ void cs_publish_servers_record(const struct cs_publish_servers *servers,
 	struct cs_publish_record *ret)
 {
 	memcpy(ret->applied, applied ? applied : before->applied, sizeof ret->applied);
+	ret->reloaded = before->reloaded;
 	for (size_t i = 0; i < servers->n; i++) {
 		const struct cs_publish_server *server = &servers->items[i];
 

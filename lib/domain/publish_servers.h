@@ -31,12 +31,14 @@ struct cs_publish_server {
 	/* HAProxy; `current` is NULL when the current worker has no server of the name,
 	 * borrowed from the last look otherwise */
 	const struct cs_haproxy_server *current;
+	bool remnant; /* it has it in maintenance, without a line: `current` is NULL */
 	int64_t sessions; /* in all workers that were looked at */
 	bool exposed;	  /* an old worker may still send it requests */
 
+	bool sticky;   /* cookies or a stick table lead clients to it even when drained */
 	bool held;     /* its cluster keeps the lines that it has */
 	bool answers;  /* its port was probed and is open */
-	bool has_line; /* decided: it has one in the next file */
+	bool has_line; /* decided: it has one in the next file; before that `had_line` */
 };
 
 struct cs_publish_servers {
@@ -64,6 +66,11 @@ void cs_publish_servers_observe_old(struct cs_publish_servers *servers,
 
 /* The current worker has it, at its endpoint. */
 bool cs_publish_is_present(const struct cs_publish_server *server) CS_NONNULL_ALL;
+
+/* How a marked server is best kept from new requests: "drain", or "maint" when clients
+ * stick to it and a tenth of drain-timeout has passed since the mark. */
+const char *cs_publish_rest_state(
+	const struct cs_publish_server *server, int64_t now_wall_ms) CS_NONNULL_ALL;
 
 /* drain-timeout has passed since it was marked. */
 bool cs_publish_is_overdue(

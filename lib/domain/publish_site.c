@@ -12,8 +12,9 @@
 
 /* The backup holds what the configuration holds, passwords included. */
 #define STATE_DIR_MODE 0700
-#define LOCK_WAIT_MS 3000
-#define LOCK_POLL_MS 50
+/* With the longest pass behind it, what nova_scale waits for (60 s). */
+#define LOCK_WAIT_MS 30000
+#define LOCK_POLL_MS 20
 
 static bool same_text(const char *one, const char *other)
 {
@@ -43,6 +44,8 @@ static const char *find_difference(
 		return "state-file";
 	if (!same_argv(&one->reload, &other->reload))
 		return "reload";
+	if (one->min_reload_interval_ms != other->min_reload_interval_ms)
+		return "min-reload-interval";
 	if (!same_text(one->program, other->program))
 		return "program";
 	if (!same_text(one->state_dir, other->state_dir))
@@ -89,7 +92,8 @@ static char *state_path(const struct cs_publish_site *site,
 	return cs_asprintf("%s/%s.%s", spec->state_dir, key, suffix);
 }
 
-/* A pass is short, and clusters that share the file are handled at the same time. */
+/* A pass is short, and clusters that share the file are handled at the same time. Each
+ * pass lists anew once it has the lock, so that none publishes what is over. */
 static int take_lock(const char *path, struct cs_publish_site *site, struct cs_error *err)
 {
 	struct cs_deadline deadline = cs_deadline_in(LOCK_WAIT_MS);

@@ -12,7 +12,7 @@
 #include "domain/publish_check.h"
 
 #define LIST_LIMIT_MS 15000
-#define ASK_LIMIT_MS 5000
+#define ASK_LIMIT_MS 15000 /* `wait 10s` is among what is asked */
 #define PROBE_LIMIT_MS 1000
 #define COMMAND_LIMIT_MS 20000
 

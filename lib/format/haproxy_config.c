@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/parse.h"
 
 #define NAME_MAX_LEN 80
@@ -128,16 +129,25 @@ struct walk {
 	struct word backend; /* of the section, empty outside of backend and listen */
 };
 
+static const char *const other_sections[] = {"global", "defaults", "frontend", "peers",
+	"resolvers", "mailers", "userlist", "program", "cache", "ring", "http-errors",
+	"log-forward", "fcgi-app", "crt-store", "traces"};
+
+bool cs_haproxy_is_section(const char *word)
+{
+	for (size_t i = 0; i < CS_ARRAY_SIZE(other_sections); i++) {
+		if (strcmp(word, other_sections[i]) == 0)
+			return true;
+	}
+	return strcmp(word, "backend") == 0 || strcmp(word, "listen") == 0;
+}
+
 static void follow_section(struct walk *walk, const struct line *line)
 {
-	static const char *const others[] = {"global", "defaults", "frontend", "peers",
-		"resolvers", "mailers", "userlist", "program", "cache", "ring",
-		"http-errors", "log-forward", "fcgi-app", "crt-store", "traces"};
-
 	if (word_is(line->first, "backend") || word_is(line->first, "listen"))
 		walk->backend = line->second;
-	for (size_t i = 0; i < CS_ARRAY_SIZE(others); i++) {
-		if (word_is(line->first, others[i]))
+	for (size_t i = 0; i < CS_ARRAY_SIZE(other_sections); i++) {
+		if (word_is(line->first, other_sections[i]))
 			walk->backend = (struct word){0};
 	}
 }
@@ -286,6 +296,8 @@ static bool endpoint_ok(const char *endpoint)
 /* Rows reach a file that HAProxy reads as root: nothing of Nova's gets there unseen. */
 static int check_rows(const struct cs_haproxy_group *group, struct cs_error *err)
 {
+	CS_CLEANUP(cs_map_done) struct cs_map names = {0};
+
 	for (size_t i = 0; i < group->n; i++) {
 		const struct cs_haproxy_row *row = &group->rows[i];
 
@@ -294,12 +306,10 @@ static int check_rows(const struct cs_haproxy_group *group, struct cs_error *err
 				"cluster '%s': server '%s' at '%s' is not safe to write "
 				"into a configuration",
 				group->cluster, row->name, row->endpoint);
-		for (size_t k = 0; k < i; k++) {
-			if (strcmp(row->name, group->rows[k].name) == 0)
-				return cs_error_set(err, CS_E_REFUSED,
-					"cluster '%s': two servers have the name '%s'",
-					group->cluster, row->name);
-		}
+		if (!cs_map_add(&names, "", row->name, row))
+			return cs_error_set(err, CS_E_REFUSED,
+				"cluster '%s': two servers have the name '%s'",
+				group->cluster, row->name);
 	}
 	return 0;
 }

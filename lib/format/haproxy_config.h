@@ -53,6 +53,9 @@ char *cs_haproxy_name_make(const char *wanted, const char *id,
  * by the caller. */
 char *cs_haproxy_endpoint(const char *address, int64_t port) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The first word of a line begins a section of the configuration. */
+bool cs_haproxy_is_section(const char *word) CS_NONNULL_ALL;
+
 /* Appends the whole configuration to `ret`. `path` names the template in messages.
  * CS_E_CONFIG "PATH:LINE: ..." for a marker that is unknown, doubled or in another
  * section, for options that HAProxy would misread in silence, for NUL bytes and for

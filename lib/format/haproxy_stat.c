@@ -9,53 +9,74 @@
 #include "base/parse.h"
 
 #define ROWS_MAX 100000
-#define FIELD_MAX 65536
+#define DIGITS "0123456789"
 #define TYPE_SERVER "2"
 
 /* One record of CSV as RFC 4180 has it: quoted fields may hold commas, quotes and line
- * ends, and what a health check received from a server may stand in one. */
+ * ends, and what a health check received from a server may stand in one. Fields are cut
+ * where they stand: a reply about 5000 servers has half a million. */
 struct csv {
-	const char *cursor, *limit;
-	struct cs_strings fields;
+	char *cursor, *limit; /* *limit can be written */
+	const char **fields;  /* owned; they borrow from the text */
+	size_t n, capacity;
 };
 
 static void csv_done(struct csv *csv)
 {
-	cs_strings_done(&csv->fields);
+	free(csv->fields);
 }
 
-/* From behind the opening quote to behind the closing one; two of them stand for one. */
-static void read_quoted(struct csv *csv, struct cs_strbuf *field)
+static void add_field(struct csv *csv, const char *field)
+{
+	if (csv->n == csv->capacity) {
+		csv->capacity = csv->capacity ? csv->capacity * 2 : 128;
+		csv->fields =
+			cs_reallocarray(csv->fields, csv->capacity, sizeof *csv->fields);
+	}
+	csv->fields[csv->n++] = field;
+}
+
+/* From behind the opening quote to behind the closing one; two of them stand for one. The
+ * text moves to `to`, whose new end is returned. */
+static char *read_quoted(struct csv *csv, char *to)
 {
 	for (csv->cursor++; csv->cursor < csv->limit; csv->cursor++) {
 		if (*csv->cursor == '"') {
 			csv->cursor++;
 			if (csv->cursor == csv->limit || *csv->cursor != '"')
-				return;
+				break;
 		}
-		cs_strbuf_add_bytes(field, csv->cursor, 1);
+		*to++ = *csv->cursor;
 	}
+	return to;
+}
+
+/* Returns what ended it: a comma, a line end, or '\0' at the end of the text. */
+static char read_field(struct csv *csv)
+{
+	char *field = csv->cursor, *to = field;
+
+	if (*field == '"')
+		to = read_quoted(csv, to);
+	while (csv->cursor < csv->limit && *csv->cursor != ',' && *csv->cursor != '\n')
+		*to++ = *csv->cursor++;
+	char end = '\0';
+	if (csv->cursor < csv->limit)
+		end = *csv->cursor++;
+	*to = '\0';
+	add_field(csv, field);
+	return end;
 }
 
 /* False at the end of the text. */
 static bool read_record(struct csv *csv)
 {
-	cs_strings_done(&csv->fields);
+	csv->n = 0;
 	while (csv->cursor < csv->limit) {
-		CS_CLEANUP(cs_strbuf_done) struct cs_strbuf field = CS_STRBUF(FIELD_MAX);
-
-		if (*csv->cursor == '"')
-			read_quoted(csv, &field);
-		const char *from = csv->cursor;
-		while (csv->cursor < csv->limit && *csv->cursor != ',' &&
-			*csv->cursor != '\n')
-			csv->cursor++;
-		cs_strbuf_add_bytes(&field, from, (size_t)(csv->cursor - from));
-		cs_strings_add(&csv->fields, cs_strbuf_text(&field));
-		if (csv->cursor == csv->limit || *csv->cursor++ == '\n')
+		if (read_field(csv) != ',')
 			return true;
 	}
-	return false;
+	return csv->n > 0;
 }
 
 /* Where the columns that we need stand; they are found by name because every version
@@ -64,10 +85,10 @@ struct columns {
 	size_t backend, name, queued, current, status, type, endpoint;
 };
 
-static bool find_column(const struct cs_strings *header, const char *name, size_t *ret)
+static bool find_column(const struct csv *header, const char *name, size_t *ret)
 {
 	for (size_t i = 0; i < header->n; i++) {
-		if (strcmp(header->items[i], name) == 0) {
+		if (strcmp(header->fields[i], name) == 0) {
 			*ret = i;
 			return true;
 		}
@@ -76,7 +97,7 @@ static bool find_column(const struct cs_strings *header, const char *name, size_
 }
 
 static int find_columns(
-	const struct cs_strings *header, struct columns *ret, struct cs_error *err)
+	const struct csv *header, struct columns *ret, struct cs_error *err)
 {
 	if (find_column(header, "# pxname", &ret->backend) &&
 		find_column(header, "svname", &ret->name) &&
@@ -88,12 +109,12 @@ static int find_columns(
 		return 0;
 	return cs_error_set(err, CS_E_PROTOCOL,
 		"the reply to 'show stat' begins with '%.80s', not with its columns",
-		header->n ? header->items[0] : "");
+		header->n ? header->fields[0] : "");
 }
 
 static const char *field(const struct csv *csv, size_t column)
 {
-	return column < csv->fields.n ? csv->fields.items[column] : "";
+	return column < csv->n ? csv->fields[column] : "";
 }
 
 static bool parse_count(const char *text, int64_t *ret)
@@ -121,30 +142,36 @@ static int add_server(const struct csv *csv, const struct columns *columns,
 	if ((servers->n & (servers->n - 1)) == 0) /* grows at the powers of two */
 		servers->items = cs_reallocarray(servers->items,
 			servers->n ? servers->n * 2 : 1, sizeof *servers->items);
-	servers->items[servers->n++] = (struct cs_haproxy_server){
-		.backend = cs_strdup(field(csv, columns->backend)),
-		.name = cs_strdup(field(csv, columns->name)),
-		.status = cs_strdup(field(csv, columns->status)),
-		.endpoint = cs_strdup(field(csv, columns->endpoint)),
-		.sessions = queued + current};
+	servers->items[servers->n++] =
+		(struct cs_haproxy_server){.backend = field(csv, columns->backend),
+			.name = field(csv, columns->name),
+			.status = field(csv, columns->status),
+			.endpoint = field(csv, columns->endpoint),
+			.sessions = queued + current};
 	return 0;
 }
 
 int cs_haproxy_parse_stat(const char *text, size_t len, struct cs_haproxy_servers *ret,
 	struct cs_error *err)
 {
-	CS_CLEANUP(csv_done) struct csv csv = {.cursor = text, .limit = text + len};
-	CS_CLEANUP(cs_haproxy_servers_done) struct cs_haproxy_servers servers = {0};
+	CS_CLEANUP(cs_haproxy_servers_done)
+	struct cs_haproxy_servers servers = {.text = cs_strndup(text, len)};
+	CS_CLEANUP(csv_done)
+	struct csv csv = {
+		.cursor = servers.text, .limit = servers.text + strlen(servers.text)};
 	struct columns columns = {0};
 
 	read_record(&csv);
-	if (find_columns(&csv.fields, &columns, err) < 0)
+	if (find_columns(&csv, &columns, err) < 0)
 		return err->code;
 	while (read_record(&csv)) {
 		if (strcmp(field(&csv, columns.type), TYPE_SERVER) == 0 &&
 			add_server(&csv, &columns, &servers, err) < 0)
 			return err->code;
 	}
+	for (size_t i = 0; i < servers.n; i++)
+		cs_map_add(&servers.by_name, servers.items[i].backend,
+			servers.items[i].name, &servers.items[i]);
 	*ret = servers;
 	servers = (struct cs_haproxy_servers){0};
 	return 0;
@@ -152,25 +179,16 @@ int cs_haproxy_parse_stat(const char *text, size_t len, struct cs_haproxy_server
 
 void cs_haproxy_servers_done(struct cs_haproxy_servers *servers)
 {
-	for (size_t i = 0; i < servers->n; i++) {
-		free(servers->items[i].backend);
-		free(servers->items[i].name);
-		free(servers->items[i].status);
-		free(servers->items[i].endpoint);
-	}
+	cs_map_done(&servers->by_name);
 	free(servers->items);
+	free(servers->text);
 	*servers = (struct cs_haproxy_servers){0};
 }
 
 const struct cs_haproxy_server *cs_haproxy_servers_find(
 	const struct cs_haproxy_servers *servers, const char *backend, const char *name)
 {
-	for (size_t i = 0; i < servers->n; i++) {
-		if (strcmp(servers->items[i].name, name) == 0 &&
-			strcmp(servers->items[i].backend, backend) == 0)
-			return &servers->items[i];
-	}
-	return NULL;
+	return cs_map_find(&servers->by_name, backend, name);
 }
 
 bool cs_haproxy_serves(const struct cs_haproxy_server *server)
@@ -179,10 +197,14 @@ bool cs_haproxy_serves(const struct cs_haproxy_server *server)
 	       strcmp(server->status, "no check") == 0;
 }
 
+bool cs_haproxy_in_maint(const struct cs_haproxy_server *server)
+{
+	return strncmp(server->status, "MAINT", 5) == 0;
+}
+
 bool cs_haproxy_rests(const struct cs_haproxy_server *server)
 {
-	return strncmp(server->status, "DRAIN", 5) == 0 ||
-	       strncmp(server->status, "MAINT", 5) == 0;
+	return strncmp(server->status, "DRAIN", 5) == 0 || cs_haproxy_in_maint(server);
 }
 
 /* Cuts the next line out of [*cursor, limit) into `buffer`, shortened when too long. */
@@ -279,82 +301,38 @@ void cs_haproxy_procs_done(struct cs_haproxy_procs *procs)
 	*procs = (struct cs_haproxy_procs){0};
 }
 
-int cs_haproxy_parse_info(
-	const char *text, size_t len, int64_t *ret_pid, struct cs_error *err)
+/* "2.6.12-1+deb12u4" is 206, "3.0-dev1" is 300, anything else 0. */
+static int parse_version(const char *text)
 {
+	CS_AUTO_FREE char *major = cs_strndup(text, strspn(text, DIGITS));
+	const char *dot = text + strlen(major);
+	CS_AUTO_FREE char *minor = *dot == '.'
+					   ? cs_strndup(dot + 1, strspn(dot + 1, DIGITS))
+					   : cs_strdup("");
+	int64_t high, low;
+
+	if (!cs_parse_int(major, 0, 9999, &high) || !cs_parse_int(minor, 0, 99, &low))
+		return 0;
+	return CS_HAPROXY_VERSION((int)high, (int)low);
+}
+
+int cs_haproxy_parse_info(
+	const char *text, size_t len, struct cs_haproxy_info *ret, struct cs_error *err)
+{
+	struct cs_haproxy_info info = {0};
 	const char *cursor = text;
 	char line[256];
 
 	while (next_line(&cursor, text + len, line, sizeof line)) {
+		if (strncmp(line, "Version: ", 9) == 0)
+			info.version = parse_version(line + 9);
 		if (strncmp(line, "Pid: ", 5) == 0 &&
-			cs_parse_int(line + 5, 1, INT32_MAX, ret_pid))
-			return 0;
+			!cs_parse_int(line + 5, 1, INT32_MAX, &info.pid))
+			info.pid = 0;
 	}
-	return cs_error_set(err, CS_E_PROTOCOL,
-		"the reply to 'show info' does not tell the process id");
-}
-
-/* Columns of version 1 of the state dump. */
-enum { STATE_BACKEND = 1, STATE_NAME = 3, STATE_ADDRESS = 4, STATE_PORT = 18 };
-
-static const struct cs_haproxy_row *find_row(const struct cs_haproxy_group *groups,
-	size_t n_groups, const char *backend, const char *name)
-{
-	for (size_t i = 0; i < n_groups; i++) {
-		for (size_t k = 0; k < groups[i].n; k++) {
-			if (strcmp(groups[i].rows[k].name, name) == 0 &&
-				strcmp(groups[i].backend, backend) == 0)
-				return &groups[i].rows[k];
-		}
-	}
-	return NULL;
-}
-
-/* Cuts a row at its blanks; false when it has too few columns. */
-static bool split_state(char *line, const char *columns[STATE_PORT + 1])
-{
-	char *save = NULL;
-
-	for (int i = 0; i <= STATE_PORT; i++) {
-		columns[i] = strtok_r(i ? NULL : line, " ", &save);
-		if (!columns[i])
-			return false;
-	}
-	return true;
-}
-
-static bool same_endpoint(const struct cs_haproxy_row *row, const char *const *columns)
-{
-	bool v6 = strchr(columns[STATE_ADDRESS], ':') != NULL;
-	CS_AUTO_FREE char *endpoint = cs_asprintf("%s%s%s:%s", v6 ? "[" : "",
-		columns[STATE_ADDRESS], v6 ? "]" : "", columns[STATE_PORT]);
-
-	return strcmp(endpoint, row->endpoint) == 0;
-}
-
-int cs_haproxy_state_copy(const char *dump, size_t len,
-	const struct cs_haproxy_group *before, size_t n_before,
-	const struct cs_haproxy_group *groups, size_t n_groups, struct cs_strbuf *ret,
-	struct cs_error *err)
-{
-	const char *cursor = dump, *columns[STATE_PORT + 1];
-	char line[2048], copy[2048];
-
-	if (!next_line(&cursor, dump + len, line, sizeof line) || strcmp(line, "1") != 0)
+	if (info.pid == 0)
 		return cs_error_set(err, CS_E_PROTOCOL,
-			"the reply to 'show servers state' is not of version 1");
-	cs_strbuf_add(ret, "1\n");
-	while (next_line(&cursor, dump + len, line, sizeof line)) {
-		memcpy(copy, line, sizeof copy);
-		if (line[0] != '#' && split_state(copy, columns)) {
-			const struct cs_haproxy_row *row = find_row(groups, n_groups,
-				columns[STATE_BACKEND], columns[STATE_NAME]);
-			if (row ? !same_endpoint(row, columns)
-				: find_row(before, n_before, columns[STATE_BACKEND],
-					  columns[STATE_NAME]) != NULL)
-				continue;
-		}
-		cs_strbuf_addf(ret, "%s\n", line);
-	}
-	return cs_strbuf_check(ret, "the state of the servers", err);
+			"the reply to 'show info' does not tell the process id");
+	*ret = info;
+	return 0;
 }

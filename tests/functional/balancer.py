@@ -67,6 +67,7 @@ clusters:
       server: {{port: {service_port}, options: "maxconn 512 check inter 100ms fall 2 rise 2"}}
       stats-socket: {dir}/admin.sock
       state-dir: {dir}/sync
+      min-reload-interval: {interval}
       {more}
 """
 CLOUDS = """\
@@ -177,7 +178,7 @@ class Load:
 
 
 class Balancer:
-    def __init__(self, keep_alive="500ms", state_file=False, master=True, more=(), reload=None):
+    def __init__(self, keep_alive="500ms", state_file=False, master=True, more=(), reload=None, interval=0):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="cs-sync-"))
         self.dir.chmod(0o755)
         shutil.copy(PROGRAM, self.dir / "haproxy_sync")
@@ -194,7 +195,8 @@ class Balancer:
         more = [*more, *([f"master-socket: {self.master}"] if master else []),
                 *([f"state-file: {state_path}"] if state_file else []), *([f"reload: {reload}"] if reload else [])]
         self.yaml = self.dir / "clusterscale.yaml"
-        self.yaml.write_text(CONFIG.format(dir=self.dir, service_port=self.service_port, more="\n      ".join(more)))
+        self.yaml.write_text(CONFIG.format(dir=self.dir, service_port=self.service_port, interval=interval,
+                                           more="\n      ".join(more)))
         clouds = self.dir / "clouds.yaml"
         clouds.write_text(CLOUDS.format(url=self.cloud.auth_url, password="readersecret"))
         clouds.chmod(0o640)
@@ -326,6 +328,12 @@ class Balancer:
 
     def sync(self, *args, cluster="web"):
         return run([self.dir / "haproxy_sync", "-n", cluster, "-f", self.yaml, *args])
+
+    def settle(self):
+        """Runs it until nothing is open: a server that was added serves from HAProxy's own good check on."""
+        done = []
+        procs_wait(lambda: done.append(self.sync()) or done[-1].returncode != 1, "haproxy_sync converges")
+        return done[-1]
 
     def line(self, server, name=None):
         return (f"    server {name or server.name} {self.address(server)}:{self.service_port} "

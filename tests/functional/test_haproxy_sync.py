@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """haproxy_sync against a simulated cloud and a real HAProxy: exact output, exit status, and what HAProxy then does."""
 import fcntl
+import json
+import re
 import socket
 import struct
+import subprocess
 
 import pytest
 
 pytest.register_assert_rewrite("balancer")
 import balancer  # noqa: E402
+import procs  # noqa: E402
 from balancer import expect, lb  # noqa: E402, F401 (a fixture)
 
 
@@ -23,7 +27,7 @@ def stamps(lb):
 def test_servers_come_up_and_an_unchanged_run_touches_nothing(lb):
     one, two = lb.add("web1"), lb.add("web2")
     lb.start()
-    expect(lb.sync("-v"), 0, lb.report([one, two]), stdout=found(lb, one, two) + "Reload haproxy\n"
+    expect(lb.sync("-v"), 0, lb.report([one, two]), stdout=found(lb, one, two) + "Reload haproxy: nothing was applied yet\n"
            f"server 'web1' {lb.address(one)}:{lb.service_port} added to backend 'web'\n"
            f"server 'web2' {lb.address(two)}:{lb.service_port} added to backend 'web'\n")
     assert lb.config.read_text() == lb.lines(one, two)
@@ -33,7 +37,7 @@ def test_servers_come_up_and_an_unchanged_run_touches_nothing(lb):
     expect(lb.sync("-v"), 0, lb.report([one, two]), stdout=found(lb, one, two))
     assert (stamps(lb), lb.workers()[0]) == (before, worker)
     three = lb.add("web3")
-    expect(lb.sync(), 0, lb.report([one, two, three]))
+    expect(lb.settle(), 0, lb.report([one, two, three]))
     assert lb.config.read_text() == lb.lines(one, two, three)
 
 
@@ -45,9 +49,47 @@ def up(lb, n=2, **fields):
     return servers
 
 
+def needs_reload(lb):
+    """A change that HAProxy's socket cannot make."""
+    lb.template.write_text(lb.template.read_text().replace("balance roundrobin", "balance leastconn"))
+
+
 def changed_nothing(lb):
     """What must be the same when a run refuses or fails."""
     return stamps(lb), lb.config.read_text(), lb.workers()[0], lb.status()
+
+
+# --- reloads are rare
+
+def test_a_second_reload_waits_for_its_time(make):
+    lb = make(interval=3600)
+    one, two = up(lb)
+    text, worker = lb.config.read_text(), lb.workers()[0]
+    needs_reload(lb)
+    done = lb.sync()
+    expect(done, 1, lb.report([one, two]), stderr=done.stderr)
+    assert re.fullmatch(r"haproxy_sync: a reload is needed \(more changes than servers of ours\) and can be made in "
+                        r"\d+ s: the last one was \d+ s ago, min-reload-interval is 3600 s\n", done.stderr)
+    assert (lb.config.read_text(), lb.workers()[0]) == (text, worker)
+    lb.yaml.write_text(lb.yaml.read_text().replace("min-reload-interval: 3600", "min-reload-interval: 0"))
+    expect(lb.sync(), 0, lb.report([one, two]))
+    assert "balance leastconn" in lb.config.read_text() and lb.workers()[0] != worker
+
+
+def test_the_old_file_goes_back_at_any_time(make):
+    lb = make(interval=3600)
+    one, two = up(lb)
+    record = next(lb.dir.glob("sync/*.applied"))
+    record.write_text(re.sub('"reloaded":{[^}]*},', "", record.read_text()))
+    needs_reload(lb)
+    with socket.create_server(("127.0.0.1", procs.free_port())) as taken:
+        lb.template.write_text(lb.template.read_text().replace(
+            "frontend www\n", f"frontend www\n    bind 127.0.0.1:{taken.getsockname()[1]}\n"))
+        done = lb.sync()
+    assert done.returncode == 2 and done.stderr.endswith("; the old configuration is back and loaded\n")
+    done = lb.sync()
+    assert done.returncode == 1 and "can be made in" in done.stderr
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
 
 
 # --- draining
@@ -56,9 +98,9 @@ def test_an_idle_server_leaves_in_one_pass(lb):
     one, two = up(lb)
     lb.mark(two)
     expect(lb.sync("-v"), 0, lb.report([one], drained=[two]), stdout="Drain server web2\n" + found(lb, one) +
-           f"Reload haproxy\nserver 'web2' {lb.address(two)}:{lb.service_port} removed from backend 'web'\n")
+           f"server 'web2' {lb.address(two)}:{lb.service_port} removed from backend 'web'\n")
     assert lb.config.read_text() == lb.lines(one)
-    assert lb.status() == {"web1": "UP"}
+    assert lb.status() == {"web1": "UP", "web2": "MAINT"}  # until the next reload
     before, worker = stamps(lb), lb.workers()[0]
     expect(lb.sync(), 0, lb.report([one], drained=[two]))
     assert (stamps(lb), lb.workers()[0]) == (before, worker)
@@ -131,7 +173,10 @@ def test_our_own_reload_keeps_a_drain(lb):
     lb.mark(two)
     expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
     three = lb.add("web3")
+    needs_reload(lb)
+    before = lb.workers()[0]
     expect(lb.sync(), 1, lb.report([one, three], [(two, 1)]))
+    assert lb.workers()[0] != before
     assert lb.status() == {"web1": "UP", "web2": "DRAIN", "web3": "UP"}
 
 
@@ -171,6 +216,107 @@ def test_a_dead_server_drains_too(lb):
     expect(lb.sync(), 0, lb.report([one], drained=[two]))
 
 
+# --- without a reload
+
+def test_a_server_is_added_without_a_reload(lb):
+    one, two = up(lb)
+    worker = lb.workers()[0]
+    three = lb.add("web3")
+    expect(lb.sync("-v"), 1, lb.report([one, two]), stdout=found(lb, one, two, three) +
+           f"server 'web3' {lb.address(three)}:{lb.service_port} added to backend 'web'\n")
+    assert lb.config.read_text() == lb.lines(one, two, three)
+    expect(lb.settle(), 0, lb.report([one, two, three]))
+    assert (lb.workers(), lb.status()["web3"], lb.rows()["web3"]["weight"]) == ((worker, []), "UP", "1")
+    before = stamps(lb)
+    expect(lb.sync("-v"), 0, lb.report([one, two, three]), stdout=found(lb, one, two, three))
+    assert stamps(lb) == before
+    lb.reload()
+    expect(lb.sync(), 0, lb.report([one, two, three]))
+
+
+def with_template(lb, *change):
+    """What runs before the first sync has the change already."""
+    lb.template.write_text(lb.template.read_text().replace(*change))
+    lb.config.write_text(lb.template.read_text())
+
+
+def test_a_server_whose_check_fails_gets_no_request(lb):
+    """Its port answers, the application behind it does not."""
+    with_template(lb, "    balance", "    option httpchk GET /\n    balance")
+    one, two = up(lb)
+    three = lb.add("web3", serve=False)
+    with balancer.Load(lb.port, rate=150) as load, socket.create_server((lb.address(three), lb.service_port)):
+        load.wait_for(20)
+        expect(lb.sync(), 1, lb.report([one, two]))
+        load.wait_for(150)
+    assert load.failures == []
+    assert (lb.rows()["web3"]["stot"], lb.status()["web3"]) == ("0", "DOWN")
+
+
+def test_a_server_leaves_without_a_reload_and_a_reload_forgets_it(lb):
+    one, two = up(lb)
+    worker = lb.workers()[0]
+    lb.mark(two)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    assert (lb.workers(), lb.status()) == ((worker, []), {"web1": "UP", "web2": "MAINT"})
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    lb.remove(two)
+    expect(lb.sync(), 0, lb.report([one]))
+    lb.reload()
+    assert lb.status() == {"web1": "UP"}
+    expect(lb.sync(), 0, lb.report([one]))
+
+
+def test_a_name_left_in_maintenance_is_wanted_again(lb):
+    one, two = up(lb)
+    lb.mark(two)
+    expect(lb.sync(), 0, lb.report([one], drained=[two]))
+    lb.die(two)
+    lb.remove(two)
+    expect(lb.sync(), 0, lb.report([one]))
+    again = lb.add("web2")
+    worker = lb.workers()[0]
+    expect(lb.sync("-v"), 0, lb.report([one, again]), stdout=found(lb, one, again) +
+           "Reload haproxy: the running HAProxy still has a server 'web2'\n"
+           f"server 'web2' {lb.address(again)}:{lb.service_port} added to backend 'web'\n")
+    assert lb.workers()[0] != worker
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+
+
+@pytest.mark.parametrize("old, new, why", [
+    ("balance roundrobin", "balance source", "backend 'web' has balance source, not consistent"),
+    ("    balance", "    default-server no-ssl\n    balance", "option 'no-ssl' is not one to add a server with"),
+    ("\nbackend web\n", "\ndefaults mine\n    mode http\nbackend web from mine\n",
+     "backend 'web' takes its defaults by name")])
+def test_what_haproxy_cannot_be_given_by_its_socket(lb, old, new, why):
+    with_template(lb, old, new)
+    one, = up(lb, 1)
+    worker = lb.workers()[0]
+    two = lb.add("web2")
+    expect(lb.sync("-v"), 0, lb.report([one, two]), stdout=found(lb, one, two) + f"Reload haproxy: {why}\n"
+           f"server 'web2' {lb.address(two)}:{lb.service_port} added to backend 'web'\n")
+    assert lb.workers()[0] != worker
+
+
+def test_what_default_server_says_holds_for_added_servers(lb):
+    with_template(lb, "    balance", "    default-server weight 7 maxconn 9\n    balance")
+    one, = up(lb, 1)
+    worker = lb.workers()[0]
+    two = lb.add("web2")
+    expect(lb.settle(), 0, lb.report([one, two]))
+    assert lb.workers()[0] == worker
+    assert [(row["weight"], row["slim"]) for row in lb.rows().values()] == [("7", "512")] * 2
+
+
+def test_a_refusal_of_haproxy_is_a_reload(lb):
+    with_template(lb, "level admin", "level operator")
+    one, = up(lb, 1)
+    two = lb.add("web2")
+    expect(lb.sync(), 0, lb.report([one, two]), stderr="haproxy_sync: HAProxy does not add a server to what runs: "
+           "'Permission denied'; its stats socket needs 'level admin'; reloading instead\n")
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+
+
 # --- what is not published, and what is not believed
 
 def test_a_port_that_does_not_answer_is_left_out(lb):
@@ -183,7 +329,7 @@ def test_a_port_that_does_not_answer_is_left_out(lb):
     assert {**before[0], **changed_nothing(lb)[0]} == changed_nothing(lb)[0]
     assert changed_nothing(lb)[1:] == before[1:]
     lb.serve(three)
-    expect(lb.sync(), 0, lb.report([one, two, three]))
+    expect(lb.settle(), 0, lb.report([one, two, three]))
 
 
 def test_a_server_that_builds_is_nobody_yet(lb):
@@ -258,7 +404,7 @@ def test_names_are_made_safe_and_stay_unique(lb):
     expect(lb.sync(), 0, lb.report([two, three], drained=[one]))
     lb.remove(one)
     four = lb.add("web")
-    expect(lb.sync(), 0, lb.report([two, three, four]))
+    expect(lb.settle(), 0, lb.report([two, three, four]))
     assert lb.line(two, second) in lb.config.read_text()
 
 
@@ -420,6 +566,23 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(lb):
     expect(lb.sync("--dry-run"), 0, lb.report([one, two]))
 
 
+def test_fifty_runs_at_once_reload_once(lb):
+    """They wait for each other, and each lists anew when it is its turn."""
+    one, two = up(lb)
+    lb.add("web3")
+    needs_reload(lb)
+    before = lb.workers()[0]
+    argv = [lb.dir / "haproxy_sync", "-n", "web", "-f", lb.yaml]
+    runs = [subprocess.Popen(argv, cwd="/", text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             **balancer.UNPRIVILEGED) for _ in range(50)]
+    outputs = [run.communicate(timeout=60) for run in runs]
+    assert {run.returncode for run in runs} == {0}
+    assert {errors for _, errors in outputs} == {""}
+    assert {tuple(json.loads(out)["serving"]) for out, _ in outputs} == {tuple(s.id for s in lb.cloud.servers.values())}
+    reloads = int(balancer.ask(lb.master, "show proc").split("master")[1].split()[0])
+    assert (reloads, lb.workers()[0] != before) == (2, True)  # the first one of all, and this one
+
+
 def test_a_lock_that_is_held_is_work_still_open(lb):
     up(lb)
     with next(lb.dir.glob("sync/*.lock")).open("r+") as file:
@@ -439,7 +602,7 @@ def test_sessions_are_shut_after_the_drain_timeout(lb):
     lb.mark(two, seconds_ago=301)
     expect(lb.sync(), 0, lb.report([one], drained=[two]), stderr=(
         "haproxy_sync: server 'web2': drain-timeout of 300 s has passed; sessions shut: 1\n"))
-    assert held.answer().startswith((b"HTTP/1.1 502", b"")) and lb.status() == {"web1": "UP"}
+    assert held.answer().startswith((b"HTTP/1.1 502", b"")) and lb.status() == {"web1": "UP", "web2": "MAINT"}
 
 
 def test_the_drain_timeout_ends_the_wait_for_old_workers_too(lb):
@@ -490,17 +653,20 @@ def test_a_state_file_carries_drains_and_health_over_the_reload(make):
     lb = make(state_file=True)  # noqa: F811
     one, two = up(lb)
     three = lb.add("web3")
-    expect(lb.sync(), 0, lb.report([one, two, three]))
+    expect(lb.settle(), 0, lb.report([one, two, three]))
     lb.hold(two)
     lb.mark(two)
     lb.die(three)
     balancer.procs_wait(lambda: lb.status()["web3"] == "DOWN", "HAProxy finds it dead")
     expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
     four = lb.add("web4")
-    expect(lb.sync(), 1, lb.report([one, four], [(two, 1)]))
+    needs_reload(lb)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    # The reload brings it DOWN: HAProxy's own check has to find it first.
+    assert f" web4 {lb.address(four)} 0 0 " in (lb.dir / "server-state").read_text()
+    balancer.procs_wait(lambda: lb.status()["web4"] == "UP", "HAProxy finds it")
     assert lb.status() == {"web1": "UP", "web2": "DRAIN", "web3": "DOWN", "web4": "UP"}
-    state = (lb.dir / "server-state").read_text()
-    assert " web2 " in state and " web4 " not in state
+    assert " web2 " in (lb.dir / "server-state").read_text()
     lb.webs[two.id].released.set()
     lb.mark(two, seconds_ago=301)
     lb.sync()
@@ -531,11 +697,13 @@ def test_a_reload_command_is_verified_as_well(make):
     expect(lb.sync(), 0, lb.report([one], drained=[two]))
     script.write_text("raise SystemExit('not today')")
     three = lb.add("web3")
+    before = lb.config.read_text()
+    needs_reload(lb)
     failed = "the reload command /usr/bin/python3 failed with exit status 1: not today?"
     expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"
            f"haproxy_sync: {failed}; the old configuration is back in the file but HAProxy has not loaded it again "
            f"({failed})\n")
-    assert lb.config.read_text() == lb.lines(one)
+    assert lb.config.read_text() == before
     script.write_text("")  # says that it did
     lb.remove(three)
 
@@ -567,7 +735,7 @@ def test_two_clusters_share_one_file(lb):
     # The cloud of one cannot be asked: its servers stay, the other one goes on.
     clouds.write_text(clouds.read_text().replace("other:", "gone:"))
     second = lb.add("web2")
-    done = lb.sync()
+    done = lb.settle()
     assert done.stderr.startswith("haproxy_sync: cluster 'api': ")
     assert done.stderr.endswith("; its servers stay as they are\n")
     expect(done, 0, lb.report([web, second]), stderr=done.stderr)
@@ -626,7 +794,7 @@ def test_no_request_fails_while_servers_come_and_go(make):
     with balancer.Load(lb.port, rate=150) as load:
         for turn in range(3):
             three = lb.add(f"extra{turn}")
-            expect(lb.sync(), 0, lb.report([one, two, three]))
+            expect(lb.settle(), 0, lb.report([one, two, three]))
             load.wait_for(60)
             lb.mark(three)
             balancer.procs_wait(lambda: lb.sync().returncode == 0, "it drains")

@@ -21,41 +21,25 @@ static void stat_reply(const char *text, size_t len)
 	}
 }
 
-static void state_reply(const char *text, size_t len)
-{
-	static const struct cs_haproxy_row gone = {"a", ""}, kept = {"b", "10.0.0.1:80"};
-	static const struct cs_haproxy_group before = {
-		.backend = "web", .options = "", .rows = &gone, .n = 1};
-	static const struct cs_haproxy_group after = {
-		.backend = "web", .options = "", .rows = &kept, .n = 1};
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf copy = CS_STRBUF(1 << 20);
-	struct cs_error err;
-
-	if (cs_haproxy_state_copy(text, len, &before, 1, &after, 1, &copy, &err) == 0 &&
-		copy.len > len + 1)
-		abort();
-}
-
 /* The first byte chooses whose reply it is. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CS_CLEANUP(cs_haproxy_procs_done) struct cs_haproxy_procs procs = {0};
 	const char *text = (const char *)data + 1;
 	struct cs_error err;
-	int64_t pid;
+	struct cs_haproxy_info info;
 
 	if (size == 0)
 		return 0;
 	if (data[0] == 's')
 		stat_reply(text, size - 1);
-	else if (data[0] == 'e')
-		state_reply(text, size - 1);
 	else if (data[0] == 'p' &&
 		 cs_haproxy_parse_proc(text, size - 1, &procs, &err) == 0 &&
 		 procs.current < 0)
 		abort();
 	else if (data[0] == 'i' &&
-		 cs_haproxy_parse_info(text, size - 1, &pid, &err) == 0 && pid < 1)
+		 cs_haproxy_parse_info(text, size - 1, &info, &err) == 0 &&
+		 (info.pid < 1 || info.version < 0))
 		abort();
 	return 0;
 }

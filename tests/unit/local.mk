@@ -24,6 +24,10 @@ UNIT_TESTS += tests/unit/test_haproxy_config
 tests_unit_test_haproxy_config_SOURCES = tests/unit/test_haproxy_config.c
 tests_unit_test_haproxy_config_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_haproxy_outline
+tests_unit_test_haproxy_outline_SOURCES = tests/unit/test_haproxy_outline.c
+tests_unit_test_haproxy_outline_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_haproxy_socket
 tests_unit_test_haproxy_socket_SOURCES = tests/unit/test_haproxy_socket.c
 tests_unit_test_haproxy_socket_LDADD = $(UNIT_LIBS)

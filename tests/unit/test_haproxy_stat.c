@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "format/haproxy_stat.h"
 
 /* The columns that are read, in an order of no version. */
@@ -159,52 +160,34 @@ static void test_proc_that_is_none_is_an_error(void **state)
 	}
 }
 
-static void test_info_tells_the_pid(void **state)
+static void assert_info(const char *version_line, int version)
 {
+	CS_AUTO_FREE char *text =
+		cs_asprintf("Name: HAProxy\n%sPid: 812\nUptime: 1\n", version_line);
+	struct cs_haproxy_info info = {0};
 	struct cs_error err;
-	int64_t pid = 0;
 
-	(void)state;
-	assert_int_equal(
-		cs_haproxy_parse_info("Name: HAProxy\nPid: 812\nUp: 1\n", 29, &pid, &err),
-		0);
-	assert_int_equal(pid, 812);
-	assert_int_equal(
-		cs_haproxy_parse_info("Pid: -812\n", 10, &pid, &err), CS_E_PROTOCOL);
+	assert_int_equal(cs_haproxy_parse_info(text, strlen(text), &info, &err), 0);
+	assert_int_equal(info.pid, 812);
+	assert_int_equal(info.version, version);
 }
 
-#define STATE(name, address, port) \
-	"3 web 1 " name " " address " 2 8 1 1 1 6 3 4 6 0 0 0 - " port " - 0 0 - - 0\n"
-
-static void test_state_copy_drops_what_leaves_and_what_moves(void **state)
+static void test_info_tells_pid_and_version(void **state)
 {
-	static const struct cs_haproxy_row old_rows[] = {
-		{"gone", ""}, {"same", ""}, {"v6", ""}};
-	static const struct cs_haproxy_row new_rows[] = {
-		{"same", "10.0.0.2:80"}, {"v6", "[::1]:80"}, {"moved", "10.0.0.4:81"}};
-	static const struct cs_haproxy_group before = {
-		.backend = "web", .options = "", .rows = old_rows, .n = 3};
-	static const struct cs_haproxy_group after = {
-		.backend = "web", .options = "", .rows = new_rows, .n = 3};
-	static const char head[] = "1\n# be_id be_name srv_id\n";
-	CS_AUTO_FREE char *dump = cs_asprintf("%s%s%s%s%s%s\n%s", head,
-		STATE("gone", "10.0.0.1", "80"), STATE("same", "10.0.0.2", "80"),
-		STATE("v6", "::1", "80"), STATE("moved", "10.0.0.4", "80"),
-		"4 api 1 gone 1", STATE("static", "10.0.0.5", "80"));
-	CS_AUTO_FREE char *expected = cs_asprintf("%s%s%s%s\n%s", head,
-		STATE("same", "10.0.0.2", "80"), STATE("v6", "::1", "80"),
-		"4 api 1 gone 1", STATE("static", "10.0.0.5", "80"));
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf copy = CS_STRBUF(65536);
+	struct cs_haproxy_info info;
 	struct cs_error err;
 
 	(void)state;
-	assert_int_equal(cs_haproxy_state_copy(
-				 dump, strlen(dump), &before, 1, &after, 1, &copy, &err),
-		0);
-	assert_string_equal(cs_strbuf_text(&copy), expected);
+	assert_info("Version: 2.4.0\n", CS_HAPROXY_VERSION(2, 4));
+	assert_info("Version: 2.6.12-1+deb12u4\n", CS_HAPROXY_VERSION(2, 6));
+	assert_info("Version: 3.0-dev7-0c3b21\n", CS_HAPROXY_VERSION(3, 0));
+	assert_info("Version: 3.12\n", CS_HAPROXY_VERSION(3, 12));
+	assert_info("", 0);
+	assert_info("Version: 3\n", 0);
+	assert_info("Version: 3.200\n", 0);
+	assert_info("Version: unknown\n", 0);
 	assert_int_equal(
-		cs_haproxy_state_copy("2\n", 2, &before, 1, &after, 1, &copy, &err),
-		CS_E_PROTOCOL);
+		cs_haproxy_parse_info("Pid: -812\n", 10, &info, &err), CS_E_PROTOCOL);
 }
 
 int main(void)
@@ -216,8 +199,7 @@ int main(void)
 		cmocka_unit_test(test_status_words),
 		cmocka_unit_test(test_proc_of_each_version),
 		cmocka_unit_test(test_proc_that_is_none_is_an_error),
-		cmocka_unit_test(test_info_tells_the_pid),
-		cmocka_unit_test(test_state_copy_drops_what_leaves_and_what_moves),
+		cmocka_unit_test(test_info_tells_pid_and_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

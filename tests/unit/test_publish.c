@@ -57,8 +57,10 @@ struct fake {
 	size_t n_files;
 	struct fake_worker current, old;
 	char loaded[4096]; /* the text that `current` runs with */
-	bool reload_fails, reload_loses_servers;
+	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool old_ends; /* while it is asked */
+	const char *version;
+	char added[4096]; /* what it was told of new servers */
 	int failed, reloads, writes, next_pid;
 
 	int step, fail_at, dead_from; /* 0: never */
@@ -153,12 +155,34 @@ static void show_state(const struct fake_worker *worker, struct cs_strbuf *ret)
 	}
 }
 
+/* The model's health check is at once. */
+static void add_server(struct fake *fake, const char *command, struct cs_strbuf *ret)
+{
+	struct fake_server *server = &fake->current.servers[fake->current.n];
+
+	snprintf(fake->added + strlen(fake->added),
+		sizeof fake->added - strlen(fake->added), "%s\n", command);
+	if (fake->refuses_to_add) {
+		cs_strbuf_add(ret, "'check' option is not accepted for dynamic server\n");
+		return;
+	}
+	assert_int_equal(sscanf(command, "add server web/%31s %31s", server->name,
+				 server->endpoint),
+		2);
+	assert_null(find(&fake->current, server->name));
+	strcpy(server->status, "UP");
+	fake->current.n++;
+	cs_strbuf_add(ret, "New server registered.\n");
+}
+
 static void obey(struct fake *fake, const char *command, struct cs_strbuf *ret)
 {
 	char name[32], state[16];
 	struct fake_server *server;
 
-	if (sscanf(command, "set server web/%31s state %15s", name, state) == 2) {
+	if (strncmp(command, "add server ", 11) == 0) {
+		add_server(fake, command, ret);
+	} else if (sscanf(command, "set server web/%31s state %15s", name, state) == 2) {
 		server = find(&fake->current, name);
 		assert_non_null(server);
 		strcpy(server->status, strcmp(state, "drain") == 0   ? "DRAIN"
@@ -196,7 +220,8 @@ static void answer(
 	} else if (strcmp(command, "show stat") == 0) {
 		show_stat(&fake->current, ret);
 	} else if (strcmp(command, "show info") == 0) {
-		cs_strbuf_addf(ret, "Pid: %d\n", fake->current.pid);
+		cs_strbuf_addf(
+			ret, "Version: %s\nPid: %d\n", fake->version, fake->current.pid);
 	} else if (strcmp(command, "show servers state") == 0) {
 		show_state(&fake->current, ret);
 	} else {
@@ -412,6 +437,7 @@ static void assert_running_is_the_file(struct fake *fake)
 static void set_up(struct fake *fake, int sessions)
 {
 	*fake = (struct fake){.next_pid = 100,
+		.version = "2.4.0",
 		.n_nova = 2,
 		.nova = {{"id1", "web1", "10.0.0.1", NULL},
 			{"id2", "web2", "10.0.0.2", NULL}}};

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The part of a pass that replaces the configuration; see publish_pass.h and the order in
+ * publish.h. */
+#include <config.h>
+#include "domain/publish_pass.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include "base/deadline.h"
+#include "base/mem.h"
+
+#define REPLY_MAX (64 << 20) /* the state of 100,000 servers */
+#define STATE_MODE 0640
+#define BACKUP_MODE 0600 /* a configuration may hold passwords */
+
+/* Drains, maintenance and health survive a reload through the state file, ours or a later
+ * one of an administrator. */
+static int save_state(const struct cs_publish_pass *pass,
+	const struct cs_publish_change *change, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf dump = CS_STRBUF(REPLY_MAX);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf copy = CS_STRBUF(REPLY_MAX);
+
+	if (!pass->spec->state_file)
+		return 0;
+	if (cs_publish_ask(pass, pass->spec->stats_socket, "show servers state", &dump,
+		    err) < 0 ||
+		cs_haproxy_state_copy(cs_strbuf_text(&dump), dump.len, &change->before,
+			&change->after, &copy, err) < 0)
+		return err->code;
+	return pass->ports->write(
+		pass->ports->context, pass->spec->state_file, &copy, STATE_MODE, err);
+}
+
+/* No worker must send them anything any more, one that becomes an old one included. */
+static int rest_leavers(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->has_line || !server->current)
+			continue;
+		if (cs_publish_order(pass, "set server", server, " state maint", err) < 0)
+			return err->code;
+		if (!server->marked || server->current->sessions == 0)
+			continue;
+		cs_publish_say(pass, LOG_WARNING,
+			"server '%s': drain-timeout of %d s has passed; sessions "
+			"shut: %d",
+			server->name,
+			(int)(server->cluster->haproxy.drain_timeout_ms / CS_MS_PER_S),
+			(int)server->current->sessions);
+		if (cs_publish_order(pass, "shutdown sessions server", server, "", err) <
+			0)
+			return err->code;
+	}
+	return 0;
+}
+
+/* `why` is what went wrong; its message grows by what became of the old file. */
+static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
+{
+	struct cs_error err;
+	char *outcome;
+
+	if (cs_publish_same_text(&pass->installed, &pass->rendered))
+		return why->code;
+	cs_publish_say(pass, LOG_WARNING, "putting the old configuration back: %s",
+		why->message);
+	if (pass->ports->write(pass->ports->context, pass->site->config_path,
+		    &pass->installed, BACKUP_MODE, &err) < 0)
+		outcome = cs_asprintf("%s; the old configuration could not be put back "
+				      "(%s): copy %s to %s by hand and reload",
+			why->message, err.message, pass->site->backup_path,
+			pass->site->config_path);
+	else if (cs_publish_reload(pass, &err) < 0)
+		outcome = cs_asprintf("%s; the old configuration is back in the file but "
+				      "HAProxy has not loaded it again (%s)",
+			why->message, err.message);
+	else
+		outcome = cs_asprintf(
+			"%s; the old configuration is back and loaded", why->message);
+	cs_error_set(why, CS_E_VERIFY, "%s", outcome);
+	free(outcome);
+	return why->code;
+}
+
+/* Says so, and that it is for a later pass. */
+static bool is_too_early(struct cs_publish_pass *pass, const char *why)
+{
+	int64_t interval_ms = pass->spec->min_reload_interval_ms;
+	int64_t age_ms = cs_stamp_age_ms(&pass->record.reloaded, &pass->now);
+
+	if (pass->record.reloaded.wall_ms == 0 || age_ms < 0 || age_ms >= interval_ms)
+		return false;
+	cs_publish_say(pass, LOG_WARNING,
+		"a reload is needed (%s) and can be made in %d s: the last one was %d s "
+		"ago, min-reload-interval is %d s",
+		why, (int)((interval_ms - age_ms + CS_MS_PER_S - 1) / CS_MS_PER_S),
+		(int)(age_ms / CS_MS_PER_S), (int)(interval_ms / CS_MS_PER_S));
+	pass->deferred = true;
+	return true;
+}
+
+/* On disk before it happens: a pass that dies of it has reloaded all the same. */
+static int note_reload(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	pass->reloaded = pass->now;
+	return cs_publish_save_record(pass, NULL, err);
+}
+
+static int install(struct cs_publish_pass *pass, const struct cs_publish_change *change,
+	struct cs_error *err)
+{
+	const struct cs_publish_ports *ports = pass->ports;
+
+	if (ports->write(ports->context, pass->site->backup_path, &pass->installed,
+		    BACKUP_MODE, err) < 0 ||
+		save_state(pass, change, err) < 0 || rest_leavers(pass, err) < 0)
+		return err->code;
+	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
+		BACKUP_MODE, err);
+}
+
+static int reload(struct cs_publish_pass *pass, const char *why, struct cs_error *err)
+{
+	cs_publish_say(pass, LOG_INFO, "Reload haproxy: %s", why);
+	if (cs_publish_reload(pass, err) < 0 || cs_publish_look(pass, err) < 0 ||
+		cs_publish_check_running(pass, err) < 0)
+		return put_back(pass, err);
+	return 0;
+}
+
+/* The file is in place; `obstacle` NULL: HAProxy may be told by its socket. */
+static int bring_in_line(struct cs_publish_pass *pass,
+	const struct cs_publish_change *change, const char *obstacle,
+	struct cs_error *err)
+{
+	struct cs_error why;
+
+	if (obstacle)
+		return reload(pass, obstacle, err);
+	if (cs_publish_runtime(pass, change, &why) == 0)
+		return 0;
+	if (is_too_early(pass, why.message))
+		return 0;
+	if (note_reload(pass, err) < 0)
+		return put_back(pass, err);
+	cs_publish_say(pass, LOG_WARNING, "%s; reloading instead", why.message);
+	return reload(pass, "it was refused without", err);
+}
+
+static int apply_change(struct cs_publish_pass *pass, struct cs_publish_change *change,
+	struct cs_error *err)
+{
+	if (pass->ports->validate(pass->ports->context, &pass->rendered, err) < 0 ||
+		cs_publish_ask_info(pass, &change->info, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *obstacle = cs_publish_runtime_obstacle(pass, change);
+	if (obstacle && is_too_early(pass, obstacle))
+		return 0;
+	if ((obstacle && note_reload(pass, err) < 0) || install(pass, change, err) < 0)
+		return err->code;
+	return bring_in_line(pass, change, obstacle, err);
+}
+
+int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	struct cs_publish_change change;
+
+	cs_haproxy_outline_read(
+		cs_strbuf_text(&pass->installed), pass->installed.len, &change.before);
+	cs_haproxy_outline_read(
+		cs_strbuf_text(&pass->rendered), pass->rendered.len, &change.after);
+	int r = apply_change(pass, &change, err);
+	cs_haproxy_outline_done(&change.before);
+	cs_haproxy_outline_done(&change.after);
+	return r;
+}
