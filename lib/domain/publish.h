@@ -16,14 +16,21 @@
  *     drain still sends requests of its kept connections to the server. So a server
  *     leaves only with no session anywhere and no such worker left, or drain-timeout
  *     after its mark, when what remains is shut and counted.
- *  5. It is set to maintenance just before the reload that removes its line: the worker
- *     that this reload makes an old one keeps the state, so that it cannot send it
- *     anything either, sticky clients included. `del server` is never used: it crashes
- *     2.6.
- *  6. The file goes first, then the reload, then the proof: a new process behind the
- *     stats socket that has exactly the lines. Anything else puts the old file back.
+ *     Clients that stick to a drained server are moved by maintenance, after a tenth of
+ *     that time.
+ *  5. It is set to maintenance just before the file without it is installed: whatever
+ *     worker there is keeps that state and cannot send it anything any more, one that the
+ *     next reload makes an old one included. There it stays until a reload forgets it.
+ *     Only from 3.0 on it is deleted: `del server` crashes 2.6, master and all.
+ *  6. The file goes first, backup kept and validated, then HAProxy: by its socket when
+ *     the texts differ in nothing but servers of ours and all that counts was applied
+ *     before. A new server is let in behind a gate: weight 0, enabled, said to be down,
+ *     then its weight, so that it gets nothing before HAProxy's own check was good. Any
+ *     refusal is a reload. A reload brings new servers DOWN by the state file, comes once
+ *     in min-reload-interval, and is proved: a new process behind the stats socket that
+ *     has exactly the lines. Anything else puts the old file back.
  *  7. Only then is it counted once more, in all workers, and only what holds nowhere is
- *     reported as drained. */
+ *     reported as drained. A server in maintenance without a line holds nothing. */
 #ifndef CS_DOMAIN_PUBLISH_H
 #define CS_DOMAIN_PUBLISH_H
 
