@@ -32,6 +32,21 @@ static int64_t ask_failed(const struct cs_publish_pass *pass)
 	return procs.failed;
 }
 
+/* What the log of a failed reload says, on one line. Owned by the caller. */
+static char *words_of(const char *reply)
+{
+	char *words = cs_strdup(reply + strspn(reply, "-\r\n"));
+	size_t len = strlen(words);
+
+	for (size_t i = 0; i < len; i++) {
+		if (words[i] == '\n')
+			words[i] = ' ';
+	}
+	while (len > 0 && words[len - 1] == ' ')
+		words[--len] = '\0';
+	return words;
+}
+
 /* Up to 2.6 the answer is empty or lost, from 2.7 it is "Success=0|1" and the log. */
 static int order_reload(const struct cs_publish_pass *pass, struct cs_error *err)
 {
@@ -52,8 +67,8 @@ static int order_reload(const struct cs_publish_pass *pass, struct cs_error *err
 	const char *failure = strstr(cs_strbuf_text(&reply), "Success=0");
 	if (!failure)
 		return 0;
-	return cs_error_set(
-		err, CS_E_VERIFY, "HAProxy could not load it: %s", failure + 9);
+	CS_AUTO_FREE char *words = words_of(failure + strlen("Success=0"));
+	return cs_error_set(err, CS_E_VERIFY, "HAProxy could not load it: %s", words);
 }
 
 /* Waits until another process answers on the stats socket. */

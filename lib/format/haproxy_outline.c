@@ -295,6 +295,8 @@ static bool is_dynamic(const struct cs_haproxy_backend *backend)
 
 char *cs_haproxy_add_refusal(const struct cs_haproxy_line *line, int version)
 {
+	if (version == 0)
+		return cs_strdup("its version is not known");
 	if (version < CS_HAPROXY_VERSION(2, 6))
 		return cs_asprintf("HAProxy %d.%d does not check added servers",
 			version / 100, version % 100);

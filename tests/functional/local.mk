@@ -10,6 +10,7 @@ PYTESTS = \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_root.py \
 	tests/functional/test_haproxy_sync.py \
+	tests/functional/test_haproxy_versions.py \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \
 	tests/functional/test_nova_scale_trouble.py
