@@ -284,6 +284,9 @@ static int by_hand(struct scale_program *program)
 	if (ordered && program->cluster->mode == CS_MODE_OBSERVE)
 		return refuse_to_observe(program);
 	if (scale_lock(program, &err) < 0) {
+		if (ordered && err.code == CS_E_LOCKED)
+			cs_error_advise(&err, "--status shows what it does; try again "
+					      "when it has ended");
 		if (ordered || err.code != CS_E_LOCKED)
 			return scale_failed(program, &err);
 		/* The holder does what was wanted here. */

@@ -156,6 +156,9 @@ static void run_check(struct scale_program *program)
 	program->measured = true;
 	scale_say(program, LOG_INFO, "no fresh measurement: running %s", path);
 	if (cs_proc_run(argv, cs_deadline_in(CHECK_MS), &result, &err) < 0) {
+		if (err.code == CS_E_NOT_FOUND)
+			cs_error_advise(&err, "install it there, or run it by hand: "
+					      "nothing is scaled without a measurement");
 		scale_say(program, LOG_WARNING, "%s", err.message);
 	} else {
 		char *text = result.out.data;

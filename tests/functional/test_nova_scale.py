@@ -190,7 +190,8 @@ def test_another_run_holds_the_lock(lab):
     wait_until(lambda: lab.open_ops(), "the drain is under way")
     status, out, err = lab.run("--create", "1")
     assert (status, out) == (3, "")
-    assert re.fullmatch(r"nova_scale: another run \(nova_scale, pid \d+, since \d+ s\) holds the lock \S+/lock\n", err)
+    assert re.fullmatch(r"nova_scale: another run \(nova_scale, pid \d+, since \d+ s\) holds the lock \S+/lock; "
+                        r"--status shows what it does; try again when it has ended\n", err)
     # without an order there is nothing that the other run does not do
     status, out, err = lab.run()
     assert (status, err) == (1, "")

@@ -127,6 +127,23 @@ def test_end_of_patience_says_what_is_open_and_why(make_lab):
     assert out.endswith(HINT)
 
 
+def test_server_that_no_load_balancer_serves_is_kept_and_is_the_last(make_lab):
+    lab = make_lab(lbs=1, build_timeout=2, max=9)
+    lab.add(5)
+    lab.cloud.plan_builds(1, seconds=1)
+    lab.measure(1000)
+    lab.fire("CRITICAL")
+    wait_until(lab.creates, "the create")
+    (lab.lbs[0] / "fail").touch()
+    wait_until(lambda: "it is kept and counts as under way, and no other is created" in lab.log(), "the warning", 60)
+    lab.measure(1000)  # what is under way does not suffice
+    wait_until(lambda: "creating 'web': held: no load balancer serves 'web', which answers" in lab.log(), "the hold", 60)
+    (lab.lbs[0] / "fail").unlink()
+    lab.settle(60)
+    assert len(lab.creates()) == 1 and lab.deletes() == []
+    lab.check_settled(6)
+
+
 # Files and folders
 
 
