@@ -99,7 +99,7 @@ def up(lb):
 
 
 def untouched(lb):
-    expect(lb.sync(), 0, lb.report(lb.servers))
+    expect(lb.settle(), 0, lb.report(lb.servers))
 
 
 # --- what it believes
@@ -206,7 +206,7 @@ def test_the_environment_counts_for_nothing(up):
            "STATE_DIRECTORY": str(evil), "http_proxy": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1",
            "PATH": f"{evil}:{os.environ['PATH']}", "BASH_ENV": "/dev/zero"}
     up.servers.append(up.add("web3"))
-    expect(up.sync(env=odd), 0, up.report(up.servers))
+    expect(up.settle(lambda: up.sync(env=odd)), 0, up.report(up.servers))
     assert up.sync("--dry-run", env=odd).returncode == 0
     assert not (evil / "ran").exists()
     up.yaml.write_text(up.yaml.read_text().replace("cloud: reader", "cloud: envvars"))
@@ -363,8 +363,8 @@ def test_the_capabilities_of_the_unit_are_enough(up):
     caps = unit.split("\nCapabilityBoundingSet=")[1].split("\n")[0].split()
     bound = ",".join(["-all", *(f"+{cap.removeprefix('CAP_').lower()}" for cap in caps)])
     up.servers.append(up.add("web3"))
-    expect(up.run("setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", bound, up.dir / "haproxy_sync",
-                  "-n", "web"), 0, up.report(up.servers))
+    expect(up.settle(lambda: up.run("setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", bound,
+                                    up.dir / "haproxy_sync", "-n", "web")), 0, up.report(up.servers))
 
 
 def memory_of(pid):
