@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "format/haproxy_line.h"
 #include "format/schema.h"
 #include "format/yaml.h"
 
@@ -147,13 +148,24 @@ struct context {
 	struct cs_error *err;
 };
 
-/* The line of `section.key`, or of what is there of it. */
+/* The line of `section.key`, or of what is there of it; `key` may have a point, too. */
 static int line_of(const struct context *at, const char *section, const char *key)
 {
-	const struct cs_yaml_item *item = cs_yaml_find(at->node, section);
-	const struct cs_yaml_item *inner = cs_yaml_find(item ? item->value : NULL, key);
+	CS_AUTO_FREE char *path = cs_asprintf("%s.%s", section, key);
+	const struct cs_yaml_node *node = at->node;
+	int line = node->line;
+	char *save = NULL;
 
-	return inner ? inner->line : item ? item->line : at->node->line;
+	for (char *word = strtok_r(path, ".", &save); word;
+		word = strtok_r(NULL, ".", &save)) {
+		const struct cs_yaml_item *item = cs_yaml_find(node, word);
+
+		if (!item)
+			break;
+		line = item->line;
+		node = item->value;
+	}
+	return line;
 }
 
 /* `key` "" is the section itself. */
@@ -224,6 +236,19 @@ static int check_load_balancers(
 	return 0;
 }
 
+/* Both end up in HAProxy's configuration. */
+static int check_lines(const struct cs_haproxy_spec *haproxy, const struct context *at)
+{
+	struct cs_error why;
+
+	if (strspn(haproxy->backend, NAME_CHARS ":") != strlen(haproxy->backend))
+		return refuse(at, "haproxy", "backend",
+			"expected letters, digits, '.', '-', '_' and ':'");
+	if (cs_haproxy_options_check(haproxy->options, &why) < 0)
+		return refuse(at, "haproxy", "server.options", why.message);
+	return 0;
+}
+
 static int finish_haproxy(struct cs_cluster *cluster, const struct context *at)
 {
 	struct cs_haproxy_spec *haproxy = &cluster->haproxy;
@@ -234,7 +259,7 @@ static int finish_haproxy(struct cs_cluster *cluster, const struct context *at)
 	if (haproxy->present && !haproxy->master_socket && haproxy->reload.n == 0)
 		return refuse(at, "haproxy", "",
 			"expected master-socket (haproxy -S) or a reload command");
-	return 0;
+	return haproxy->present ? check_lines(haproxy, at) : 0;
 }
 
 static int finish_cluster(struct cs_cluster *cluster, const struct context *at)

@@ -211,7 +211,7 @@ static void find_sticky(struct cs_publish_pass *pass)
 static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
-	CS_CLEANUP(cs_strings_done) struct cs_strings foreign = {0};
+	CS_CLEANUP(cs_haproxy_names_done) struct cs_haproxy_names taken = {0};
 
 	if (load_record(pass, err) < 0 || read_template(pass, err) < 0 ||
 		ports->read(ports->context, pass->site->config_path, &pass->installed,
@@ -221,9 +221,9 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	cs_stamp_now(&pass->now);
 	pass->now_wall_ms = pass->now.wall_ms;
 	cs_haproxy_server_names(
-		cs_strbuf_text(&pass->template), pass->template.len, &foreign);
+		cs_strbuf_text(&pass->template), pass->template.len, &taken);
 	cs_publish_servers_build(pass->site->clusters, pass->site->n_clusters,
-		pass->views, pass->listed, &pass->record, &foreign, &pass->servers);
+		pass->views, pass->listed, &pass->record, &taken, &pass->servers);
 	find_sticky(pass);
 	if (cs_publish_count(pass, err) < 0)
 		return err->code;

@@ -34,6 +34,7 @@ void cs_publish_record_add(
 			.id = cs_strdup(entry->id),
 			.name = cs_strdup(entry->name),
 			.endpoint = cs_strdup(entry->endpoint),
+			.options = cs_strdup(entry->options),
 			.has_line = entry->has_line,
 			.drained_by_us = entry->drained_by_us};
 }
@@ -44,10 +45,11 @@ static bool read_entry(struct json_object *object, struct cs_publish_record *rec
 		.cluster = (char *)cs_json_str(object, "cluster"),
 		.id = (char *)cs_json_str(object, "id"),
 		.name = (char *)cs_json_str(object, "name"),
-		.endpoint = (char *)cs_json_str(object, "endpoint")};
+		.endpoint = (char *)cs_json_str(object, "endpoint"),
+		.options = (char *)cs_json_str(object, "options")};
 
 	if (!entry.cluster || !entry.id || !entry.name || !entry.endpoint ||
-		!cs_json_bool(object, "line", &entry.has_line) ||
+		!entry.options || !cs_json_bool(object, "line", &entry.has_line) ||
 		!cs_json_bool(object, "drained", &entry.drained_by_us))
 		return false;
 	cs_publish_record_add(record, &entry);
@@ -113,6 +115,7 @@ void cs_publish_record_write(
 		cs_json_add_str(server, "id", entry->id);
 		cs_json_add_str(server, "name", entry->name);
 		cs_json_add_str(server, "endpoint", entry->endpoint);
+		cs_json_add_str(server, "options", entry->options);
 		cs_json_add_bool(server, "line", entry->has_line);
 		cs_json_add_bool(server, "drained", entry->drained_by_us);
 		json_object_array_add(servers, server);
@@ -126,6 +129,7 @@ static bool same_entry(
 	return strcmp(one->cluster, other->cluster) == 0 &&
 	       strcmp(one->id, other->id) == 0 && strcmp(one->name, other->name) == 0 &&
 	       strcmp(one->endpoint, other->endpoint) == 0 &&
+	       strcmp(one->options, other->options) == 0 &&
 	       one->has_line == other->has_line &&
 	       one->drained_by_us == other->drained_by_us;
 }
@@ -148,6 +152,7 @@ void cs_publish_record_done(struct cs_publish_record *record)
 		free(record->entries[i].id);
 		free(record->entries[i].name);
 		free(record->entries[i].endpoint);
+		free(record->entries[i].options);
 	}
 	free(record->entries);
 	*record = (struct cs_publish_record){0};

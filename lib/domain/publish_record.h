@@ -19,6 +19,7 @@
 struct cs_publish_entry {
 	char *cluster, *id, *name;
 	char *endpoint; /* "" when it has none */
+	char *options;	/* behind it on the line */
 	bool has_line;
 	bool drained_by_us;
 };

@@ -14,7 +14,7 @@
 
 static struct cs_publish_server *add(struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, const char *id, const char *name,
-	const char *endpoint)
+	const char *endpoint, const char *options)
 {
 	if ((servers->n & (servers->n - 1)) == 0) /* grows at the powers of two */
 		servers->items = cs_reallocarray(servers->items,
@@ -23,14 +23,15 @@ static struct cs_publish_server *add(struct cs_publish_servers *servers,
 	*server = (struct cs_publish_server){.cluster = cluster,
 		.id = cs_strdup(id),
 		.name = cs_strdup(name),
-		.endpoint = cs_strdup(endpoint)};
+		.endpoint = cs_strdup(endpoint),
+		.options = cs_strdup(options)};
 	return server;
 }
 
 /* `taken` grows by the name. */
 static void add_member(struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, const struct cs_member *member,
-	const struct cs_publish_entry *entry, struct cs_strings *taken)
+	const struct cs_publish_entry *entry, struct cs_haproxy_names *taken)
 {
 	const struct cs_server *nova = member->server;
 	CS_AUTO_FREE char *endpoint =
@@ -38,23 +39,28 @@ static void add_member(struct cs_publish_servers *servers,
 	CS_AUTO_FREE char *name =
 		entry ? cs_strdup(entry->name)
 		      : cs_haproxy_name_make(nova->name, nova->id, taken);
+	const struct cs_haproxy_values values = {.name = name,
+		.id = nova->id,
+		.endpoint = endpoint ? endpoint : "",
+		.zone = nova->zone,
+		.vcpus = nova->vcpus};
+	CS_AUTO_FREE char *options =
+		cs_haproxy_options(cluster->haproxy.options, &values);
 	struct cs_publish_server *server =
-		add(servers, cluster, nova->id, name, endpoint ? endpoint : "");
+		add(servers, cluster, nova->id, name, values.endpoint, options);
 
 	server->member = member;
 	server->marked = nova->mark_draining != NULL;
 	server->marked_wall_ms = member->draining_since_wall_ms;
 	server->had_line = server->has_line = entry && entry->has_line;
 	server->drained_by_us = entry && entry->drained_by_us;
-	if (!entry)
-		cs_strings_add(taken, name);
 }
 
 static void add_recorded(struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, const struct cs_publish_entry *entry, bool held)
 {
-	struct cs_publish_server *server =
-		add(servers, cluster, entry->id, entry->name, entry->endpoint);
+	struct cs_publish_server *server = add(servers, cluster, entry->id, entry->name,
+		entry->endpoint, entry->options);
 
 	server->had_line = server->has_line = entry->has_line;
 	server->drained_by_us = entry->drained_by_us;
@@ -65,7 +71,7 @@ static void add_recorded(struct cs_publish_servers *servers,
 static void add_cluster(struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, const struct cs_members *listed,
 	const struct cs_publish_record *record, const struct cs_map *entries,
-	struct cs_strings *taken)
+	struct cs_haproxy_names *taken)
 {
 	CS_CLEANUP(cs_map_done) struct cs_map ids = {0};
 
@@ -88,23 +94,20 @@ static void add_cluster(struct cs_publish_servers *servers,
 
 void cs_publish_servers_build(const struct cs_cluster *const *clusters, size_t n_clusters,
 	const struct cs_fleet_view *views, const bool *listed,
-	const struct cs_publish_record *record, const struct cs_strings *foreign,
+	const struct cs_publish_record *record, struct cs_haproxy_names *taken,
 	struct cs_publish_servers *ret)
 {
-	CS_CLEANUP(cs_strings_done) struct cs_strings taken = {0};
 	CS_CLEANUP(cs_map_done) struct cs_map entries = {0};
 
-	for (size_t i = 0; i < foreign->n; i++)
-		cs_strings_add(&taken, foreign->items[i]);
 	for (size_t i = 0; i < record->n; i++) {
 		const struct cs_publish_entry *entry = &record->entries[i];
 
-		cs_strings_add(&taken, entry->name);
+		cs_haproxy_names_add(taken, entry->name);
 		cs_map_add(&entries, entry->cluster, entry->id, entry);
 	}
 	for (size_t i = 0; i < n_clusters; i++)
 		add_cluster(ret, clusters[i], listed[i] ? &views[i].members : NULL,
-			record, &entries, &taken);
+			record, &entries, taken);
 }
 
 void cs_publish_servers_done(struct cs_publish_servers *servers)
@@ -113,6 +116,7 @@ void cs_publish_servers_done(struct cs_publish_servers *servers)
 		free(servers->items[i].id);
 		free(servers->items[i].name);
 		free(servers->items[i].endpoint);
+		free(servers->items[i].options);
 	}
 	free(servers->items);
 	*servers = (struct cs_publish_servers){0};
@@ -218,15 +222,14 @@ void cs_publish_servers_group(const struct cs_publish_servers *servers,
 
 	*ret = (struct cs_haproxy_group){.cluster = cluster->name,
 		.backend = cluster->haproxy.backend,
-		.options = cluster->haproxy.options,
 		.rows = rows};
 	for (size_t i = 0; i < servers->n; i++) {
 		const struct cs_publish_server *server = &servers->items[i];
 
 		if (server->cluster == cluster &&
 			(after ? server->has_line : server->had_line))
-			rows[ret->n++] =
-				(struct cs_haproxy_row){server->name, server->endpoint};
+			rows[ret->n++] = (struct cs_haproxy_row){
+				server->name, server->endpoint, server->options};
 	}
 }
 
@@ -246,6 +249,7 @@ void cs_publish_servers_record(const struct cs_publish_servers *servers,
 				.id = server->id,
 				.name = server->name,
 				.endpoint = server->endpoint,
+				.options = server->options,
 				.has_line = applied ? server->has_line : server->had_line,
 				.drained_by_us = server->drained_by_us});
 	}

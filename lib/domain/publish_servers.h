@@ -19,6 +19,7 @@ struct cs_publish_server {
 	const struct cs_cluster *cluster; /* borrowed */
 	char *id, *name;
 	char *endpoint; /* "" when it has no usable address */
+	char *options;	/* of its line, without placeholders */
 
 	/* the cloud; NULL: not in the list, borrowed otherwise */
 	const struct cs_member *member;
@@ -47,12 +48,12 @@ struct cs_publish_servers {
 };
 
 /* Members of the clusters' lists in their order (views[i] belongs to clusters[i]), each
- * with the name that the record has for it or a new one that is not in `foreign`; behind
- * them what only the record knows. A cluster whose `listed` is false has those alone, and
- * is held. */
+ * with the name that the record has for it or a new one that is not in `taken`, which
+ * grows by all names; behind them what only the record knows. A cluster whose `listed` is
+ * false has those alone, and is held. */
 void cs_publish_servers_build(const struct cs_cluster *const *clusters, size_t n_clusters,
 	const struct cs_fleet_view *views, const bool *listed,
-	const struct cs_publish_record *record, const struct cs_strings *foreign,
+	const struct cs_publish_record *record, struct cs_haproxy_names *taken,
 	struct cs_publish_servers *ret) CS_NONNULL_ALL;
 void cs_publish_servers_done(struct cs_publish_servers *servers) CS_NONNULL_ALL;
 

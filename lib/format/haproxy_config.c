@@ -3,80 +3,16 @@
 #include <config.h>
 #include "format/haproxy_config.h"
 
-#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
-#include "base/parse.h"
+#include "base/mem.h"
 
-#define NAME_MAX_LEN 80
-#define NAME_CUT_LEN 64 /* leaves room for "-" and some of the id */
-#define SUFFIX_LEN 8
-#define MARKER "# clusterscale: servers"
+#define KEYWORD "clusterscale:"
+#define SERVERS "# " KEYWORD " servers"
+#define BACKEND "# " KEYWORD " backend"
 #define BLANKS " \t"
-
-static const char name_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "abcdefghijklmnopqrstuvwxyz0123456789._-";
-
-bool cs_haproxy_name_ok(const char *name)
-{
-	size_t len = strspn(name, name_characters);
-
-	return len > 0 && len <= NAME_MAX_LEN && name[len] == '\0';
-}
-
-static bool is_taken(const struct cs_strings *taken, const char *name)
-{
-	for (size_t i = 0; i < taken->n; i++) {
-		if (strcmp(taken->items[i], name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void whiten(char *text)
-{
-	for (; *text; text++) {
-		if (!strchr(name_characters, *text))
-			*text = '_';
-	}
-}
-
-char *cs_haproxy_name_make(
-	const char *wanted, const char *id, const struct cs_strings *taken)
-{
-	CS_AUTO_FREE char *name = cs_strndup(wanted, NAME_CUT_LEN);
-	CS_AUTO_FREE char *suffix = cs_strdup(id);
-	bool whole = *wanted && strlen(wanted) <= NAME_CUT_LEN;
-
-	whiten(name);
-	whiten(suffix);
-	if (whole && !is_taken(taken, name))
-		return CS_TAKE(name);
-	for (size_t len = SUFFIX_LEN;; len++) {
-		CS_AUTO_FREE char *longer =
-			cs_asprintf("%s-%.*s", name, (int)len, suffix);
-		if (!is_taken(taken, longer) || len >= strlen(suffix))
-			return CS_TAKE(longer);
-	}
-}
-
-char *cs_haproxy_endpoint(const char *address, int64_t port)
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-	char text[INET6_ADDRSTRLEN];
-
-	if (port < 1 || port > 65535)
-		return NULL;
-	if (inet_pton(AF_INET, address, &v4) == 1 && v4.s_addr != INADDR_ANY)
-		return cs_asprintf(
-			"%s:%d", inet_ntop(AF_INET, &v4, text, sizeof text), (int)port);
-	if (inet_pton(AF_INET6, address, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6))
-		return cs_asprintf("[%s]:%d", inet_ntop(AF_INET6, &v6, text, sizeof text),
-			(int)port);
-	return NULL;
-}
 
 /* One word of a line; HAProxy's quoting is not undone, such a word only compares unequal.
  */
@@ -96,6 +32,8 @@ static struct word next_word(const char **cursor, const char *end)
 	return word;
 }
 
+static const struct word default_indent = {"  ", 2};
+
 static bool word_is(struct word word, const char *text)
 {
 	return strlen(text) == word.len && strncmp(text, word.text, word.len) == 0;
@@ -104,7 +42,7 @@ static bool word_is(struct word word, const char *text)
 /* One line of a template. */
 struct line {
 	const char *text, *end; /* with its newline, when it has one */
-	struct word first, second;
+	struct word first, second, third;
 	bool comment;
 };
 
@@ -118,6 +56,7 @@ static bool next_line(const char **cursor, const char *limit, struct line *ret)
 	const char *inside = ret->text;
 	ret->first = next_word(&inside, ret->end);
 	ret->second = next_word(&inside, ret->end);
+	ret->third = next_word(&inside, ret->end);
 	ret->comment = ret->first.len > 0 && ret->first.text[0] == '#';
 	return true;
 }
@@ -131,7 +70,7 @@ struct walk {
 
 static const char *const other_sections[] = {"global", "defaults", "frontend", "peers",
 	"resolvers", "mailers", "userlist", "program", "cache", "ring", "http-errors",
-	"log-forward", "fcgi-app", "crt-store", "traces"};
+	"log-forward", "log-profile", "fcgi-app", "crt-store", "traces", "acme"};
 
 bool cs_haproxy_is_section(const char *word)
 {
@@ -152,18 +91,39 @@ static void follow_section(struct walk *walk, const struct line *line)
 	}
 }
 
-/* *ret_cluster is the name behind it, empty for a bare one. */
-static bool is_marker(const struct line *line, struct word *ret_cluster)
-{
-	const char *behind = line->first.text + strlen(MARKER);
+struct marker {
+	bool found;
+	bool whole;	     /* "backend": the section itself is written, too */
+	struct word cluster; /* empty for a bare one */
+};
 
-	if (!line->comment || behind > line->end ||
-		strncmp(line->first.text, MARKER, strlen(MARKER)) != 0)
-		return false;
-	if (behind < line->end && !strchr(BLANKS "\r\n", *behind))
-		return false;
-	*ret_cluster = next_word(&behind, line->end);
-	return true;
+/* What looks like a marker but is none is refused: the servers would stand where nobody
+ * expects them. */
+static int find_marker(const struct walk *walk, const struct line *line,
+	struct marker *ret, struct cs_error *err)
+{
+	const char *cursor = line->text, *end = line->end;
+
+	*ret = (struct marker){0};
+	if (!line->comment ||
+		!memmem(line->text, (size_t)(end - line->text), KEYWORD, strlen(KEYWORD)))
+		return 0;
+	bool begins = word_is(next_word(&cursor, end), "#");
+	begins &= word_is(next_word(&cursor, end), KEYWORD);
+	struct word what = next_word(&cursor, end);
+	ret->whole = word_is(what, "backend");
+	ret->cluster = next_word(&cursor, end);
+	ret->found = begins && (ret->whole || word_is(what, "servers")) &&
+		     next_word(&cursor, end).len == 0;
+	if (ret->found)
+		return 0;
+	while (strchr("\r\n", end[-1]))
+		end--;
+	return cs_error_set(err, CS_E_CONFIG,
+		"%s:%d: '%.*s' looks like a marker but is none; one is a line of its "
+		"own: '" SERVERS " NAME', or '" BACKEND " NAME' for the whole section",
+		walk->path, walk->number, (int)(end - line->first.text),
+		line->first.text);
 }
 
 static int check_section(const struct walk *walk, const struct cs_haproxy_group *group,
@@ -177,7 +137,7 @@ static int check_section(const struct walk *walk, const struct cs_haproxy_group 
 				  : cs_strdup("outside of any backend");
 	return cs_error_set(err, CS_E_CONFIG,
 		"%s:%d: the servers of cluster '%s' belong into backend '%s' but would "
-		"stand %s; put the line '" MARKER " %s' into their backend",
+		"stand %s; put the line '" SERVERS " %s' into their backend",
 		walk->path, walk->number, group->cluster, group->backend, where,
 		group->cluster);
 }
@@ -186,10 +146,11 @@ static void write_rows(
 	const struct cs_haproxy_group *group, struct word indent, struct cs_strbuf *ret)
 {
 	for (size_t i = 0; i < group->n; i++) {
+		const struct cs_haproxy_row *row = &group->rows[i];
+
 		cs_strbuf_add_bytes(ret, indent.text, indent.len);
-		cs_strbuf_addf(ret, "server %s %s%s%s\n", group->rows[i].name,
-			group->rows[i].endpoint, *group->options ? " " : "",
-			group->options);
+		cs_strbuf_addf(ret, "server %s %s%s%s\n", row->name, row->endpoint,
+			*row->options ? " " : "", row->options);
 	}
 }
 
@@ -250,140 +211,218 @@ static int check_variables(const struct walk *walk, const struct line *line,
 	return 0;
 }
 
-/* HAProxy reads "maxconn abc" and "maxconn -1" as some number and says nothing. */
-static int check_options(const struct cs_haproxy_group *group, struct cs_error *err)
-{
-	const char *cursor = group->options, *end = cursor + strlen(cursor);
-	struct word word;
-	int64_t number;
+/* All rows of all groups, to find two of a kind. */
+struct entry {
+	const struct cs_haproxy_group *group;
+	const struct cs_haproxy_row *row;
+};
 
-	for (const char *c = cursor; *c; c++) {
-		if (*c < 0x20 || *c > 0x7e || strchr("#$\\\"'", *c))
-			return cs_error_set(err, CS_E_CONFIG,
-				"cluster '%s': server options '%s': plain words are "
-				"expected, without quotes, '#', '$' and '\\'",
-				group->cluster, group->options);
-	}
-	while ((word = next_word(&cursor, end)).len > 0) {
-		if (!word_is(word, "maxconn"))
-			continue;
-		word = next_word(&cursor, end);
-		CS_AUTO_FREE char *value = cs_strndup(word.text, word.len);
-		if (!cs_parse_int(value, 1, INT32_MAX, &number))
-			return cs_error_set(err, CS_E_CONFIG,
-				"cluster '%s': server options: maxconn '%s' is not a "
-				"positive number",
-				group->cluster, value);
+struct entries {
+	struct entry *items;
+	size_t n;
+};
+
+static int by_name(const void *left, const void *right)
+{
+	const struct entry *a = left, *b = right;
+	int order = strcmp(a->group->backend, b->group->backend);
+
+	return order ? order : strcmp(a->row->name, b->row->name);
+}
+
+static int by_endpoint(const void *left, const void *right)
+{
+	const struct entry *a = left, *b = right;
+	int order = strcmp(a->group->backend, b->group->backend);
+
+	return order ? order : strcmp(a->row->endpoint, b->row->endpoint);
+}
+
+static int collect(const struct cs_haproxy_group *groups, size_t n_groups,
+	struct entries *ret, struct cs_error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_groups; i++)
+		n += groups[i].n;
+	ret->items = cs_calloc(n + 1, sizeof *ret->items);
+	for (size_t i = 0; i < n_groups; i++) {
+		for (size_t k = 0; k < groups[i].n; k++) {
+			const struct cs_haproxy_row *row = &groups[i].rows[k];
+
+			if (!cs_haproxy_row_ok(row))
+				return cs_error_set(err, CS_E_REFUSED,
+					"cluster '%s': server '%s' at '%s' is not safe "
+					"to "
+					"write into a configuration",
+					groups[i].cluster, row->name, row->endpoint);
+			ret->items[ret->n++] = (struct entry){&groups[i], row};
+		}
 	}
 	return 0;
 }
 
-static bool endpoint_ok(const char *endpoint)
+/* HAProxy takes two lines of one address, and would send that server twice as much; and
+ * a drain of one of them would not drain it. Leaves the entries sorted by endpoint. */
+static int check_twins(struct entries *entries, struct cs_error *err)
 {
-	const char *colon = strrchr(endpoint, ':');
-	bool v6 = endpoint[0] == '[';
-	int64_t port;
+	qsort(entries->items, entries->n, sizeof *entries->items, by_name);
+	for (size_t i = 1; i < entries->n; i++) {
+		const struct entry *entry = &entries->items[i];
 
-	if (!colon || colon - endpoint < (v6 ? 3 : 1) ||
-		!cs_parse_int(colon + 1, 1, 65535, &port))
-		return false;
-	CS_AUTO_FREE char *address =
-		cs_strndup(endpoint + v6, (size_t)(colon - endpoint) - 2 * v6);
-	CS_AUTO_FREE char *again = cs_haproxy_endpoint(address, port);
-	return again && strcmp(again, endpoint) == 0;
-}
-
-/* Rows reach a file that HAProxy reads as root: nothing of Nova's gets there unseen. */
-static int check_rows(const struct cs_haproxy_group *group, struct cs_error *err)
-{
-	CS_CLEANUP(cs_map_done) struct cs_map names = {0};
-
-	for (size_t i = 0; i < group->n; i++) {
-		const struct cs_haproxy_row *row = &group->rows[i];
-
-		if (!cs_haproxy_name_ok(row->name) || !endpoint_ok(row->endpoint))
-			return cs_error_set(err, CS_E_REFUSED,
-				"cluster '%s': server '%s' at '%s' is not safe to write "
-				"into a configuration",
-				group->cluster, row->name, row->endpoint);
-		if (!cs_map_add(&names, "", row->name, row))
+		if (by_name(entry - 1, entry) == 0)
 			return cs_error_set(err, CS_E_REFUSED,
 				"cluster '%s': two servers have the name '%s'",
-				group->cluster, row->name);
+				entry->group->cluster, entry->row->name);
+	}
+	qsort(entries->items, entries->n, sizeof *entries->items, by_endpoint);
+	for (size_t i = 1; i < entries->n; i++) {
+		const struct entry *entry = &entries->items[i];
+
+		if (by_endpoint(entry - 1, entry) == 0)
+			return cs_error_set(err, CS_E_REFUSED,
+				"cluster '%s': servers '%s' and '%s' have the same "
+				"address %s",
+				entry->group->cluster, entry[-1].row->name,
+				entry->row->name, entry->row->endpoint);
 	}
 	return 0;
 }
 
-static int check_input(const char *template, size_t len, const char *path,
-	const struct cs_haproxy_group *groups, size_t n, struct cs_error *err)
+/* The same for a line of the template. */
+static int check_foreign(const struct walk *walk, const struct line *line,
+	const struct entries *entries, struct cs_error *err)
 {
-	if (len == 0 || memchr(template, '\0', len))
-		return cs_error_set(err, CS_E_CONFIG, "%s: the template %s", path,
-			len ? "has a NUL byte" : "is empty");
-	for (size_t i = 0; i < n; i++) {
-		if (check_options(&groups[i], err) < 0 || check_rows(&groups[i], err) < 0)
-			return err->code;
-	}
-	return 0;
+	if (!word_is(line->first, "server") || !walk->backend.len)
+		return 0;
+	CS_AUTO_FREE char *backend = cs_strndup(walk->backend.text, walk->backend.len);
+	CS_AUTO_FREE char *endpoint = cs_strndup(line->third.text, line->third.len);
+	struct cs_haproxy_row row = {.endpoint = endpoint};
+	struct cs_haproxy_group group = {.backend = backend};
+	struct entry key = {&group, &row};
+	const struct entry *twin = bsearch(
+		&key, entries->items, entries->n, sizeof *entries->items, by_endpoint);
+	if (!twin)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"%s:%d: server '%.*s' has the address %s, which is that of '%s' of "
+		"cluster '%s'; take the line out of the template",
+		walk->path, walk->number, (int)line->second.len, line->second.text,
+		endpoint, twin->row->name, twin->group->cluster);
 }
+
+static int check_bytes(
+	const char *template, size_t len, const char *path, struct cs_error *err)
+{
+	const char *why = len == 0			? "is empty"
+			  : memchr(template, '\0', len) ? "has a NUL byte"
+			  : len >= 3 && memcmp(template, "\xef\xbb\xbf", 3) == 0
+				  ? "begins with a byte order mark, which HAProxy does "
+				    "not understand; save it without"
+				  : NULL;
+
+	if (!why)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG, "%s: the template %s", path, why);
+}
+
+/* A template on its way into `out`. */
+struct render {
+	struct walk walk;
+	const struct cs_haproxy_group *groups;
+	size_t n_groups;
+	bool *done; /* of each group */
+	struct entries entries;
+	struct cs_strbuf *out;
+};
 
 /* Writes the rows of the marker in `line`, if it is one. */
-static int render_marker(const struct walk *walk, const struct line *line,
-	const struct cs_haproxy_group *groups, size_t n, bool *done,
-	struct cs_strbuf *ret, struct cs_error *err)
+static int render_marker(
+	struct render *render, const struct line *line, struct cs_error *err)
 {
-	struct word cluster,
-		indent = {line->text, (size_t)(line->first.text - line->text)};
+	struct word indent = {line->text, (size_t)(line->first.text - line->text)};
+	struct walk *walk = &render->walk;
+	struct marker marker;
 	size_t i = 0;
 
-	if (!is_marker(line, &cluster))
-		return 0;
-	if (find_group(walk, cluster, groups, n, &i, err) < 0 ||
-		check_section(walk, &groups[i], err) < 0)
+	if (find_marker(walk, line, &marker, err) < 0)
 		return err->code;
-	if (done[i])
+	if (!marker.found)
+		return 0;
+	if (find_group(walk, marker.cluster, render->groups, render->n_groups, &i, err) <
+		0)
+		return err->code;
+	const struct cs_haproxy_group *group = &render->groups[i];
+	if (render->done[i])
 		return cs_error_set(err, CS_E_CONFIG,
 			"%s:%d: a second marker for cluster '%s'; one is expected",
-			walk->path, walk->number, groups[i].cluster);
-	done[i] = true;
-	write_rows(&groups[i], indent.len ? indent : (struct word){"  ", 2}, ret);
+			walk->path, walk->number, group->cluster);
+	render->done[i] = true;
+	if (marker.whole) {
+		walk->backend = (struct word){group->backend, strlen(group->backend)};
+		cs_strbuf_addf(render->out, "backend %s\n", group->backend);
+	}
+	if (check_section(walk, group, err) < 0)
+		return err->code;
+	write_rows(group, indent.len && !marker.whole ? indent : default_indent,
+		render->out);
 	return 0;
+}
+
+static int render_lines(
+	struct render *render, const char *template, size_t len, struct cs_error *err)
+{
+	const char *cursor = template, *limit = template + len;
+	struct line line;
+
+	while (next_line(&cursor, limit, &line)) {
+		render->walk.number++;
+		if (!line.comment)
+			follow_section(&render->walk, &line);
+		if (check_variables(&render->walk, &line, template, limit, err) < 0 ||
+			check_foreign(&render->walk, &line, &render->entries, err) < 0)
+			return err->code;
+		cs_strbuf_add_bytes(
+			render->out, line.text, (size_t)(line.end - line.text));
+		if (line.end == limit && line.end[-1] != '\n')
+			cs_strbuf_add(render->out, "\n");
+		if (render_marker(render, &line, err) < 0)
+			return err->code;
+	}
+	for (size_t i = 0; i < render->n_groups; i++) {
+		if (render->done[i])
+			continue;
+		if (check_section(&render->walk, &render->groups[i], err) < 0)
+			return err->code;
+		write_rows(&render->groups[i], default_indent, render->out);
+	}
+	return cs_strbuf_check(render->out, "the rendered configuration", err);
 }
 
 int cs_haproxy_render(const char *template, size_t len, const char *path,
 	const struct cs_haproxy_group *groups, size_t n_groups, struct cs_strbuf *ret,
 	struct cs_error *err)
 {
-	const char *cursor = template, *limit = template + len;
 	CS_AUTO_FREE bool *done = cs_calloc(n_groups, sizeof *done);
-	struct walk walk = {.path = path};
-	struct line line;
+	struct render render = {.walk = {.path = path},
+		.groups = groups,
+		.n_groups = n_groups,
+		.done = done,
+		.out = ret};
+	int r = check_bytes(template, len, path, err);
 
-	if (check_input(template, len, path, groups, n_groups, err) < 0)
-		return err->code;
-	while (next_line(&cursor, limit, &line)) {
-		walk.number++;
-		if (!line.comment)
-			follow_section(&walk, &line);
-		if (check_variables(&walk, &line, template, limit, err) < 0)
-			return err->code;
-		cs_strbuf_add_bytes(ret, line.text, (size_t)(line.end - line.text));
-		if (line.end == limit && line.end[-1] != '\n')
-			cs_strbuf_add(ret, "\n");
-		if (render_marker(&walk, &line, groups, n_groups, done, ret, err) < 0)
-			return err->code;
-	}
-	for (size_t i = 0; i < n_groups; i++) {
-		if (done[i])
-			continue;
-		if (check_section(&walk, &groups[i], err) < 0)
-			return err->code;
-		write_rows(&groups[i], (struct word){"  ", 2}, ret);
-	}
-	return cs_strbuf_check(ret, "the rendered configuration", err);
+	if (r == 0)
+		r = collect(groups, n_groups, &render.entries, err);
+	if (r == 0)
+		r = check_twins(&render.entries, err);
+	if (r == 0)
+		r = render_lines(&render, template, len, err);
+	free(render.entries.items);
+	return r;
 }
 
-void cs_haproxy_server_names(const char *template, size_t len, struct cs_strings *ret)
+void cs_haproxy_server_names(
+	const char *template, size_t len, struct cs_haproxy_names *ret)
 {
 	const char *cursor = template, *limit = template + len;
 	struct line line;
@@ -392,7 +431,7 @@ void cs_haproxy_server_names(const char *template, size_t len, struct cs_strings
 		if (!word_is(line.first, "server") || line.second.len == 0)
 			continue;
 		CS_AUTO_FREE char *name = cs_strndup(line.second.text, line.second.len);
-		cs_strings_add(ret, name);
+		cs_haproxy_names_add(ret, name);
 	}
 }
 

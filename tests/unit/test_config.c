@@ -23,6 +23,12 @@
 	"    servers: {image: snapshot, flavor: m1.small, name: web%H%M}\n" \
 	"    size: {min: 2, max: 20}\n"
 
+#define HAPROXY                      \
+	LEAST "    haproxy:\n"       \
+	      "      template: /t\n" \
+	      "      config: /c\n"   \
+	      "      stats-socket: /s\n      master-socket: /m\n"
+
 static struct cs_config *accept_text(const char *text)
 {
 	struct cs_config *config = NULL;
@@ -206,6 +212,14 @@ static void test_keys_must_agree(void **state)
 		"c.yaml:6: key 'clusters.web.cpu.snmp': expected version 2c, the one "
 		"there "
 		"is so far");
+	refuse_text(HAPROXY "      backend: 'b #'\n",
+		"c.yaml:11: key 'clusters.web.haproxy.backend': expected letters, "
+		"digits, '.', '-', '_' and ':'");
+	refuse_text(HAPROXY "      backend: b\n      server:\n        port: 80\n"
+			    "        options: cookie {foo}\n",
+		"c.yaml:14: key 'clusters.web.haproxy.server.options': expected {name}, "
+		"{id}, {address}, {zone}, {weight} and no other braces, found 'cookie "
+		"{foo}'");
 	refuse_text(LEAST "    haproxy: {template: /t, config: /c, backend: b,\n"
 			  "      stats-socket: /s}\n",
 		"c.yaml:6: key 'clusters.web.haproxy': expected master-socket (haproxy "
