@@ -13,8 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "client/tcp_probe.h"
+#include "client/probe.h"
 #include "domain/history.h"
+#include "format/haproxy_line.h"
 #include "nova_scale.h"
 
 #define CLOUD_MS (60 * CS_MS_PER_S)
@@ -385,13 +386,17 @@ static int port_add_tag(
 static int port_probe(void *context, const char *address, struct cs_error *err)
 {
 	struct scale_program *program = context;
-	struct cs_tcp_probe probe = {
-		.address = address, .port = program->cluster->haproxy.port};
+	const struct cs_haproxy_spec *haproxy = &program->cluster->haproxy;
+	CS_AUTO_FREE char *endpoint = cs_haproxy_endpoint(address, haproxy->port);
+	struct cs_probe probe = {.endpoint = endpoint, .spec = &haproxy->probe};
 
-	cs_tcp_probe(&probe, 1, PROBE_MS);
-	return probe.open ? 0
-			  : cs_error_set_errno(err, probe.sys_errno, "%s port %lld",
-				    address, (long long)probe.port);
+	if (!endpoint)
+		return cs_error_set(err, CS_E_CONNECT, "'%s' is no address", address);
+	cs_probe(&probe, 1, PROBE_MS);
+	if (probe.good)
+		return 0;
+	return cs_error_set(err, CS_E_CONNECT, "%s port %lld: %s", address,
+		(long long)haproxy->port, probe.why);
 }
 
 /* What a failed command said last, on stderr or else on stdout. */

@@ -38,10 +38,10 @@ lib_libclusterscale_a_SOURCES += lib/client/nova.c lib/client/nova.h
 lib_libclusterscale_a_SOURCES += lib/client/nova_internal.h
 lib_libclusterscale_a_SOURCES += lib/client/nova_lookup.c
 lib_libclusterscale_a_SOURCES += lib/client/nova_parse.c
+lib_libclusterscale_a_SOURCES += lib/client/probe.c lib/client/probe.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp.c lib/client/snmp.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
-lib_libclusterscale_a_SOURCES += lib/client/tcp_probe.c lib/client/tcp_probe.h
 
 lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
 lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h

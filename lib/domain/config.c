@@ -17,6 +17,7 @@
 #define HOUR_MS (3600 * INT64_C(1000))
 #define DAY_MS (24 * HOUR_MS)
 #define SERVERS_MAX 10000
+#define STATUS_GOOD "200-399"
 
 /* Nova makes the name the host name, and HAProxy the server's. */
 #define NAME_LEN_MAX 58 /* 63 of a host name, less "-" and 4 hex digits */
@@ -79,9 +80,15 @@ static const struct cs_schema_key policy_keys[] = {
 #undef AT
 
 #define AT(member) .offset = offsetof(struct cs_haproxy_spec, member)
+static const struct cs_schema_key probe_keys[] = {
+	{"path", CS_SCHEMA_PATH, AT(probe.path)},
+	{"status", CS_SCHEMA_STRING, AT(probe_status)},
+	{"host", CS_SCHEMA_STRING, AT(probe.host)}, {0}};
+
 static const struct cs_schema_key server_keys[] = {
 	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "80"},
-	{"options", CS_SCHEMA_TEXT, AT(options), .fallback = "maxconn 512 check"}, {0}};
+	{"options", CS_SCHEMA_TEXT, AT(options), .fallback = "maxconn 512 check"},
+	{"probe", CS_SCHEMA_SECTION, .keys = probe_keys}, {0}};
 
 static const struct cs_schema_key haproxy_keys[] = {
 	{"cloud", CS_SCHEMA_STRING, AT(cloud)},
@@ -249,6 +256,46 @@ static int check_lines(const struct cs_haproxy_spec *haproxy, const struct conte
 	return 0;
 }
 
+static bool is_printable(const char *text)
+{
+	while (*text > ' ' && *text < 0x7f)
+		text++;
+	return *text == '\0';
+}
+
+/* "200", "200-399" */
+static bool parse_status(const char *text, struct cs_probe_spec *ret)
+{
+	CS_AUTO_FREE char *from = cs_strdup(text);
+	char *dash = strchr(from, '-');
+
+	if (dash)
+		*dash = '\0';
+	return cs_parse_int(from, 100, 599, &ret->status_min) &&
+	       cs_parse_int(
+		       dash ? dash + 1 : from, ret->status_min, 599, &ret->status_max);
+}
+
+static int finish_probe(struct cs_haproxy_spec *haproxy, const struct context *at)
+{
+	struct cs_probe_spec *probe = &haproxy->probe;
+
+	if (!probe->path && (probe->host || haproxy->probe_status))
+		return refuse(at, "haproxy", "server.probe",
+			"expected a path, as in {path: /health}");
+	if (!parse_status(
+		    haproxy->probe_status ? haproxy->probe_status : STATUS_GOOD, probe))
+		return refuse(at, "haproxy", "server.probe.status",
+			"expected a status such as 200, or a range such as 200-399");
+	if (probe->path && (!is_printable(probe->path) || strchr(probe->path, '#')))
+		return refuse(at, "haproxy", "server.probe.path",
+			"expected the path of a URL, without blanks and '#'");
+	if (probe->host && !is_printable(probe->host))
+		return refuse(at, "haproxy", "server.probe.host",
+			"expected the name of a host");
+	return 0;
+}
+
 static int finish_haproxy(struct cs_cluster *cluster, const struct context *at)
 {
 	struct cs_haproxy_spec *haproxy = &cluster->haproxy;
@@ -259,6 +306,8 @@ static int finish_haproxy(struct cs_cluster *cluster, const struct context *at)
 	if (haproxy->present && !haproxy->master_socket && haproxy->reload.n == 0)
 		return refuse(at, "haproxy", "",
 			"expected master-socket (haproxy -S) or a reload command");
+	if (finish_probe(haproxy, at) < 0)
+		return at->err->code;
 	return haproxy->present ? check_lines(haproxy, at) : 0;
 }
 

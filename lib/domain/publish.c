@@ -117,7 +117,7 @@ int cs_publish_save_record(
 /* Ports of members that are about to get their first line. */
 static void probe_new(struct cs_publish_pass *pass)
 {
-	CS_AUTO_FREE struct cs_tcp_probe *probes =
+	CS_AUTO_FREE struct cs_probe *probes =
 		cs_calloc(pass->servers.n + 1, sizeof *probes);
 	CS_AUTO_FREE struct cs_publish_server **whose =
 		cs_calloc(pass->servers.n + 1, sizeof *whose);
@@ -130,20 +130,19 @@ static void probe_new(struct cs_publish_pass *pass)
 			server->marked || cs_publish_is_present(server) ||
 			!*server->endpoint)
 			continue;
-		probes[n].address = server->member->address;
-		probes[n].port = server->cluster->haproxy.port;
+		probes[n].endpoint = server->endpoint;
+		probes[n].spec = &server->cluster->haproxy.probe;
 		whose[n++] = server;
 	}
 	if (n > 0)
 		pass->ports->probe(pass->ports->context, probes, n);
 	for (size_t i = 0; i < n; i++) {
-		whose[i]->answers = probes[i].open;
-		if (!probes[i].open)
+		whose[i]->answers = probes[i].good;
+		if (!probes[i].good)
 			cs_publish_say(pass, LOG_WARNING,
 				"server '%s' is left out for now: %s does not answer "
 				"(%s)",
-				whose[i]->name, whose[i]->endpoint,
-				strerror(probes[i].sys_errno));
+				whose[i]->name, whose[i]->endpoint, probes[i].why);
 	}
 }
 

@@ -44,7 +44,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "client/tcp_probe.h"
+#include "client/probe.h"
 #include "domain/config.h"
 #include "domain/fleet.h"
 
@@ -56,7 +56,7 @@ struct cs_publish_ports {
 	/* One complete list of the cluster's members; cs_fleet_look(). */
 	int (*list)(void *context, const struct cs_cluster *cluster,
 		struct cs_fleet_view *ret, struct cs_error *err);
-	void (*probe)(void *context, struct cs_tcp_probe *probes, size_t n);
+	void (*probe)(void *context, struct cs_probe *probes, size_t n);
 
 	/* cs_file_read() and cs_file_replace(). */
 	int (*read)(void *context, const char *path, struct cs_strbuf *ret,

@@ -25,10 +25,10 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
 }
 
-static void world_probe(void *context, struct cs_tcp_probe *probes, size_t n)
+static void world_probe(void *context, struct cs_probe *probes, size_t n)
 {
 	(void)context;
-	cs_tcp_probe(probes, n, PROBE_LIMIT_MS);
+	cs_probe(probes, n, PROBE_LIMIT_MS);
 }
 
 /* What lies in our state folder, and is nobody else's. */

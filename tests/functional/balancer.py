@@ -64,7 +64,7 @@ clusters:
       template: {dir}/haproxy.cfg.template
       config: {dir}/haproxy.cfg
       backend: web
-      server: {{port: {service_port}, options: "maxconn 512 check inter 100ms fall 2 rise 2"}}
+      server: {{port: {service_port}, options: "maxconn 512 check inter 100ms fall 2 rise 2"{probe}}}
       stats-socket: {dir}/admin.sock
       state-dir: {dir}/sync
       min-reload-interval: {interval}
@@ -88,7 +88,7 @@ class Web(Threads):
 
     def __init__(self, address, port):
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.released, self.held = threading.Event(), threading.Semaphore(0)
+        self.released, self.held, self.health = threading.Event(), threading.Semaphore(0), 200
         super().__init__((address, port), Handler)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -109,7 +109,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.held.release()
             self.server.released.wait(30)
         body = self.server.server_address[0].encode()
-        self.send_response(200)
+        self.send_response(self.server.health if self.path == "/health" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -178,7 +178,7 @@ class Load:
 
 
 class Balancer:
-    def __init__(self, keep_alive="500ms", state_file=False, master=True, more=(), reload=None, interval=0):
+    def __init__(self, keep_alive="500ms", state_file=False, master=True, more=(), reload=None, interval=0, probe=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="cs-sync-"))
         self.dir.chmod(0o755)
         shutil.copy(PROGRAM, self.dir / "haproxy_sync")
@@ -196,7 +196,7 @@ class Balancer:
                 *([f"state-file: {state_path}"] if state_file else []), *([f"reload: {reload}"] if reload else [])]
         self.yaml = self.dir / "clusterscale.yaml"
         self.yaml.write_text(CONFIG.format(dir=self.dir, service_port=self.service_port, interval=interval,
-                                           more="\n      ".join(more)))
+                                           probe=f", probe: {probe}" if probe else "", more="\n      ".join(more)))
         clouds = self.dir / "clouds.yaml"
         clouds.write_text(CLOUDS.format(url=self.cloud.auth_url, password="readersecret"))
         clouds.chmod(0o640)

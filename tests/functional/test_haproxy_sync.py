@@ -673,6 +673,20 @@ def test_a_state_file_carries_drains_and_health_over_the_reload(make):
     assert " web2 " not in (lb.dir / "server-state").read_text()
 
 
+def test_a_service_that_is_not_healthy_is_left_out(make):
+    lb = make(probe="{path: /health, status: 200, host: www.example}")  # noqa: F811
+    one, two = up(lb)
+    three, four = lb.add("web3"), lb.add("web4", serve=False)
+    lb.webs[three.id].health = 503
+    at = [f"{lb.address(server)}:{lb.service_port}" for server in (three, four)]
+    expect(lb.sync(), 1, lb.report([one, two]), stderr=(
+        f"haproxy_sync: server 'web3' is left out for now: {at[0]} does not answer (GET /health: status 503, expected "
+        f"200)\nhaproxy_sync: server 'web4' is left out for now: {at[1]} does not answer (Connection refused)\n"))
+    lb.webs[three.id].health = 200
+    lb.serve(four)
+    expect(lb.sync(), 0, lb.report([one, two, three, four]))
+
+
 RELOADER = """\
 #!/usr/bin/python3
 import socket

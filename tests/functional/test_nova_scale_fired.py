@@ -288,6 +288,20 @@ def test_service_port_that_never_answers(make_lab):
     lab.check_settled(2)
 
 
+def test_service_port_that_accepts_but_does_not_answer(make_lab):
+    lab = make_lab(build_timeout=4)
+    config = lab.dir / "clusterscale.yaml"
+    config.write_text(config.read_text().replace(
+        f"{{port: {lab.ports.port}}}", f"{{port: {lab.ports.port}, probe: {{path: /health}}}}"))
+    lab.add(2)
+    status, out, err = lab.run("--create", "1")
+    assert status == 2
+    assert re.search(r"server 'web' is ACTIVE, not answering yet: 127\.\S+ port \d+: GET /health: no answer within 1000 ms\n",
+                     out)
+    assert "failed and is removed: not in service within build-timeout" in err
+    lab.check_settled(2)
+
+
 def test_quota(lab):
     lab.add(2)
     lab.cloud.quota["instances"] = 2

@@ -84,6 +84,9 @@ static void test_defaults_fill_what_is_not_said(void **state)
 	assert_string_equal(web->haproxy.cloud, "mycloud");
 	assert_int_equal(web->haproxy.port, 80);
 	assert_string_equal(web->haproxy.options, "maxconn 512 check");
+	assert_null(web->haproxy.probe.path);
+	assert_int_equal(web->haproxy.probe.status_min, 200);
+	assert_int_equal(web->haproxy.probe.status_max, 399);
 	assert_int_equal(web->n_load_balancers, 0);
 	cs_config_free(config);
 }
@@ -212,6 +215,22 @@ static void test_keys_must_agree(void **state)
 		"c.yaml:6: key 'clusters.web.cpu.snmp': expected version 2c, the one "
 		"there "
 		"is so far");
+	refuse_text(HAPROXY "      backend: b\n      server:\n        probe:\n"
+			    "          status: 200\n",
+		"c.yaml:13: key 'clusters.web.haproxy.server.probe': expected a path, as "
+		"in {path: /health}");
+	refuse_text(HAPROXY "      backend: b\n      server:\n        probe:\n"
+			    "          path: /a b\n",
+		"c.yaml:14: key 'clusters.web.haproxy.server.probe.path': expected the "
+		"path of a URL, without blanks and '#'");
+	refuse_text(HAPROXY "      backend: b\n      server:\n        probe:\n"
+			    "          path: /a\n          status: 99\n",
+		"c.yaml:15: key 'clusters.web.haproxy.server.probe.status': expected a "
+		"status such as 200, or a range such as 200-399");
+	refuse_text(HAPROXY "      backend: b\n      server:\n        probe:\n"
+			    "          path: /a\n          status: 300-200\n",
+		"c.yaml:15: key 'clusters.web.haproxy.server.probe.status': expected a "
+		"status such as 200, or a range such as 200-399");
 	refuse_text(HAPROXY "      backend: 'b #'\n",
 		"c.yaml:11: key 'clusters.web.haproxy.backend': expected letters, "
 		"digits, '.', '-', '_' and ':'");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The socket client and the port probe against scripted peers. */
+/* The socket client against scripted peers. */
 #include <config.h>
 
 #include <setjmp.h>
@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "client/haproxy_socket.h"
-#include "client/tcp_probe.h"
 
 static char folder[] = "/tmp/cs-test-socket.XXXXXX";
 static char *path;
@@ -181,76 +179,6 @@ static void test_no_right_to_connect_names_the_group(void **state)
 	(void)listener;
 }
 
-static int listen_tcp(int family, struct sockaddr *address, socklen_t size)
-{
-	int fd = socket(family, SOCK_STREAM, 0);
-
-	if (fd < 0 || bind(fd, address, size) < 0)
-		return -1;
-	assert_return_code(listen(fd, 5), errno);
-	assert_return_code(getsockname(fd, address, &size), errno);
-	return fd;
-}
-
-static void test_probe_tells_open_from_closed(void **state)
-{
-	struct sockaddr_in v4 = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in closed = v4;
-	struct sockaddr_in6 v6 = {
-		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	CS_CLEANUP(cs_closep)
-	int fd = listen_tcp(AF_INET, (struct sockaddr *)&v4, sizeof v4);
-	CS_CLEANUP(cs_closep)
-	int fd6 = listen_tcp(AF_INET6, (struct sockaddr *)&v6, sizeof v6);
-	int once = listen_tcp(AF_INET, (struct sockaddr *)&closed, sizeof closed);
-
-	(void)state, (void)fd, (void)fd6;
-	close(once);
-	struct cs_tcp_probe probes[] = {
-		{.address = "127.0.0.1", .port = ntohs(v4.sin_port)},
-		{.address = "127.0.0.1", .port = ntohs(closed.sin_port)},
-		{.address = "not an address", .port = 80},
-		{.address = "::1", .port = ntohs(v6.sin6_port)},
-	};
-	cs_tcp_probe(probes, CS_ARRAY_SIZE(probes), 2000);
-	assert_return_code(fd, errno);
-	assert_true(probes[0].open);
-	assert_false(probes[1].open);
-	assert_int_equal(probes[1].sys_errno, ECONNREFUSED);
-	assert_false(probes[2].open);
-	assert_int_equal(probes[3].open, fd6 >= 0);
-}
-
-/* A listener whose queue is full drops SYNs, like a machine that boots. */
-static void test_probe_gives_up_in_time(void **state)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t size = sizeof address;
-	CS_CLEANUP(cs_closep) int fd = socket(AF_INET, SOCK_STREAM, 0);
-	int fillers[4];
-	int64_t start = cs_monotonic_ms();
-
-	(void)state;
-	assert_return_code(bind(fd, (struct sockaddr *)&address, size), errno);
-	assert_return_code(listen(fd, 0), errno);
-	assert_return_code(getsockname(fd, (struct sockaddr *)&address, &size), errno);
-	for (size_t i = 0; i < CS_ARRAY_SIZE(fillers); i++) {
-		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		if (connect(fillers[i], (struct sockaddr *)&address, size) < 0)
-			assert_int_equal(errno, EINPROGRESS);
-	}
-	struct cs_tcp_probe probe = {
-		.address = "127.0.0.1", .port = ntohs(address.sin_port)};
-	cs_tcp_probe(&probe, 1, 150);
-	assert_false(probe.open);
-	assert_int_equal(probe.sys_errno, ETIMEDOUT);
-	assert_in_range(cs_monotonic_ms() - start, 140, 2000);
-	for (size_t i = 0; i < CS_ARRAY_SIZE(fillers); i++)
-		close(fillers[i]);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,8 +187,6 @@ int main(void)
 		cmocka_unit_test(test_a_silent_socket_ends_at_the_deadline),
 		cmocka_unit_test(test_nobody_there_says_what_to_do),
 		cmocka_unit_test(test_no_right_to_connect_names_the_group),
-		cmocka_unit_test(test_probe_tells_open_from_closed),
-		cmocka_unit_test(test_probe_gives_up_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

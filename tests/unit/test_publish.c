@@ -260,13 +260,13 @@ static int port_list(void *context, const struct cs_cluster *cluster,
 	return 0;
 }
 
-static void port_probe(void *context, struct cs_tcp_probe *probes, size_t n)
+static void port_probe(void *context, struct cs_probe *probes, size_t n)
 {
 	const struct fake *fake = context;
 
 	for (size_t i = 0; i < n; i++) {
-		probes[i].open = !fake->port_closed;
-		probes[i].sys_errno = fake->port_closed ? 111 : 0;
+		probes[i].good = !fake->port_closed;
+		snprintf(probes[i].why, sizeof probes[i].why, "Connection refused");
 	}
 }
 
