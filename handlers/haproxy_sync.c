@@ -29,7 +29,7 @@ enum exit_status { EXIT_CONVERGED, EXIT_OPEN, EXIT_FAILED, EXIT_REFUSED };
 
 struct values {
 	const char *cluster, *file;
-	bool dry_run, verbose, check_config;
+	bool dry_run, allow_empty, verbose, check_config;
 };
 
 #define AT(member) .offset = offsetof(struct values, member)
@@ -40,6 +40,8 @@ static const struct cs_option options[] = {
 		.help = "another configuration (not as root)"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, AT(dry_run),
 		.help = "show what would change in HAProxy's file"},
+	{"allow-empty", 0, NULL, CS_OPTION_FLAG, AT(allow_empty),
+		.help = "the backend may be left without any server"},
 	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
 		.help = "read the configuration, say what is wrong with it"},
@@ -122,7 +124,7 @@ static void set_environment(bool root)
 }
 
 static int publish(const struct cs_config *config, const struct cs_cluster *cluster,
-	bool dry_run, struct cs_publish_report *ret, struct cs_error *err)
+	const struct values *values, struct cs_publish_report *ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_publish_site_close)
 	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
@@ -130,10 +132,11 @@ static int publish(const struct cs_config *config, const struct cs_cluster *clus
 
 	if (cs_publish_site_open(config, cluster, &site, err) < 0)
 		return err->code;
+	site.allow_empty = values->allow_empty;
 	struct cs_publish_world world = {
 		.config = config, .site = &site, .deadline = deadline, .say = say};
 	struct cs_publish_ports ports = cs_publish_world_ports(&world);
-	return cs_publish_run(&site, &ports, dry_run, ret, err);
+	return cs_publish_run(&site, &ports, values->dry_run, ret, err);
 }
 
 static enum exit_status finish(const struct cs_publish_report *report)
@@ -171,7 +174,7 @@ static enum exit_status run(const struct values *values)
 		printf("%s: good\n", config->path);
 		return EXIT_CONVERGED;
 	}
-	if (publish(config, cluster, values->dry_run, &report, &err) < 0)
+	if (publish(config, cluster, values, &report, &err) < 0)
 		return fail(&err);
 	return finish(&report);
 }

@@ -105,6 +105,8 @@ static const struct cs_schema_key haproxy_keys[] = {
 		.fallback = CS_LOCALSTATEDIR "/lib/clusterscale-haproxy"},
 	{"min-reload-interval", CS_SCHEMA_SECONDS, AT(min_reload_interval_ms), 0, DAY_MS,
 		.fallback = "5"},
+	{"max-shrink", CS_SCHEMA_PERCENT, AT(max_shrink_permille), 0, 1000,
+		.fallback = "50"},
 	{"drain-timeout", CS_SCHEMA_SECONDS, AT(drain_timeout_ms), 0, DAY_MS,
 		.fallback = "300"},
 	{0}};

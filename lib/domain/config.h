@@ -61,19 +61,20 @@ struct cs_haproxy_spec {
 	char *cloud;  /* its own credentials; default: the cluster's cloud */
 	char *template_path;
 	char *config_path;
-	char *backend;		    /* name of the backend (or listen) section */
-	int64_t port;		    /* server: port, 80; the port that is probed too */
-	char *options;		    /* server: options, "maxconn 512 check" */
-	char *probe_status;	    /* server: probe: status, or NULL for 200-399 */
-	struct cs_probe_spec probe; /* server: probe, what the port has to answer */
-	char *master_socket;	    /* path, or NULL with a reload command */
-	char *stats_socket;	    /* path */
-	char *state_file;	    /* server-state file that a reload loads, or NULL */
-	struct cs_strings reload;   /* argv of a reload command, empty: master socket */
-	char *program;		    /* "haproxy": what validates (-c) */
-	char *state_dir;	    /* of haproxy_sync; default
-				       <localstatedir>/lib/clusterscale-haproxy */
-	int64_t drain_timeout_ms;   /* drain-timeout, 300 s: then sessions are shut */
+	char *backend;		     /* name of the backend (or listen) section */
+	int64_t port;		     /* server: port, 80; the port that is probed too */
+	char *options;		     /* server: options, "maxconn 512 check" */
+	char *probe_status;	     /* server: probe: status, or NULL for 200-399 */
+	struct cs_probe_spec probe;  /* server: probe, what the port has to answer */
+	char *master_socket;	     /* path, or NULL with a reload command */
+	char *stats_socket;	     /* path */
+	char *state_file;	     /* server-state file that a reload loads, or NULL */
+	struct cs_strings reload;    /* argv of a reload command, empty: master socket */
+	char *program;		     /* "haproxy": what validates (-c) */
+	char *state_dir;	     /* of haproxy_sync; default
+					<localstatedir>/lib/clusterscale-haproxy */
+	int64_t max_shrink_permille; /* max-shrink, 500: what may leave without a drain */
+	int64_t drain_timeout_ms;    /* drain-timeout, 300 s: then sessions are shut */
 	int64_t min_reload_interval_ms; /* min-reload-interval, 5 s; 0: any time */
 };
 

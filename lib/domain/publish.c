@@ -59,7 +59,8 @@ static int list_clusters(struct cs_publish_pass *pass, struct cs_error *err)
 			&pass->views[i], err);
 
 		pass->listed[i] = r == 0;
-		if (r == 0 && pass->views[i].members.n == 0) {
+		if (r == 0 && pass->views[i].members.n == 0 &&
+			!cs_publish_may_empty(pass, pass->site->clusters[i])) {
 			cs_fleet_view_done(&pass->views[i]);
 			pass->views[i] = (struct cs_fleet_view){0};
 			pass->listed[i] = false;

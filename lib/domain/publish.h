@@ -89,6 +89,7 @@ struct cs_publish_site {
 	const struct cs_cluster **clusters; /* in the order of the configuration */
 	size_t n_clusters;
 	size_t asked;	   /* index of the cluster that the run is about */
+	bool allow_empty;  /* its backend may be left without a server; false */
 	char *config_path; /* resolved */
 	char *record_path, *backup_path;
 	struct cs_lock lock;
@@ -121,9 +122,9 @@ struct cs_publish_report {
 
 /* One pass over all clusters of the site. With `dry_run` nothing is changed. The asked
  * cluster's list empty: CS_E_NOT_FOUND, and CS_E_REFUSED when its backend would lose all
- * or most of its servers without a drain; nothing was changed then. Another cluster of
- * the file that cannot be listed or is refused keeps the lines it has. CS_E_VERIFY: a
- * reload failed and the old file is back. */
+ * of its servers, or more than max-shrink without a drain; nothing was changed then.
+ * Another cluster of the file that cannot be listed or is refused keeps the lines it has.
+ * CS_E_VERIFY: a reload failed and the old file is back. */
 int cs_publish_run(const struct cs_publish_site *site,
 	const struct cs_publish_ports *ports, bool dry_run, struct cs_publish_report *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -40,10 +40,14 @@ void cs_publish_say(const struct cs_publish_pass *pass, int priority, const char
 bool cs_publish_same_text(
 	const struct cs_strbuf *one, const struct cs_strbuf *other) CS_NONNULL_ALL;
 
-/* CS_E_REFUSED when the decided lines would empty the cluster's backend, or take most of
- * its servers out that nobody asked to take out. */
+/* CS_E_REFUSED when the decided lines would empty the cluster's backend, or take more
+ * servers out of it than max-shrink that serve and were never marked to be drained. */
 int cs_publish_guard(const struct cs_publish_pass *pass, const struct cs_cluster *cluster,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Its backend may be left without a server, because a person says so. */
+bool cs_publish_may_empty(const struct cs_publish_pass *pass,
+	const struct cs_cluster *cluster) CS_NONNULL_ALL;
 
 /* Asks the current worker for its servers. */
 int cs_publish_look(

@@ -371,24 +371,106 @@ def test_a_partial_list_changes_nothing(lb):
     assert changed_nothing(lb) == before
 
 
+NOT_EMPTIED = ("cluster 'web': none of its servers can serve now; backend 'web' is not emptied (to do so on purpose: "
+               "--allow-empty)")
+
+
+def too_many(leaving, of, most):
+    return (f"cluster 'web': {leaving} of {of} servers would leave backend 'web' without a drain although HAProxy finds them "
+            f"UP, at most {most} may (max-shrink); such a list is not believed (to take servers out: nova_scale --delete)")
+
+
+def vanish(lb, *servers):
+    for server in servers:
+        lb.remove(server)
+
+
+def found_down(lb, *servers):
+    for server in servers:
+        lb.die(server)
+    balancer.procs_wait(lambda: all(lb.status()[server.name] == "DOWN" for server in servers), "HAProxy finds them dead")
+
+
 def test_a_backend_is_not_emptied(lb):
     one, two = up(lb)
     lb.mark(one)
     lb.mark(two)
-    refused(lb, 3, "cluster 'web': none of its servers can serve now; backend 'web' is not emptied")
+    refused(lb, 3, NOT_EMPTIED)
+    expect(lb.sync("--allow-empty"), 0, lb.report(drained=[one, two]))
+    assert lb.config.read_text() == lb.lines()
+    assert lb.status() == {}
 
 
-def test_a_list_that_lost_most_servers_is_not_believed(lb):
-    one, two, three = up(lb, 3)
-    lb.cloud.servers.pop(two.id)
-    lb.cloud.servers.pop(three.id)
-    refused(lb, 3, "cluster 'web': 2 of 3 servers are not listed any more although HAProxy finds them UP; a list that "
-            "shrinks so much is not believed (to take them out on purpose: nova_scale --delete, or fewer at a time)")
-    lb.die(two)
-    lb.die(three)
-    balancer.procs_wait(lambda: set(lb.status().values()) == {"UP", "DOWN"}, "HAProxy finds them dead")
-    balancer.procs_wait(lambda: lb.status()["web2"] == lb.status()["web3"] == "DOWN", "HAProxy finds both dead")
+def test_an_empty_list_is_believed_when_a_person_says_so(lb):
+    one, two = up(lb)
+    vanish(lb, one, two)
+    expect(lb.sync("--allow-empty", "--dry-run"), 1, lb.report(), stdout=(
+        f"--- {lb.config}\n+++ rendered\n@@ -15,5 +15,3 @@\n backend web\n     balance roundrobin\n"
+        f"     # clusterscale: servers web\n-{lb.line(one)}-{lb.line(two)}"))
+    expect(lb.sync("--allow-empty"), 0, lb.report())
+    assert lb.config.read_text() == lb.lines()
+
+
+def test_a_single_server_never_goes_by_itself(lb):
+    one, = up(lb, 1)
+    lb.add("web2", serve=False)
+    vanish(lb, one)
+    not_ready = (f"server 'web2' is left out for now: {lb.address(list(lb.cloud.servers.values())[-1])}:{lb.service_port} "
+                 "does not answer (Connection refused)\nhaproxy_sync: ")
+    refused(lb, 3, not_ready + NOT_EMPTIED)
+    found_down(lb, one)
+    refused(lb, 3, not_ready + NOT_EMPTIED)
+
+
+def test_one_of_two_may_vanish(lb):
+    one, two = up(lb)
+    vanish(lb, two)
     expect(lb.sync(), 0, lb.report([one]))
+    assert lb.status() == {"web1": "UP"}
+
+
+def test_one_of_three_may_vanish_but_not_two(lb):
+    one, two, three = up(lb, 3)
+    vanish(lb, two, three)
+    refused(lb, 3, too_many(2, 3, 1))
+    found_down(lb, two)
+    expect(lb.sync(), 0, lb.report([one]))
+    assert lb.config.read_text() == lb.lines(one)
+
+
+def test_two_of_four_may_vanish_but_not_three(lb):
+    one, two, three, four = up(lb, 4)
+    lb.cloud.change_server(two.id, status="ERROR")
+    lb.cloud.change_server(three.id, task_state="deleting")
+    vanish(lb, four)
+    refused(lb, 3, too_many(3, 4, 2))
+    lb.cloud.change_server(three.id, task_state=None)
+    expect(lb.sync(), 0, lb.report([one, three]))
+    assert lb.config.read_text() == lb.lines(one, three)
+
+
+def test_any_number_may_be_drained(lb):
+    one, *others = up(lb, 4)
+    for server in others:
+        lb.mark(server)
+    expect(lb.sync(), 0, lb.report([one], drained=others))
+    assert lb.config.read_text() == lb.lines(one)
+
+
+def test_a_lost_record_does_not_lower_the_guard(lb):
+    one, two, three = up(lb, 3)
+    next(lb.dir.glob("sync/*.applied")).unlink()
+    vanish(lb, two, three)
+    refused(lb, 3, too_many(2, 3, 1))
+
+
+def test_lines_by_hand_are_not_swept_away_by_the_first_run(lb):
+    config = lb.template.read_text() + "".join(f"    server old{i} 127.0.0.1:9\n" for i in range(3))
+    lb.config.write_text(config)
+    lb.add("web1")
+    lb.start()
+    expect(lb.sync(), 3, stderr=f"haproxy_sync: {too_many(3, 3, 1)}\n")
+    assert lb.config.read_text() == config
 
 
 def test_names_are_made_safe_and_stay_unique(lb):
@@ -671,6 +753,16 @@ def test_a_state_file_carries_drains_and_health_over_the_reload(make):
     lb.mark(two, seconds_ago=301)
     lb.sync()
     assert " web2 " not in (lb.dir / "server-state").read_text()
+
+
+def test_max_shrink_says_how_many_may_vanish(make):
+    lb = make(more=["max-shrink: 0"])  # noqa: F811
+    one, two, three, four = up(lb, 4)
+    vanish(lb, four)
+    refused(lb, 3, too_many(1, 4, 0))
+    lb.yaml.write_text(lb.yaml.read_text().replace("max-shrink: 0", "max-shrink: 75"))
+    vanish(lb, two, three)
+    expect(lb.sync(), 0, lb.report([one]))
 
 
 def test_a_service_that_is_not_healthy_is_left_out(make):

@@ -365,6 +365,7 @@ static struct cs_cluster cluster = {.name = name,
 		.master_socket = master,
 		.stats_socket = stats,
 		.state_file = state_file,
+		.max_shrink_permille = 500,
 		.drain_timeout_ms = 300000}};
 
 static int run(struct fake *fake, struct cs_publish_report *report, struct cs_error *err)
