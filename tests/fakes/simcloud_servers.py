@@ -59,6 +59,7 @@ class SimServer:
     ports: list = dataclasses.field(default_factory=list)  # of Port
     ports_shown: bool = False
     host: bool = False  # a compute host has taken it
+    zone: str = "nova"  # of that host
     created: float = dataclasses.field(default_factory=time.time)
     updated: float = dataclasses.field(default_factory=time.time)
     launched: float | None = None
@@ -189,7 +190,7 @@ class View:
         if server.fault and server.status == "ERROR" and (server.fault_in_list or not in_list):
             body["fault"] = server.fault
         launched = iso_time(server.launched, ".000000") if server.launched else None
-        body |= {"OS-EXT-AZ:availability_zone": "nova" if server.host else "",
+        body |= {"OS-EXT-AZ:availability_zone": server.zone if server.host else "",
                  "config_drive": "", "key_name": server.key_name,
                  "OS-SRV-USG:launched_at": launched, "OS-SRV-USG:terminated_at": None,
                  "OS-EXT-STS:task_state": server.task_state,

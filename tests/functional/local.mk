@@ -9,6 +9,7 @@ PYTESTS = \
 	tests/functional/test_demo_view.py \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_root.py \
+	tests/functional/test_haproxy_render.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_haproxy_versions.py \
 	tests/functional/test_nova_scale.py \

@@ -850,7 +850,7 @@ def test_two_clusters_share_one_file(lb):
     # All of one are marked: that is refused there, and does not drain them on the way.
     clouds.write_text(clouds.read_text().replace("gone:", "other:"))
     lb.mark(api)
-    refusal = "cluster 'api': none of its servers can serve now; backend 'api' is not emptied"
+    refusal = NOT_EMPTIED.replace("'web'", "'api'")
     expect(lb.sync(), 0, lb.report([web, second]), stderr=f"haproxy_sync: {refusal}; its servers stay as they are\n")
     expect(lb.sync(cluster="api"), 3, stderr=f"haproxy_sync: {refusal}\n")
     assert lb.status() == {"web1": "UP", "web2": "UP", "api1": "UP"}
