@@ -279,11 +279,12 @@ int cs_file_append_line(const char *path, const char *line, struct cs_error *err
 static int advise_on_folder(const char *path, int errnum, struct cs_error *err)
 {
 	const struct passwd *user = getpwuid(geteuid());
+	CS_AUTO_FREE char *number = cs_asprintf("%u", (unsigned)geteuid());
 
 	cs_error_set_errno(err, errnum, "cannot make the folder %s", path);
-	if ((errnum == EACCES || errnum == EPERM) && user)
+	if (errnum == EACCES || errnum == EPERM)
 		return cs_error_advise(err, "as root type: install -d -o %s -m 750 %s",
-			user->pw_name, path);
+			user ? user->pw_name : number, path);
 	return err->code;
 }
 
