@@ -60,7 +60,7 @@ struct fake {
 	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool old_ends; /* while it is asked */
 	const char *version;
-	char added[4096]; /* what it was told of new servers */
+	char added[4096], told[4096]; /* `add server`, and all that is silent */
 	int failed, reloads, writes, next_pid;
 
 	int step, fail_at, dead_from; /* 0: never */
@@ -175,25 +175,50 @@ static void add_server(struct fake *fake, const char *command, struct cs_strbuf 
 	cs_strbuf_add(ret, "New server registered.\n");
 }
 
+/* Commands that say nothing when they worked. */
 static void obey(struct fake *fake, const char *command, struct cs_strbuf *ret)
 {
+	const char *target = strstr(command, " web/");
 	char name[32], state[16];
-	struct fake_server *server;
+	struct fake_server *server = NULL;
 
 	if (strncmp(command, "add server ", 11) == 0) {
 		add_server(fake, command, ret);
-	} else if (sscanf(command, "set server web/%31s state %15s", name, state) == 2) {
+		return;
+	}
+	if (target && sscanf(target, " web/%31s", name) == 1)
 		server = find(&fake->current, name);
-		assert_non_null(server);
+	if (!server) {
+		cs_strbuf_add(ret, "No such server.\n");
+		return;
+	}
+	snprintf(fake->told + strlen(fake->told), sizeof fake->told - strlen(fake->told),
+		"%s\n", command);
+	if (strncmp(command, "del server", 10) == 0) {
+		assert_string_equal(fake->version, "3.0.0");
+		cs_strbuf_add(ret, "Server deleted.\n");
+		*server = fake->current.servers[--fake->current.n];
+	} else if (sscanf(command, "%*s server %*s state %15s", state) == 1) {
 		strcpy(server->status, strcmp(state, "drain") == 0   ? "DRAIN"
 				       : strcmp(state, "maint") == 0 ? "MAINT"
 								     : "UP");
-	} else if (sscanf(command, "shutdown sessions server web/%31s", name) == 1) {
-		server = find(&fake->current, name);
-		assert_non_null(server);
+	} else if (strncmp(command, "shutdown", 8) == 0) {
 		server->sessions = 0;
-	} else {
-		cs_strbuf_add(ret, "Unknown command\n");
+	}
+}
+
+/* A line may hold several. */
+static void obey_all(struct fake *fake, const char *line, struct cs_strbuf *ret)
+{
+	CS_AUTO_FREE char *copy = cs_strdup(line);
+	char *save = NULL;
+
+	for (char *command = strtok_r(copy, ";", &save); command;
+		command = strtok_r(NULL, ";", &save)) {
+		command += strspn(command, " ");
+		if (strncmp(command, "wait ", 5) != 0)
+			obey(fake, command, ret);
+		cs_strbuf_add(ret, "\n");
 	}
 }
 
@@ -225,7 +250,7 @@ static void answer(
 	} else if (strcmp(command, "show servers state") == 0) {
 		show_state(&fake->current, ret);
 	} else {
-		obey(fake, command, ret);
+		obey_all(fake, command, ret);
 	}
 }
 
@@ -430,15 +455,27 @@ static void assert_pass(struct fake *fake, const char *expected)
 
 static void assert_running_is_the_file(struct fake *fake)
 {
-	assert_string_equal(fake->loaded, file_text(fake, CONFIG));
+	struct fake_worker *current = &fake->current;
+
+	if (strcmp(fake->version, "2.4.0") == 0) {
+		assert_string_equal(fake->loaded, file_text(fake, CONFIG));
+		return;
+	}
+	for (size_t i = 0; i < current->n; i++) {
+		CS_AUTO_FREE char *line = cs_asprintf("server %s %s check\n",
+			current->servers[i].name, current->servers[i].endpoint);
+		if (!strstr(file_text(fake, CONFIG), line) &&
+			strcmp(current->servers[i].status, "MAINT") != 0)
+			fail_msg("%s serves without a line", current->servers[i].name);
+	}
 }
 
 /* "id1" and "id2" are published; "id3" is new and "id2" marked, with one session on it
  * that `sessions` says. */
-static void set_up(struct fake *fake, int sessions)
+static void set_up_version(struct fake *fake, int sessions, const char *version)
 {
 	*fake = (struct fake){.next_pid = 100,
-		.version = "2.4.0",
+		.version = version,
 		.n_nova = 2,
 		.nova = {{"id1", "web1", "10.0.0.1", NULL},
 			{"id2", "web2", "10.0.0.2", NULL}}};
@@ -453,6 +490,12 @@ static void set_up(struct fake *fake, int sessions)
 	fake->nova[1].draining = "99999999999999"; /* far from overdue */
 	find(&fake->current, "web2")->sessions = sessions;
 	fake->reloads = 0;
+}
+
+/* One whose every change is a reload. */
+static void set_up(struct fake *fake, int sessions)
+{
+	set_up_version(fake, sessions, "2.4.0");
 }
 
 #define ROW(n) "    server web" #n " 10.0.0." #n ":80 check\n"
@@ -474,6 +517,45 @@ static void test_one_comes_and_one_goes(void **state)
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 	assert_int_equal(fake.reloads, 1);
 	assert_int_equal(fake.writes, writes);
+}
+
+/* The gate, word for word: nothing is sent before HAProxy's own check was good. */
+static void test_a_change_of_servers_is_no_reload(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_int_equal(fake.reloads, 0);
+	assert_string_equal(fake.added, "add server web/web3 10.0.0.3:80 check\n");
+	assert_string_equal(fake.told, "set server web/web2 state drain\n"
+				       "set server web/web2 state maint\n"
+				       "set server web/web3 weight 0\n"
+				       "enable health web/web3\n"
+				       "enable server web/web3\n"
+				       "set server web/web3 health down\n"
+				       "set server web/web3 weight 100%\n");
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+	assert_null(strstr(file_text(&fake, STATE), "web2"));
+	int writes = fake.writes;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_int_equal(fake.reloads, 0);
+	assert_int_equal(fake.writes, writes);
+}
+
+static void test_a_refused_server_is_a_reload(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.refuses_to_add = true;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_int_equal(fake.reloads, 1);
+	assert_non_null(strstr(fake.said, "4 HAProxy does not add a server to what runs: "
+					  "''check' option is not accepted for dynamic "
+					  "server'; reloading instead"));
 }
 
 static void test_sessions_keep_a_server_in_the_file(void **state)
@@ -610,23 +692,22 @@ static void assert_drained_is_true(
 
 	if (report->drained.n == 0)
 		return;
-	assert_null(there);
+	assert_true(!there || strcmp(there->status, "MAINT") == 0);
 	assert_true(!fake->old.pid || !before ||
 		    (before->sessions == 0 && strcmp(before->status, "UP") != 0));
 }
 
 /* Whatever fails, the file is what HAProxy runs, and the next pass gets there. */
-static void test_every_step_may_fail(void **state)
+static void fail_every_step(const char *version)
 {
 	int failures = 0, step = 0;
 
-	(void)state;
 	for (bool more = true; more;) {
 		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
 		struct cs_error err;
 		struct fake fake;
 
-		set_up(&fake, 0);
+		set_up_version(&fake, 0, version);
 		fake.fail_at = ++step;
 		int r = run(&fake, &report, &err);
 		more = fake.step >= step;
@@ -639,21 +720,28 @@ static void test_every_step_may_fail(void **state)
 		assert_pass(&fake, "serving id1 id3, draining, drained id2");
 		assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 	}
-	assert_in_range(failures, 15, step);
+	assert_in_range(failures, 12, step);
+}
+
+static void test_every_step_may_fail(void **state)
+{
+	(void)state;
+	fail_every_step("2.4.0");
+	fail_every_step("2.6.12");
+	fail_every_step("3.0.0");
 }
 
 /* Wherever it dies, the next pass gets there. */
-static void test_it_may_die_at_every_step(void **state)
+static void die_at_every_step(const char *version)
 {
 	int step = 0;
 
-	(void)state;
 	for (bool more = true; more;) {
 		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
 		struct cs_error err;
 		struct fake fake;
 
-		set_up(&fake, 0);
+		set_up_version(&fake, 0, version);
 		fake.dead_from = ++step;
 		more = run(&fake, &report, &err) < 0;
 		assert_non_null(find(&fake.current, "web1"));
@@ -662,6 +750,14 @@ static void test_it_may_die_at_every_step(void **state)
 		assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 	}
 	assert_in_range(step, 15, 100);
+}
+
+static void test_it_may_die_at_every_step(void **state)
+{
+	(void)state;
+	die_at_every_step("2.4.0");
+	die_at_every_step("2.6.12");
+	die_at_every_step("3.0.0");
 }
 
 /* It died after a drain was begun, and the mark was taken back before the next pass. */
@@ -738,6 +834,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_comes_and_one_goes),
+		cmocka_unit_test(test_a_change_of_servers_is_no_reload),
+		cmocka_unit_test(test_a_refused_server_is_a_reload),
 		cmocka_unit_test(test_sessions_keep_a_server_in_the_file),
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
