@@ -365,6 +365,15 @@ static void report_servers(
 	}
 }
 
+static bool has_marked(const struct cs_publish_pass *pass)
+{
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		if (pass->servers.items[i].marked)
+			return true;
+	}
+	return false;
+}
+
 static int change(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	if (drain(pass, err) < 0)
@@ -375,9 +384,12 @@ static int change(struct cs_publish_pass *pass, struct cs_error *err)
 	if (!pass->stirred)
 		return 0;
 	/* Steered again, because without a state file a reload forgets it. */
-	if (cs_publish_steer(pass, err) < 0 || cs_publish_count(pass, err) < 0)
+	pass->stirred = false;
+	if (cs_publish_steer(pass, err) < 0)
 		return err->code;
-	return 0;
+	if (!pass->stirred && !has_marked(pass))
+		return 0; /* what apply() saw at its end holds */
+	return cs_publish_count(pass, err);
 }
 
 static int run(struct cs_publish_pass *pass, bool dry_run,
