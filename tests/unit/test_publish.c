@@ -573,6 +573,24 @@ static void test_sessions_keep_a_server_in_the_file(void **state)
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
+/* Where cookies lead clients to a drained server, only maintenance keeps them away, and
+ * an old worker cannot be told of it. */
+static void test_sticky_clients_of_an_old_worker_keep_a_server(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	put_file(&fake, TEMPLATE,
+		"global\nbackend web\n cookie A\n    # clusterscale: servers web\n");
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	find(&fake.old, "web2")->sessions = 0;
+	assert_string_equal(find(&fake.old, "web2")->status, "DRAIN");
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	fake.old.pid = 0;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
 static void test_a_worker_that_was_never_told_keeps_it_too(void **state)
 {
 	struct fake fake;
@@ -837,6 +855,7 @@ int main(void)
 		cmocka_unit_test(test_a_change_of_servers_is_no_reload),
 		cmocka_unit_test(test_a_refused_server_is_a_reload),
 		cmocka_unit_test(test_sessions_keep_a_server_in_the_file),
+		cmocka_unit_test(test_sticky_clients_of_an_old_worker_keep_a_server),
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
 		cmocka_unit_test(test_overdue_sessions_are_shut),
