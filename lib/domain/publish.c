@@ -236,10 +236,15 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 /* The drains, and what they change in the decision. */
 static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	for (size_t i = 0; i < pass->servers.n; i++)
-		pass->servers.items[i].drained_by_us |=
-			pass->servers.items[i].marked && !pass->servers.items[i].held;
-	if (cs_publish_save_record(pass, NULL, err) < 0 ||
+	bool begins = false;
+
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		struct cs_publish_server *server = &pass->servers.items[i];
+
+		if (server->marked && !server->held && !server->drained_by_us)
+			begins = server->drained_by_us = true;
+	}
+	if ((begins && cs_publish_save_record(pass, NULL, err) < 0) ||
 		cs_publish_steer(pass, err) < 0)
 		return err->code;
 	if (!pass->stirred)
