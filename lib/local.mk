@@ -22,6 +22,7 @@ lib_libclusterscale_a_SOURCES += lib/format/haproxy_config.c lib/format/haproxy_
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_outline.c lib/format/haproxy_outline.h
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_state.c
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_line.c lib/format/haproxy_line.h
+lib_libclusterscale_a_SOURCES += lib/format/haproxy_needs.c lib/format/haproxy_needs.h
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_stat.c lib/format/haproxy_stat.h
 lib_libclusterscale_a_SOURCES += lib/format/json.c lib/format/json.h
 lib_libclusterscale_a_SOURCES += lib/format/perfdata.c lib/format/perfdata.h

@@ -3,15 +3,24 @@
 #include <config.h>
 #include "domain/publish_check.h"
 
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
 #include "base/proc.h"
-#include "format/haproxy_config.h"
+#include "client/haproxy_socket.h"
+#include "domain/publish_pass.h"
+#include "format/haproxy_needs.h"
 
 #define VALIDATE_LIMIT_MS 10000
+#define ASK_LIMIT_MS 5000
+#define SMALL_MAX (1 << 20)
+#define CAP_SYS_RESOURCE_BIT 24 /* capabilities(7) */
 
 char *cs_publish_candidate_path(const struct cs_publish_world *world)
 {
@@ -36,23 +45,7 @@ static char *alerts(const struct cs_strbuf *output)
 	return cs_strbuf_take(&words);
 }
 
-/* `haproxy -c` says "valid" to a chroot that does not exist; the reload then ends the old
- * worker and the master too. */
-static int check_chroot(const struct cs_strbuf *text, struct cs_error *err)
-{
-	CS_AUTO_FREE char *path = cs_haproxy_directive(cs_strbuf_text(text), "chroot");
-	struct stat st;
-
-	if (!path || (stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
-		return 0;
-	return cs_error_set(err, CS_E_CONFIG,
-		"the configuration has 'chroot %s', which is no folder here; HAProxy "
-		"would "
-		"accept the file and die of it",
-		path);
-}
-
-int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
+static int ask_haproxy(const struct cs_publish_world *world, const struct cs_strbuf *text,
 	struct cs_error *err)
 {
 	const char *program = world->site->clusters[world->site->asked]->haproxy.program;
@@ -60,9 +53,8 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 	CS_AUTO_FREE char *path = cs_publish_candidate_path(world);
 	char *argv[] = {(char *)program, (char *)"-c", (char *)"-f", path, NULL};
 
-	if (check_chroot(text, err) < 0 ||
-		cs_file_replace(path, cs_strbuf_text(text), text->len,
-			CS_PUBLISH_CANDIDATE_MODE, err) < 0 ||
+	if (cs_file_replace(path, cs_strbuf_text(text), text->len,
+		    CS_PUBLISH_CANDIDATE_MODE, err) < 0 ||
 		cs_proc_run(argv, cs_deadline_within(world->deadline, VALIDATE_LIMIT_MS),
 			&result, err) < 0)
 		return err->code;
@@ -75,4 +67,191 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 		"HAProxy does not accept the configuration (%s -c -f %s: exit status "
 		"%d): %s",
 		program, path, result.exit_status, words);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Without its chroot the new worker dies after the fork, and takes the old one and the
+ * master with it. */
+static int check_folders(const struct cs_haproxy_needs *needs, struct cs_error *err)
+{
+	if (needs->chroot && !is_folder(needs->chroot))
+		return cs_error_set(err, CS_E_CONFIG,
+			"the configuration has 'chroot %s', which is no folder here; "
+			"HAProxy would accept the file and die of it",
+			needs->chroot);
+	for (size_t i = 0; i < needs->sockets.n; i++) {
+		CS_AUTO_FREE char *copy = cs_strdup(needs->sockets.items[i]);
+		const char *folder = dirname(copy);
+
+		if (!is_folder(folder))
+			return cs_error_set(err, CS_E_CONFIG,
+				"the configuration has the socket %s, but there is no "
+				"folder %s here; HAProxy would accept the file and not "
+				"start with it",
+				needs->sockets.items[i], folder);
+	}
+	return 0;
+}
+
+/* What is known of the running HAProxy. */
+struct peer {
+	int64_t maxsock, maxconn; /* `show info`; 0: unknown */
+	int64_t parent;	   /* of the worker: the master, which starts the next one */
+	int64_t files_max; /* which that one may have open, as far as it can raise it */
+	bool same_user;	   /* as we, so that what it may bind, we may */
+};
+
+/* The number behind "KEY:" at the beginning of a line; 0 when there is none. */
+static int64_t number_behind(const char *text, const char *key, int base)
+{
+	size_t len = strlen(key);
+
+	for (; text; text = strchr(text, '\n'), text += text != NULL) {
+		if (strncmp(text, key, len) == 0 && text[len] == ':')
+			return strtoll(text + len + 1, NULL, base);
+	}
+	return 0;
+}
+
+/* "" when it cannot be read, as it may belong to another user. */
+static char *read_proc(int64_t pid, const char *name)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(SMALL_MAX);
+	CS_AUTO_FREE char *path = cs_asprintf("/proc/%d/%s", (int)pid, name);
+	struct cs_error ignored;
+
+	if (cs_file_read(path, &text, &ignored) < 0)
+		return cs_strdup("");
+	return cs_strbuf_take(&text);
+}
+
+static void look_at_parent(struct peer *peer)
+{
+	CS_AUTO_FREE char *status = read_proc(peer->parent, "status");
+	CS_AUTO_FREE char *limits = read_proc(peer->parent, "limits");
+	uint64_t capabilities = (uint64_t)number_behind(status, "CapEff", 16);
+	const char *files = strstr(limits, "Max open files");
+	long long hard;
+
+	peer->same_user = *status && number_behind(status, "Uid", 10) == geteuid();
+	peer->files_max = INT64_MAX;
+	if (*status && !(capabilities >> CAP_SYS_RESOURCE_BIT & 1) && files &&
+		sscanf(files, "Max open files %*d %lld", &hard) == 1)
+		peer->files_max = hard;
+}
+
+static struct peer look_at_peer(const struct cs_publish_world *world)
+{
+	const struct cs_haproxy_spec *spec =
+		&world->site->clusters[world->site->asked]->haproxy;
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf info = CS_STRBUF(SMALL_MAX);
+	struct peer peer = {.files_max = INT64_MAX};
+	struct cs_error ignored; /* a pass that needs it has asked before */
+
+	if (cs_haproxy_ask(spec->stats_socket, "show info",
+		    cs_deadline_within(world->deadline, ASK_LIMIT_MS), &info,
+		    &ignored) < 0)
+		return peer;
+	const char *text = cs_strbuf_text(&info);
+	CS_AUTO_FREE char *status = read_proc(number_behind(text, "Pid", 10), "status");
+	peer.maxsock = number_behind(text, "Maxsock", 10);
+	peer.maxconn = number_behind(text, "Maxconn", 10);
+	peer.parent = number_behind(status, "PPid", 10);
+	look_at_parent(&peer);
+	return peer;
+}
+
+static bool has(const struct cs_strings *list, const char *text)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->items[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The errno with which HAProxy could not listen there. */
+static int try_address(const char *text)
+{
+	struct sockaddr_storage address;
+	socklen_t len = cs_haproxy_address(text, &address);
+	const int one = 1;
+	CS_CLEANUP(cs_closep)
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* like HAProxy, which shares a port with its own older process by this */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0)
+		return 0;
+	return bind(fd, (struct sockaddr *)&address, len) < 0 ? errno : 0;
+}
+
+/* The addresses that the new configuration adds. A reload that cannot bind stops the
+ * running worker from accepting for the two seconds that it takes to fail. */
+static int check_addresses(const struct cs_haproxy_needs *needs,
+	const struct cs_haproxy_needs *running, const struct peer *peer,
+	struct cs_error *err)
+{
+	for (size_t i = 0; peer->same_user && i < needs->addresses.n; i++) {
+		const char *address = needs->addresses.items[i];
+		int errnum = has(&running->addresses, address) ? 0 : try_address(address);
+
+		if (errnum == EADDRINUSE || errnum == EADDRNOTAVAIL)
+			return cs_error_set(err, CS_E_CONFIG,
+				"the configuration has HAProxy listen on %s, which is "
+				"not possible here (%s); HAProxy would accept the file "
+				"and not start with it",
+				address, strerror(errnum));
+	}
+	return 0;
+}
+
+/* HAProxy takes two descriptors per connection and one per checked server, and does not
+ * start when it may not have them (compute_ideal_maxsock() in its haproxy.c). Without
+ * maxconn it takes as many as it may. */
+static int check_limits(const struct cs_haproxy_needs *needs,
+	const struct cs_haproxy_needs *running, const struct peer *peer,
+	struct cs_error *err)
+{
+	int64_t wanted = needs->ulimit_n;
+
+	if (!wanted && needs->maxconn && peer->maxsock)
+		wanted = peer->maxsock + 2 * (needs->maxconn - peer->maxconn) +
+			 (int64_t)needs->servers - (int64_t)running->servers;
+	if (needs->lenient_limits || wanted <= peer->files_max)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"with '%s %lld' HAProxy needs %lld file descriptors and may have %lld "
+		"(/proc/%lld/limits); it would accept the file and not start with it; "
+		"raise LimitNOFILE of its unit, or set a smaller maxconn",
+		needs->ulimit_n ? "ulimit-n" : "maxconn",
+		(long long)(needs->ulimit_n ? needs->ulimit_n : needs->maxconn),
+		(long long)wanted, (long long)peer->files_max, (long long)peer->parent);
+}
+
+int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done)
+	struct cs_strbuf installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
+	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs = {0};
+	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs running = {0};
+
+	if (ask_haproxy(world, text, err) < 0 ||
+		cs_file_read(world->site->config_path, &installed, err) < 0)
+		return err->code;
+	cs_haproxy_needs_read(cs_strbuf_text(text), &needs);
+	cs_haproxy_needs_read(cs_strbuf_text(&installed), &running);
+	struct peer peer = look_at_peer(world);
+	if (check_folders(&needs, err) < 0 ||
+		check_addresses(&needs, &running, &peer, err) < 0 ||
+		check_limits(&needs, &running, &peer, err) < 0)
+		return err->code;
+	return 0;
 }

@@ -434,15 +434,3 @@ void cs_haproxy_server_names(
 		cs_haproxy_names_add(ret, name);
 	}
 }
-
-char *cs_haproxy_directive(const char *text, const char *keyword)
-{
-	const char *limit = text + strlen(text);
-	struct line line;
-
-	while (next_line(&text, limit, &line)) {
-		if (word_is(line.first, keyword) && line.second.len > 0)
-			return cs_strndup(line.second.text, line.second.len);
-	}
-	return NULL;
-}

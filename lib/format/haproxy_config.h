@@ -54,9 +54,4 @@ int cs_haproxy_render(const char *template, size_t len, const char *path,
 void cs_haproxy_server_names(
 	const char *template, size_t len, struct cs_haproxy_names *ret) CS_NONNULL_ALL;
 
-/* The first argument of the first line that begins with `keyword` ("chroot"); NULL when
- * there is none. Owned by the caller. */
-char *cs_haproxy_directive(
-	const char *text, const char *keyword) CS_MUST_CHECK CS_NONNULL_ALL;
-
 #endif

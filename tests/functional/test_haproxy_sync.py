@@ -542,7 +542,7 @@ def test_a_reload_that_fails_is_rolled_back(lb):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         used = taken.getsockname()[1]
         lb.template.write_text(lb.template.read_text().replace(
-            "frontend www\n", f"frontend www\n    bind 127.0.0.1:{used}\n"))
+            "frontend www\n", f"frontend www\n    bind 127.0.0.1:{used}-{used}\n"))  # ranges are left to HAProxy
         failed = ("the reload failed, the old worker still serves; HAProxy's log tells why (an address in use, a missing "
                   "file?)")
         expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"

@@ -76,8 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cs_haproxy_names_add(&taken, "web1");
 	CS_AUTO_FREE char *name = cs_haproxy_name_make(wanted, wanted, &taken);
 	CS_AUTO_FREE char *endpoint = cs_haproxy_endpoint(address, 80);
-	CS_AUTO_FREE char *chroot = cs_haproxy_directive(cursor, "chroot");
-	if (!cs_haproxy_name_ok(name) || (chroot && !*chroot))
+	if (!cs_haproxy_name_ok(name))
 		abort();
 	CS_AUTO_FREE char *options =
 		expand(given, name, endpoint ? endpoint : "10.0.0.1:80", wanted);

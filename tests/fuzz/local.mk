@@ -26,6 +26,10 @@ FUZZ_TESTS += tests/fuzz/fuzz_haproxy_outline
 tests_fuzz_fuzz_haproxy_outline_SOURCES = tests/fuzz/fuzz_haproxy_outline.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_haproxy_outline_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_haproxy_outline_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TESTS += tests/fuzz/fuzz_haproxy_needs
+tests_fuzz_fuzz_haproxy_needs_SOURCES = tests/fuzz/fuzz_haproxy_needs.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_haproxy_needs_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_haproxy_needs_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_haproxy_stat
 tests_fuzz_fuzz_haproxy_stat_SOURCES = tests/fuzz/fuzz_haproxy_stat.c $(FUZZ_MAIN)

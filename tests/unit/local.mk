@@ -27,6 +27,9 @@ tests_unit_test_haproxy_config_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_haproxy_outline
 tests_unit_test_haproxy_outline_SOURCES = tests/unit/test_haproxy_outline.c
 tests_unit_test_haproxy_outline_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_haproxy_needs
+tests_unit_test_haproxy_needs_SOURCES = tests/unit/test_haproxy_needs.c
+tests_unit_test_haproxy_needs_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_haproxy_socket
 tests_unit_test_haproxy_socket_SOURCES = tests/unit/test_haproxy_socket.c

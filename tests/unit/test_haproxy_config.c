@@ -474,17 +474,6 @@ static void test_endpoints_are_canonical(void **state)
 	}
 }
 
-static void test_directive_is_the_first_argument(void **state)
-{
-	CS_AUTO_FREE char *found =
-		cs_haproxy_directive("# chroot /a\nglobal\n\tchroot  /b c\n", "chroot");
-	CS_AUTO_FREE char *missing = cs_haproxy_directive("global\n chroot\n", "chroot");
-
-	(void)state;
-	assert_string_equal(found, "/b");
-	assert_null(missing);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -505,7 +494,6 @@ int main(void)
 		cmocka_unit_test(test_output_beyond_its_ceiling_is_an_error),
 		cmocka_unit_test(test_names_become_safe_and_unique),
 		cmocka_unit_test(test_endpoints_are_canonical),
-		cmocka_unit_test(test_directive_is_the_first_argument),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
