@@ -419,6 +419,7 @@ int cs_publish_run(const struct cs_publish_site *site,
 		.listed = cs_calloc(site->n_clusters, sizeof *pass.listed),
 		.template = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
+		.previous = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX)};
 	struct cs_error why; /* also has what the pass gets over */
 	int r = run(&pass, dry_run, &report, &why);
@@ -440,6 +441,7 @@ int cs_publish_run(const struct cs_publish_site *site,
 	cs_haproxy_servers_done(&pass.current);
 	cs_strbuf_done(&pass.template);
 	cs_strbuf_done(&pass.installed);
+	cs_strbuf_done(&pass.previous);
 	cs_strbuf_done(&pass.rendered);
 	return r;
 }

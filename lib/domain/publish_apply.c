@@ -13,6 +13,7 @@
 #define REPLY_MAX (64 << 20) /* the state of 100,000 servers */
 #define STATE_MODE 0640
 #define BACKUP_MODE 0600 /* a configuration may hold passwords */
+#define FAILED_MODE 0600
 
 /* Drains, maintenance and health survive a reload through the state file, ours or a later
  * one of an administrator. */
@@ -58,18 +59,39 @@ static int rest_leavers(struct cs_publish_pass *pass, struct cs_error *err)
 	return 0;
 }
 
+/* For a look at it; not *.cfg, which a HAProxy that loads the whole folder would read. */
+static void keep_failed(const struct cs_publish_pass *pass, struct cs_error *why)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s.failed", pass->site->config_path);
+	CS_AUTO_FREE char *before = cs_strdup(why->message);
+	struct cs_error err;
+
+	if (pass->ports->write(
+		    pass->ports->context, path, &pass->rendered, FAILED_MODE, &err) == 0)
+		cs_error_set(why, CS_E_VERIFY, "%s (the file that failed is kept as %s)",
+			before, path);
+	else
+		cs_publish_say(pass, LOG_WARNING, "%s", err.message);
+}
+
 /* `why` is what went wrong; its message grows by what became of the old file. */
 static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 {
 	struct cs_error err;
 	char *outcome;
 
-	if (cs_publish_same_text(&pass->installed, &pass->rendered))
+	if (cs_publish_same_text(&pass->previous, &pass->rendered))
 		return why->code;
+	keep_failed(pass, why);
 	cs_publish_say(pass, LOG_WARNING, "putting the old configuration back: %s",
 		why->message);
-	if (pass->ports->write(pass->ports->context, pass->site->config_path,
-		    &pass->installed, BACKUP_MODE, &err) < 0)
+	if (pass->ports->validate(pass->ports->context, &pass->previous, &err) < 0)
+		outcome = cs_asprintf(
+			"%s; the old configuration is not put back, as it is no better "
+			"(%s)",
+			why->message, err.message);
+	else if (pass->ports->write(pass->ports->context, pass->site->config_path,
+			 &pass->previous, BACKUP_MODE, &err) < 0)
 		outcome = cs_asprintf("%s; the old configuration could not be put back "
 				      "(%s): copy %s to %s by hand and reload",
 			why->message, err.message, pass->site->backup_path,
@@ -110,14 +132,37 @@ static int note_reload(struct cs_publish_pass *pass, struct cs_error *err)
 	return cs_publish_save_record(pass, NULL, err);
 }
 
+/* The file as it was found, which goes back when the new one fails. When the backup is
+ * what was applied last and the file is not, a killed run had just put the file there:
+ * then it is the backup that goes back, and it stays. */
+static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	char hash[CS_PUBLISH_HASH_SIZE], found[CS_PUBLISH_HASH_SIZE];
+	const struct cs_publish_ports *ports = pass->ports;
+	int r = ports->read(
+		ports->context, pass->site->backup_path, &pass->previous, err);
+
+	if (r < 0 && r != CS_E_NOT_FOUND)
+		return r;
+	cs_publish_hash(&pass->previous, hash);
+	cs_publish_hash(&pass->installed, found);
+	if (r == 0 && strcmp(hash, pass->record.applied) == 0 &&
+		strcmp(found, pass->record.applied) != 0)
+		return 0;
+	cs_strbuf_clear(&pass->previous);
+	cs_strbuf_add_bytes(
+		&pass->previous, cs_strbuf_text(&pass->installed), pass->installed.len);
+	return ports->write(ports->context, pass->site->backup_path, &pass->previous,
+		BACKUP_MODE, err);
+}
+
 static int install(struct cs_publish_pass *pass, const struct cs_publish_change *change,
 	struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
 
-	if (ports->write(ports->context, pass->site->backup_path, &pass->installed,
-		    BACKUP_MODE, err) < 0 ||
-		save_state(pass, change, err) < 0 || rest_leavers(pass, err) < 0)
+	if (back_up(pass, err) < 0 || save_state(pass, change, err) < 0 ||
+		rest_leavers(pass, err) < 0)
 		return err->code;
 	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
 		BACKUP_MODE, err);

@@ -28,9 +28,9 @@ char *cs_publish_candidate_path(const struct cs_publish_world *world)
 }
 
 /* The alerts of `haproxy -c`, without their prefix "[ALERT] (pid) :". */
-static char *alerts(const struct cs_strbuf *output)
+static char *alerts(const char *log)
 {
-	CS_AUTO_FREE char *text = cs_strdup(cs_strbuf_text(output));
+	CS_AUTO_FREE char *text = cs_strdup(log);
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf words = CS_STRBUF(400);
 	char *save = NULL;
 
@@ -62,7 +62,7 @@ static int ask_haproxy(const struct cs_publish_world *world, const struct cs_str
 		unlink(path);
 		return 0;
 	}
-	CS_AUTO_FREE char *words = alerts(&result.err);
+	CS_AUTO_FREE char *words = alerts(cs_strbuf_text(&result.err));
 	return cs_error_set(err, CS_E_CONFIG,
 		"HAProxy does not accept the configuration (%s -c -f %s: exit status "
 		"%d): %s",

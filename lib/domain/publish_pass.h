@@ -31,6 +31,7 @@ struct cs_publish_pass {
 
 	struct cs_strbuf template;
 	struct cs_strbuf installed; /* the configuration as it was found */
+	struct cs_strbuf previous;  /* what goes back when a change fails */
 	struct cs_strbuf rendered;
 };
 

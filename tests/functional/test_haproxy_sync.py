@@ -543,11 +543,13 @@ def test_a_reload_that_fails_is_rolled_back(lb):
         used = taken.getsockname()[1]
         lb.template.write_text(lb.template.read_text().replace(
             "frontend www\n", f"frontend www\n    bind 127.0.0.1:{used}-{used}\n"))  # ranges are left to HAProxy
+        kept = lb.dir / "haproxy.cfg.failed"
         failed = ("the reload failed, the old worker still serves; HAProxy's log tells why (an address in use, a missing "
-                  "file?)")
+                  f"file?) (the file that failed is kept as {kept})")
         expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"
                f"haproxy_sync: {failed}; the old configuration is back and loaded\n")
     assert lb.config.read_text() == text
+    assert f"bind 127.0.0.1:{used}-{used}\n" in kept.read_text() and kept.stat().st_mode & 0o777 == 0o600
     assert lb.status() == {"web1": "UP", "web2": "UP"}
     assert lb.workers()[0]
     assert "200 OK" in lb.get()
@@ -806,8 +808,9 @@ def test_a_reload_command_is_verified_as_well(make):
     before = lb.config.read_text()
     needs_reload(lb)
     failed = "the reload command /usr/bin/python3 failed with exit status 1: not today?"
-    expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}\n"
-           f"haproxy_sync: {failed}; the old configuration is back in the file but HAProxy has not loaded it again "
+    kept = f" (the file that failed is kept as {lb.config}.failed)"
+    expect(lb.sync(), 2, stderr=f"haproxy_sync: putting the old configuration back: {failed}{kept}\n"
+           f"haproxy_sync: {failed}{kept}; the old configuration is back in the file but HAProxy has not loaded it again "
            f"({failed})\n")
     assert lb.config.read_text() == before
     script.write_text("")  # says that it did

@@ -21,6 +21,7 @@
 #define STATS "/stats"
 #define MASTER "/master"
 #define CONFIG "/haproxy.cfg"
+#define FAILED CONFIG ".failed"
 #define TEMPLATE "/template"
 #define RECORD "/applied"
 #define BACKUP "/backup"
@@ -40,7 +41,7 @@ struct fake_worker {
 };
 
 struct fake_file {
-	const char *path;
+	char path[64];
 	char text[4096];
 };
 
@@ -94,7 +95,8 @@ static void put_file(struct fake *fake, const char *path, const char *text)
 	assert_true(strlen(text) < sizeof fake->files[0].text);
 	if (!old) {
 		assert_true(fake->n_files < FILES_MAX);
-		fake->files[fake->n_files].path = path;
+		snprintf(fake->files[fake->n_files].path, sizeof fake->files[0].path,
+			"%s", path);
 		old = fake->files[fake->n_files++].text;
 	}
 	strcpy(old, text);
@@ -676,7 +678,8 @@ static void test_a_reload_that_fails_puts_the_file_back(void **state)
 	assert_rolled_back(&fake,
 		"the reload failed, the old worker still serves; HAProxy's log tells why "
 		"(an "
-		"address in use, a missing file?); the old configuration is back in the "
+		"address in use, a missing file?) (the file that failed is kept "
+		"as " FAILED "); the old configuration is back in the "
 		"file "
 		"but HAProxy has not loaded it again (the reload failed, the old worker "
 		"still "
@@ -695,7 +698,8 @@ static void test_a_reload_that_loses_servers_is_noticed(void **state)
 	set_up(&fake, 0);
 	fake.reload_loses_servers = true;
 	assert_rolled_back(&fake, "the running HAProxy has no server 'web1' at "
-				  "'10.0.0.1:80' in backend 'web'; the "
+				  "'10.0.0.1:80' in backend 'web' (the file that "
+				  "failed is kept as " FAILED "); the "
 				  "old configuration is back and loaded");
 	fake.reload_loses_servers = false;
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
@@ -816,6 +820,32 @@ static void test_a_file_of_a_dead_pass_is_loaded(void **state)
 	}
 }
 
+/* What it had put there is never mistaken for what HAProxy ran with before. */
+static void test_a_bad_file_of_a_dead_pass_is_taken_back(void **state)
+{
+	(void)state;
+	for (int step = 1; step < 60; step++) {
+		CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+		struct cs_error err;
+		struct fake fake;
+
+		set_up(&fake, 0);
+		fake.n_nova = 2;
+		fake.nova[1].draining = NULL;
+		put_file(&fake, TEMPLATE, "# bad\n" HEAD);
+		fake.reload_fails = true;
+		fake.dead_from = step;
+		(void)!run(&fake, &report, &err);
+		fake.dead_from = 0;
+		assert_int_equal(run(&fake, &report, &err), CS_E_VERIFY);
+		assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2));
+		assert_string_equal(file_text(&fake, BACKUP), HEAD ROW(1) ROW(2));
+		assert_string_equal(
+			file_text(&fake, FAILED), "# bad\n" HEAD ROW(1) ROW(2));
+		assert_running_is_the_file(&fake);
+	}
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -867,6 +897,7 @@ int main(void)
 		cmocka_unit_test(test_it_may_die_at_every_step),
 		cmocka_unit_test(test_a_drain_of_a_dead_pass_is_undone),
 		cmocka_unit_test(test_a_file_of_a_dead_pass_is_loaded),
+		cmocka_unit_test(test_a_bad_file_of_a_dead_pass_is_taken_back),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
