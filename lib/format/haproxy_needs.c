@@ -11,6 +11,7 @@
 
 #define WORDS_MAX 64 /* HAProxy's own limit */
 #define WORD_SIZE 512
+#define RANGE_MAX 1000 /* ports of one range that are looked at */
 
 /* One line without quotes and comment. */
 struct line {
@@ -88,13 +89,37 @@ static bool is_section(const struct line *line)
 	return false;
 }
 
+/* "10.0.0.1:80" or "10.0.0.1:80-89". */
+static void add_address(const char *text, struct cs_haproxy_needs *needs)
+{
+	const char *colon = strrchr(text, ':');
+	const char *dash = colon ? strchr(colon, '-') : NULL;
+	struct sockaddr_storage address;
+	int64_t first, last;
+
+	if (!dash) {
+		if (cs_haproxy_address(text, &address) > 0)
+			cs_strings_add(&needs->addresses, text);
+		return;
+	}
+	CS_AUTO_FREE char *low = cs_strndup(colon + 1, (size_t)(dash - colon) - 1);
+	if (!cs_parse_int(low, 1, 65535, &first) ||
+		!cs_parse_int(dash + 1, first, 65535, &last))
+		return;
+	for (int64_t port = first; port <= last && port < first + RANGE_MAX; port++) {
+		CS_AUTO_FREE char *one =
+			cs_asprintf("%.*s:%d", (int)(colon - text), text, (int)port);
+		if (cs_haproxy_address(one, &address) > 0)
+			cs_strings_add(&needs->addresses, one);
+	}
+}
+
 /* One word behind "bind" or "stats socket". */
 static void add_listener(const char *text, struct cs_haproxy_needs *needs)
 {
 	static const char *const internet[] = {
 		"ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@"};
 	const char *path = strncmp(text, "unix@", 5) == 0 ? text + 5 : text;
-	struct sockaddr_storage address;
 
 	if (strchr(text, '$'))
 		return;
@@ -104,8 +129,7 @@ static void add_listener(const char *text, struct cs_haproxy_needs *needs)
 		if (strncmp(text, internet[i], strlen(internet[i])) == 0)
 			text += strlen(internet[i]);
 	}
-	if (cs_haproxy_address(text, &address) > 0)
-		cs_strings_add(&needs->addresses, text);
+	add_address(text, needs);
 }
 
 /* bind ADDRESS[,ADDRESS...] [WORD...] */

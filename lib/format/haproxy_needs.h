@@ -3,7 +3,7 @@
  * for: folders, addresses, file descriptors. Pure.
  *
  * For texts that `haproxy -c` has accepted. What cannot be judged here (variables, what
- * stands between .if and .endif, names of hosts, ranges of ports) is left out. Source:
+ * stands between .if and .endif, names of hosts) is left out. Source:
  * configuration manual, sections 2.2, 2.4, 3 and 5.1. */
 #ifndef CS_FORMAT_HAPROXY_NEEDS_H
 #define CS_FORMAT_HAPROXY_NEEDS_H
@@ -20,7 +20,7 @@
 struct cs_haproxy_needs {
 	char *chroot;		     /* NULL: none */
 	struct cs_strings sockets;   /* paths of Unix sockets to listen on */
-	struct cs_strings addresses; /* "10.0.0.1:80", as written, to listen on */
+	struct cs_strings addresses; /* "10.0.0.1:80" to listen on, one per port */
 	int64_t maxconn, ulimit_n;   /* of the section global; 0: not set */
 	bool lenient_limits;	     /* "no strict-limits": goes on with fewer */
 	size_t servers;		     /* lines */

@@ -153,10 +153,11 @@ class Load:
     """The load generator of the demo; every request that failed is a line in `failures`. On a machine that is too
     slow for `rate` fewer are sent."""
 
-    def __init__(self, port, rate):
+    def __init__(self, port, rate, idle_limit_s=0.3):
+        """Connections that were idle for longer are given up, before HAProxy's keep-alive time-out is."""
         self.child = subprocess.Popen(
             ["/usr/bin/python3", TESTS / "demo" / "loadgen.py", "--target", f"127.0.0.1:{port}",
-             "--timeout", "30", "--max-in-flight", "100"], text=True,
+             "--timeout", "30", "--max-in-flight", "100", "--idle-limit", str(idle_limit_s)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.child.stdin.write(f"{rate} 0\n")
         self.child.stdin.flush()

@@ -10,6 +10,7 @@ PYTESTS = \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_root.py \
 	tests/functional/test_haproxy_render.py \
+	tests/functional/test_haproxy_bad_cases.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_haproxy_versions.py \
 	tests/functional/test_nova_scale.py \
@@ -19,6 +20,7 @@ PYTESTS = \
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py \
+	tests/integration/test_haproxy_killed.py \
 	tests/integration/test_nagios.py \
 	tests/integration/test_nagios_killed.py
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS)

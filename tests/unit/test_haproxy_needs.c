@@ -66,7 +66,9 @@ static void test_what_cannot_be_judged_is_left_out(void **state)
 			      "frontend www\n"
 			      "  chroot /y\n"
 			      "  bind /www.sock\n"
-			      "  bind 10.0.0.1:80-90\n"
+			      "  bind 10.0.0.1:80-70\n"
+			      "  bind 10.0.0.1:-70\n"
+			      "  bind host:80-90\n"
 			      "  bind www.example:80\n"
 			      "  bind fd@3\n"
 			      "  bind quic4@10.0.0.1:443\n"
@@ -79,6 +81,18 @@ static void test_what_cannot_be_judged_is_left_out(void **state)
 	assert_int_equal(needs.addresses.n, 0);
 	assert_int_equal(needs.maxconn, 0);
 	assert_false(needs.lenient_limits);
+}
+
+static void test_a_range_is_one_address_per_port(void **state)
+{
+	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs;
+
+	(void)state;
+	cs_haproxy_needs_read("listen x\n bind [::1]:80-82,:1-65535\n", &needs);
+	assert_int_equal(needs.addresses.n, 1003);
+	assert_string_equal(needs.addresses.items[0], "[::1]:80");
+	assert_string_equal(needs.addresses.items[2], "[::1]:82");
+	assert_string_equal(needs.addresses.items[1002], ":1000");
 }
 
 static void assert_address(const char *text, int family, const char *host, int port)
@@ -138,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders_addresses_and_numbers_are_found),
 		cmocka_unit_test(test_what_cannot_be_judged_is_left_out),
+		cmocka_unit_test(test_a_range_is_one_address_per_port),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_quotes_escapes_and_endless_words),
 	};

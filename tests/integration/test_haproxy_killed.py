@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kill -9 of haproxy_sync before and after every call that leaves a trace outside the process.
+
+A real HAProxy under load. After each kill its file is one of the two valid texts, the next plain run comes to the same
+end as an undisturbed one, nothing is left over, and no request fails. CS_POINT=N tries that point alone.
+"""
+import json
+import os
+import pathlib
+import shutil
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "functional"))
+from balancer import NOBODY, PROGRAM, UNPRIVILEGED, Balancer, Held, Load, ask, run  # noqa: E402
+
+KILL_AT = PROGRAM.parents[1] / "tests" / "tools" / "kill_at"
+KILLED, CANNOT_TRACE = 137, 99
+RATE = 50  # requests per second, throughout
+ONLY = int(os.environ.get("CS_POINT", 0))
+
+
+def files(lb):
+    """What haproxy_sync keeps: {path: bytes}. The lock's text names its last holder."""
+    paths = [lb.config, *lb.dir.glob("sync/*"), *lb.dir.glob("server-state")]
+    return {path: path.read_bytes() for path in paths if path.suffix != ".lock"}
+
+
+def names(lb):
+    return sorted(str(path.relative_to(lb.dir)) for path in lb.dir.rglob("*"))
+
+
+class Scene:
+    """One pass that is killed over and over: from the state at the time of `begin()` to where `sync` takes it."""
+
+    def __init__(self, lb, capfd):
+        self.lb, self.capfd = lb, capfd
+        shutil.copy(KILL_AT, lb.dir / "kill_at")
+
+    def say(self, text):
+        with self.capfd.disabled():
+            print(f"  {text}", flush=True)
+
+    def begin(self, rewind):
+        """`rewind` takes the running HAProxy back to what it is now, once the files are."""
+        self.before, self.rewind = files(self.lb), rewind
+        self.running_before = self.lb.status()
+
+    def settle(self, code):
+        """The end of an undisturbed run."""
+        self.code = code
+        self.result = self.outcome()
+        assert self.result[0] == code, self.result
+        self.names = names(self.lb)
+
+    def outcome(self):
+        """Of a plain run, or of the next ones while a new server waits for HAProxy's check."""
+        end = time.monotonic() + 10
+        while (done := self.lb.sync()).returncode == 1 != self.code and time.monotonic() < end:
+            time.sleep(0.05)
+        report = json.loads(done.stdout) if done.stdout else {}
+        report.pop("list_taken", None)
+        report["draining"] = [server["id"] for server in report.get("draining", [])]  # the load has sessions there too
+        return done.returncode, done.stderr, report, files(self.lb)[self.lb.config], self.record(), self.lb.status()
+
+    def record(self):
+        """But for the time of the last reload."""
+        records = [json.loads(path.read_text()) for path in self.lb.dir.glob("sync/*.applied")]
+        return [{key: value for key, value in record.items() if key in ("applied", "servers")} for record in records]
+
+    def go_back(self):
+        for path in set(files(self.lb)) - set(self.before):
+            path.unlink()
+        for path, content in self.before.items():
+            path.write_bytes(content)
+            if UNPRIVILEGED:
+                os.chown(path, NOBODY, NOBODY)
+        if self.lb.status() != self.running_before:
+            self.rewind()
+            self.old_workers_gone()
+        assert self.lb.status() == self.running_before
+
+    def kill(self, point, when):
+        """Whether the run got so far."""
+        lb = self.lb
+        user = ["--user", str(NOBODY)] if UNPRIVILEGED else []
+        done = run([lb.dir / "kill_at", "--list", lb.dir / "list", *user, "--point", str(point), "--when", when, "--",
+                    lb.dir / "haproxy_sync", "-n", "web", "-f", lb.yaml], root=True)
+        if done.returncode == CANNOT_TRACE:
+            pytest.skip(f"needs ptrace: {done.stderr}")
+        calls = (lb.dir / "list").read_text().splitlines()
+        (lb.dir / "list").unlink()
+        self.last = calls[-1].replace(str(lb.dir) + "/", "")[:100]
+        assert done.returncode in (KILLED, self.code, 1), done.stderr
+        return done.returncode == KILLED
+
+    def check(self, point, when):
+        lb = self.lb
+        assert lb.config.read_bytes() in (self.before[lb.config], self.result[3]), "the file is neither the old nor the new"
+        assert "200 OK" in lb.get()
+        self.old_workers_gone()
+        outcome = self.outcome()
+        assert outcome == self.result, f"{outcome}\ninstead of\n{self.result}"
+        assert names(lb) == self.names
+
+    def old_workers_gone(self):
+        try:
+            self.lb.old_workers_gone()
+        except AssertionError:
+            for pid in self.lb.workers()[1]:
+                for command in ("show info", "show sess"):
+                    self.say(f"old worker {pid}: {ask(self.lb.master, f'@!{pid} {command}')}")
+            raise
+
+    def enumerate(self):
+        point, kills = ONLY or 1, 0
+        while True:
+            for when in ("before", "after"):
+                self.go_back()
+                if not self.kill(point, when):
+                    return self.end(point - 1, kills)
+                try:
+                    self.check(point, when)
+                except AssertionError:
+                    self.say(f"killed {when} {self.last}")
+                    raise
+                kills += 1
+            if point % 20 == 0:
+                self.say(f"{point} calls, the last one: {self.last}")
+            if ONLY:
+                return self.end(point, kills)
+            point += 1
+
+    def end(self, points, kills):
+        self.say(f"{points} calls, {kills} kills")
+        assert ONLY or points > 20
+
+
+@pytest.fixture
+def scene(capfd):
+    if not shutil.which("haproxy"):
+        pytest.skip("needs haproxy, which is not installed")
+    if b"__asan_init" in PROGRAM.read_bytes():
+        pytest.skip("what AddressSanitizer puts into a program does not bear ptrace")
+    with Balancer(keep_alive="100ms") as lb:
+        yield Scene(lb, capfd)
+
+
+def up(scene, n):
+    servers = [scene.lb.add(f"web{i + 1}") for i in range(n)]
+    scene.lb.start()
+    assert scene.lb.sync().returncode == 0
+    return servers
+
+
+def under_load(scene):
+    with Load(scene.lb.port, RATE, idle_limit_s=0.05) as load:
+        scene.enumerate()
+    assert load.failures == []
+    scene.say(f"{load.totals['sent']} requests, 0 failed")
+
+
+def test_a_pass_that_adds_a_server(scene):
+    up(scene, 2)
+    scene.begin(scene.lb.reload)
+    scene.lb.add("web3")
+    scene.settle(0)
+    assert list(scene.result[5]) == ["web1", "web2", "web3"]
+    under_load(scene)
+
+
+def hold(lb, server, other):
+    """A session on `server`, whatever else the load asks for."""
+    ask(lb.stats, f"set server web/{other.name} state drain")
+    held = Held(lb.port, [lb.webs[server.id]])
+    ask(lb.stats, f"set server web/{other.name} state ready")
+    return held
+
+
+def end(lb, server, held):
+    lb.webs[server.id].released.set()
+    assert b"200 OK" in held.answer()
+    lb.webs[server.id].released.clear()
+
+
+def test_a_pass_that_begins_a_drain(scene):
+    lb = scene.lb
+    one, two = up(scene, 2)
+    held = [hold(lb, two, one)]
+
+    def rewind():
+        """With a young session on web2, as none lives for ever."""
+        ask(lb.stats, "set server web/web2 state ready")
+        end(lb, two, held.pop())
+        held.append(hold(lb, two, one))
+    scene.begin(rewind)
+    lb.mark(two)
+    scene.settle(1)
+    assert scene.result[5] == {"web1": "UP", "web2": "DRAIN"}
+    under_load(scene)
+
+
+def test_a_pass_that_removes_a_server(scene):
+    lb = scene.lb
+    one, two = up(scene, 2)
+    held = hold(lb, two, one)
+    lb.mark(two)
+    assert lb.sync().returncode == 1
+    end(lb, two, held)
+
+    def rewind():
+        lb.reload()
+        ask(lb.stats, "set server web/web2 state drain")
+    scene.begin(rewind)
+    scene.settle(0)
+    assert scene.result[5] == {"web1": "UP"} and scene.result[2]["drained"] == [two.id]
+    under_load(scene)
