@@ -3,6 +3,7 @@
 import fcntl
 import json
 import re
+import socket
 import struct
 import subprocess
 

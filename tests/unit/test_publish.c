@@ -327,8 +327,13 @@ static int port_write(void *context, const char *path, const struct cs_strbuf *t
 static int port_validate(
 	void *context, const struct cs_strbuf *text, struct cs_error *err)
 {
-	(void)text;
-	return goes_wrong(context, err) ? err->code : 0;
+	struct fake *fake = context;
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	if (!strstr(cs_strbuf_text(text), "backend"))
+		return cs_error_set(err, CS_E_CONFIG, "no backend");
+	return 0;
 }
 
 static int port_diff(void *context, const struct cs_strbuf *text, struct cs_strbuf *ret,
@@ -705,6 +710,24 @@ static void test_a_reload_that_loses_servers_is_noticed(void **state)
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
+/* An empty file would reload well, into a HAProxy that listens nowhere. */
+static void test_what_haproxy_does_not_accept_is_not_put_back(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	put_file(&fake, CONFIG, "");
+	fake.reload_loses_servers = true;
+	assert_int_equal(run(&fake, &report, &err), CS_E_VERIFY);
+	assert_non_null(strstr(err.message, "; the old configuration is not put back, as "
+					    "it is no better (no backend)"));
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+	assert_int_equal(fake.reloads, 1);
+}
+
 /* No server may be called drained that a worker has sessions on or could send to. */
 static void assert_drained_is_true(
 	struct fake *fake, const struct cs_publish_report *report)
@@ -893,6 +916,7 @@ int main(void)
 		cmocka_unit_test(test_a_closed_port_is_left_out),
 		cmocka_unit_test(test_a_reload_that_fails_puts_the_file_back),
 		cmocka_unit_test(test_a_reload_that_loses_servers_is_noticed),
+		cmocka_unit_test(test_what_haproxy_does_not_accept_is_not_put_back),
 		cmocka_unit_test(test_every_step_may_fail),
 		cmocka_unit_test(test_it_may_die_at_every_step),
 		cmocka_unit_test(test_a_drain_of_a_dead_pass_is_undone),
