@@ -4,6 +4,7 @@
 A real HAProxy under load. After each kill its file is one of the two valid texts, the next plain run comes to the same
 end as an undisturbed one, nothing is left over, and no request fails. CS_POINT=N tries that point alone.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "functional"))
-from balancer import NOBODY, PROGRAM, UNPRIVILEGED, Balancer, Held, Load, ask, run  # noqa: E402
+from balancer import NOBODY, PROGRAM, UNPRIVILEGED, Balancer, Held, Load, ask, procs_wait, run  # noqa: E402
 
 KILL_AT = PROGRAM.parents[1] / "tests" / "tools" / "kill_at"
 KILLED, CANNOT_TRACE = 137, 99
@@ -63,7 +64,9 @@ class Scene:
         report = json.loads(done.stdout) if done.stdout else {}
         report.pop("list_taken", None)
         report["draining"] = [server["id"] for server in report.get("draining", [])]  # the load has sessions there too
-        return done.returncode, done.stderr, report, files(self.lb)[self.lb.config], self.record(), self.lb.status()
+        # below 3.0 a server that was removed by the socket stays in maintenance until the next reload
+        running = {name: status for name, status in self.lb.status().items() if status != "MAINT"}
+        return done.returncode, done.stderr, report, files(self.lb)[self.lb.config], self.record(), running
 
     def record(self):
         """But for the time of the last reload."""
@@ -106,13 +109,14 @@ class Scene:
         assert names(lb) == self.names
 
     def old_workers_gone(self):
-        try:
-            self.lb.old_workers_gone()
-        except AssertionError:
-            for pid in self.lb.workers()[1]:
-                for command in ("show info", "show sess"):
-                    self.say(f"old worker {pid}: {ask(self.lb.master, f'@!{pid} {command}')}")
-            raise
+        """HAProxy 2.6 leaves one asleep now and then that has nothing to do any more, until somebody asks it something."""
+        def gone():
+            old = self.lb.workers()[1]
+            for pid in old:
+                with contextlib.suppress(OSError):
+                    ask(self.lb.master, f"@!{pid} show info")
+            return not old
+        procs_wait(gone, "old workers end")
 
     def enumerate(self):
         point, kills = ONLY or 1, 0
@@ -162,12 +166,26 @@ def under_load(scene):
     scene.say(f"{load.totals['sent']} requests, 0 failed")
 
 
-def test_a_pass_that_adds_a_server(scene):
+BY = pytest.mark.parametrize("by_reload", [False, True], ids=["by the socket", "by a reload"])
+
+
+def change(lb, by_reload):
+    """Something that HAProxy cannot be told by its socket."""
+    if by_reload:
+        lb.template.write_text(lb.template.read_text().replace("timeout connect 1s", "timeout connect 2s"))
+
+
+@BY
+def test_a_pass_that_adds_a_server(scene, by_reload):
+    lb = scene.lb
     up(scene, 2)
-    scene.begin(scene.lb.reload)
-    scene.lb.add("web3")
+    scene.begin(lb.reload)
+    worker = lb.workers()[0]
+    lb.add("web3")
+    change(lb, by_reload)
     scene.settle(0)
-    assert list(scene.result[5]) == ["web1", "web2", "web3"]
+    assert scene.result[5] == {"web1": "UP", "web2": "UP", "web3": "UP"}
+    assert (lb.workers()[0] != worker) == by_reload
     under_load(scene)
 
 
@@ -202,7 +220,8 @@ def test_a_pass_that_begins_a_drain(scene):
     under_load(scene)
 
 
-def test_a_pass_that_removes_a_server(scene):
+@BY
+def test_a_pass_that_removes_a_server(scene, by_reload):
     lb = scene.lb
     one, two = up(scene, 2)
     held = hold(lb, two, one)
@@ -214,6 +233,7 @@ def test_a_pass_that_removes_a_server(scene):
         lb.reload()
         ask(lb.stats, "set server web/web2 state drain")
     scene.begin(rewind)
+    change(lb, by_reload)
     scene.settle(0)
     assert scene.result[5] == {"web1": "UP"} and scene.result[2]["drained"] == [two.id]
     under_load(scene)
