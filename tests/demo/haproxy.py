@@ -59,10 +59,11 @@ class HAProxy:
             path.write_text(text)
         self.state_file.touch()
 
-    def start(self):
+    def start(self, **options):
+        """`options`: what procs.spawn() takes."""
         self.child = procs.spawn(
             ["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
-            self.dir / "haproxy.log",
+            self.dir / "haproxy.log", **options,
         )
         procs.wait_until(self.workers, 5, "HAProxy starts")
 

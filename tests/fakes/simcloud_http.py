@@ -127,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = b"" if self.command == "HEAD" else reply.body
         self.wfile.write(body[:len(body) // 2] if reply.ending == "cut" else body)
         self.wfile.flush()
+        self.server.last_sent = time.monotonic()
 
     def log_message(self, *args):
         pass  # the request log belongs to the application
@@ -151,6 +152,7 @@ class Server(Threads):
     def __init__(self, port, application):
         self.application = application
         self.connections = set()
+        self.last_sent = 0.0  # when the last byte of an answer left, time.monotonic()
         super().__init__(("127.0.0.1", port), _Handler)
 
     def stop(self):
