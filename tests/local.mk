@@ -26,6 +26,7 @@ FUZZ_LIBS = $(CS_LIBS) $(NETSNMP_LIBS)
 
 include tests/unit/local.mk
 include tests/fuzz/local.mk
+include tests/bench/local.mk
 include tests/functional/local.mk
 include tests/tools/local.mk
 include tests/tree/local.mk
