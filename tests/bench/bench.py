@@ -20,8 +20,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Bench:
-    def __init__(self, name, build, raw):
-        self.name, self.build, self.raw = name, pathlib.Path(build), raw
+    def __init__(self, name, build, raw, short=False):
+        self.name, self.build, self.raw, self.short = name, pathlib.Path(build), raw, short
         self.rows = []
 
     def record(self, **row):
@@ -45,12 +45,15 @@ class Bench:
                 seconds[label].append(took)
         return {label: statistics.median(s) for label, s in seconds.items()}
 
-    def bar(self, what, figure, limit, unit="", at_most=True):
+    def bar(self, what, figure, limit, unit="", at_most=True, peer=""):
+        """One row; `peer` says what something else came to in the same run."""
         holds = figure <= limit if at_most else figure >= limit
         sign = "<=" if at_most else ">="
         self.rows.append(holds)
         verdict = "holds" if holds else "falls short"
-        print(f"{what:58} {figure:>9.3g}{unit:3} {sign} {limit:>7.3g}{unit:3} {verdict}", flush=True)
+        self.record(bar=what, figure=figure, limit=limit, unit=unit, holds=holds, peer=peer)
+        print(f"{what:58} {figure:>9.3g}{unit:3} {sign} {limit:>7.3g}{unit:3} {verdict}"
+              f"{f' ({peer})' if peer else ''}", flush=True)
 
 
 def main():
@@ -58,6 +61,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     parser.add_argument("name", nargs="*", help=f"which ones (default all): {', '.join(names)}")
+    parser.add_argument("--short", action="store_true", help="a tenth of what takes minutes")
     options = parser.parse_args()
     unknown = set(options.name) - set(names)
     if unknown:
@@ -67,7 +71,7 @@ def main():
     all_hold = True
     with open(raw_path, "w") as raw:
         for name in options.name or names:
-            bench = Bench(name, options.build, raw)
+            bench = Bench(name, options.build, raw, options.short)
             print(f"== {name}", flush=True)
             importlib.import_module(f"bench_{name}").run(bench)
             if not bench.rows:

@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,9 @@ from simcloud import SimCloud  # noqa: E402
 
 NOBODY = 65534
 UNPRIVILEGED = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/",
+         **UNPRIVILEGED}
+FAILURES = ("refused", "reset", "stale", "timeout", "short", "non2xx", "other")
 PAUSE_S = 0.2  # between two runs of haproxy_sync that wait for a drain
 
 CONFIG = """\
@@ -49,7 +53,7 @@ clouds:
     auth: {{auth_url: {url}, username: reader, password: readersecret, project_name: cluster,
       user_domain_name: Default, project_domain_name: Default}}
 """
-# A page of 3000 bytes; /2s takes two seconds, as each kilobyte after the first waits for its second.
+# A page of 3000 bytes; /2s takes two seconds, as each kilobyte begun takes one.
 NGINX = """\
 {user}
 daemon off;
@@ -75,7 +79,7 @@ http {{
 NAIVE = """\
 global
     maxconn 4000
-    stats socket {dir}/naive.sock mode 600 level admin
+    stats socket {stats} mode 600 level admin
 defaults
     mode http
     timeout connect 5s
@@ -96,8 +100,8 @@ class Web:
         self.dir = folder
         for part in ("www", "tmp"):
             (folder / part).mkdir(parents=True)
-        for page in ("index.html", "2s"):
-            (folder / "www" / page).write_text("." * 2999 + "\n")
+        for page, size in (("index.html", 3000), ("2s", 2000)):
+            (folder / "www" / page).write_text("." * (size - 1) + "\n")
         listen = "\n".join(f"listen {address}:{port} backlog=1024;" for address in addresses)
         (folder / "nginx.conf").write_text(NGINX.format(
             dir=folder, listen=listen, user="user root;" if os.geteuid() == 0 else ""))
@@ -117,7 +121,7 @@ class Lab:
         shutil.copy(build / "handlers/haproxy_sync", self.dir)
         self.cloud = SimCloud(cidr="127.18.0.0/16", reader_password="readersecret").start()
         self.port, self.web_port, self.options = procs.free_port(), procs.free_port(), options
-        self.webs, self.names = {}, 0
+        self.webs, self.names, self.failures = {}, 0, []  # of haproxy_sync: what it said
         self.proxy = HAProxy(self.dir, "127.0.0.1", self.port)
         self.proxy.write_template()
         for path in (self.proxy.template, self.proxy.config):
@@ -167,6 +171,9 @@ class Lab:
     def serve(self, key, addresses):
         self.webs[key] = Web(self.dir / f"web-{key[:8]}-{self.names}", addresses, self.web_port)
 
+    def servers(self):
+        return list(self.cloud.servers.values())
+
     def kill(self, server):
         self.webs.pop(server.id).kill()
 
@@ -182,33 +189,36 @@ class Lab:
     def argv(self, *arguments):
         return [self.dir / "haproxy_sync", "-n", "web", "-f", self.yaml, *arguments]
 
-    def sync(self, expect=(0, 1)):
-        """(report, seconds from the last byte of the cloud to the end of the program)"""
+    def sync(self):
+        """(report or None, seconds from the last byte of the cloud to the end of the program)"""
         done = subprocess.run(self.argv(), stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/",
                               timeout=60, **UNPRIVILEGED)
         after = time.monotonic() - self.cloud.server.last_sent
-        if done.returncode not in expect:
-            raise RuntimeError(f"haproxy_sync exited {done.returncode}: {done.stderr}")
-        lines = done.stdout.splitlines()
-        return (json.loads(lines[-1]) if lines else None), after
+        if done.returncode not in (0, 1):
+            self.failures.append(done.stderr)
+        return (json.loads(done.stdout.splitlines()[-1]) if done.stdout else None), after
 
-    def settle(self, limit_s=60):
-        """Until every server that the cloud has is in service."""
-        def serving():
+    def await_report(self, condition, what, limit_s=120):
+        """Runs haproxy_sync until its report is as wanted, as nova_scale does."""
+        def reported():
             report, _ = self.sync()
-            return report and len(report["serving"]) == len(self.cloud.servers)
-        procs.wait_until(serving, limit_s, "every server is in service", PAUSE_S)
+            return report and condition(report)
+        try:
+            procs.wait_until(reported, limit_s, what, PAUSE_S)
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}; haproxy_sync: {self.failures[-1:]}") from None
 
-    def drain(self, *servers, limit_s=120):
+    def settle(self):
+        """Until every server that the cloud has is in service."""
+        self.await_report(lambda report: len(report["serving"]) == len(self.cloud.servers),
+                          "every server is in service")
+
+    def drain(self, *servers):
         """Marks and waits until haproxy_sync says that they may go."""
         for server in servers:
             self.mark(server)
         ids = {server.id for server in servers}
-
-        def drained():
-            report, _ = self.sync()
-            return report and ids <= set(report["drained"])
-        procs.wait_until(drained, limit_s, f"{len(ids)} servers are drained", PAUSE_S)
+        self.await_report(lambda report: ids <= set(report["drained"]), f"{len(ids)} servers are drained")
 
     # HAProxy
 
@@ -235,33 +245,72 @@ class Lab:
 class Naive:
     """The article's way: write the file, cp, `haproxy -sf $(cat pid)`, and hope."""
 
-    def __init__(self, lab, cookie=""):
-        self.lab, self.port, self.cookie = lab, procs.free_port(), cookie
-        self.config, self.pid_file = lab.dir / "naive.cfg", lab.dir / "naive.pid"
-        self.pids = set()
+    def __init__(self, lab):
+        self.lab, self.port, self.cookie = lab, procs.free_port(), ""
+        self.config, self.pid_file, self.stats = (lab.dir / f"naive.{end}" for end in ("cfg", "pid", "sock"))
+
+    def write(self, servers):
+        lines = "".join(f"    server {s.name} {s.address}:{self.lab.web_port} check{self.server_cookie(s)}\n"
+                        for s in servers)
+        new = self.lab.dir / "naive.cfg.new"
+        new.write_text(NAIVE.format(stats=self.stats, port=self.port, cookie=self.cookie, servers=lines))
+        shutil.copy(new, self.config)
+
+    def server_cookie(self, server):
+        return f" cookie {server.name}" if self.cookie else ""
+
+    def argv(self):
+        old = self.pid_file.read_text().split() if self.pid_file.exists() else []
+        return ["haproxy", "-D", "-f", self.config, "-p", self.pid_file, *(["-sf", *old] if old else [])]
 
     def apply(self, servers):
-        lab = self.lab
-        lines = "".join(f"    server {s.name} {s.address}:{lab.web_port} {lab.options}\n" for s in servers)
-        new = lab.dir / "naive.cfg.new"
-        new.write_text(NAIVE.format(dir=lab.dir, port=self.port, cookie=self.cookie, servers=lines))
-        shutil.copy(new, self.config)
-        self.reload()
+        self.write(servers)
+        subprocess.run(self.argv(), check=True, **QUIET)
 
-    def reload(self):
-        old = self.pid_file.read_text().split() if self.pid_file.exists() else []
-        subprocess.run(["haproxy", "-D", "-f", self.config, "-p", self.pid_file, *(["-sf", *old] if old else [])],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-                       check=True, **UNPRIVILEGED)
-        self.pids.update(map(int, self.pid_file.read_text().split()))
+    def processes(self):
+        """pids of the HAProxies that run on this configuration, old ones included."""
+        return [pid for pid, name in procs.descendants().items()
+                if name == "haproxy" and str(self.config) in command_line(pid)]
 
     def end(self):
-        for pid in self.pids & set(procs.descendants()):
+        for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
 
 
+class Load:
+    """load_client as a child; `streams` are its words."""
+
+    def __init__(self, build, port, *streams):
+        self.argv = [str(build / "tests/bench/load_client"), f"127.0.0.1:{port}", *streams]
+        self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.child.terminate()
+        out, complaints = self.child.communicate(timeout=60)
+        self.streams, self.complaints = json.loads(out), complaints.splitlines()
+        self.seconds = self.streams.pop("seconds")
+
+    def total(self, *kinds):
+        return sum(stream[kind] for stream in self.streams.values() for kind in kinds)
+
+    sent = property(lambda self: self.total("sent"))
+    failed = property(lambda self: self.total(*FAILURES))
+    slow = property(lambda self: self.total("slow"))
+    late = property(lambda self: self.total("late"))
+
+
+def command_line(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def answers(address, port):
-    import socket
     try:
         socket.create_connection((address, port), timeout=1).close()
         return True

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""haproxy_sync on a real HAProxy under load, in turns with the naive way: what fails, and how long a pass takes.
+
+The load is an open loop: when the machine is too busy to keep to it, what fails says nothing about HAProxy. Such rows say
+how many requests left late."""
+import contextlib
+import socket
+import statistics
+import subprocess
+import time
+
+from haproxy_lab import QUIET, Lab, Load, answers, ask, procs
+
+LATE_S = 20  # how much later than its server a port opens
+MIXED = ("keep,1400", "close,1400,close", "slow,200,pause=1500")
+RUNS = 50
+COOKIE = "    cookie SRV insert indirect nocache\n"
+STICKY = "maxconn 512 check cookie {name}"
+
+
+def sticky(template):
+    """The shipped template with a cookie that keeps a browser on its server."""
+    return template.replace("    balance roundrobin\n", "    balance roundrobin\n" + COOKIE)
+
+
+def run(bench):
+    procs.adopt_orphans()
+    reloads_and_scale_events(bench)
+    removals_and_kills(bench)
+    late_ports(bench)
+    speed(bench)
+    concurrent_runs(bench)
+    dead_servers(bench)
+
+
+class Tally:
+    """What the loads of one side came to, and the raw rows about them."""
+
+    def __init__(self, bench, what):
+        self.bench, self.what, self.sent, self.failed, self.slow, self.late = bench, what, 0, 0, 0, 0
+
+    @contextlib.contextmanager
+    def load(self, port, *streams):
+        with Load(self.bench.build, port, *streams) as load:
+            yield
+        self.sent, self.failed = self.sent + load.sent, self.failed + load.failed
+        self.slow, self.late = self.slow + load.slow, self.late + load.late
+        self.bench.record(what=self.what, command=load.argv, seconds=load.seconds, streams=load.streams,
+                          complaints=load.complaints)
+
+
+def tallies(bench, what):
+    return Tally(bench, what), Tally(bench, what + ", naive")
+
+
+def bar_failed(bench, lab, what, ours, naive):
+    late = f"; {ours.late:,} left late" if ours.late else ""
+    passes = f"; {len(lab.failures)} passes failed" if lab.failures else ""
+    bench.record(what=what, failed_passes=lab.failures)
+    bench.bar(f"{what}: failed of {ours.sent:,}", ours.failed, 0,
+              peer=f"naive: {naive.failed:,} of {naive.sent:,}{late}{passes}")
+
+
+# 100 reloads and 100 scale events
+
+def reloads_and_scale_events(bench):
+    """A cycle is two reloads by hand and two scale events: a server comes, a server goes."""
+    ours, naive = tallies(bench, "reloads and scale events")
+    with Lab(bench.build) as lab:
+        lab.add(4)
+        lab.settle()
+        for _ in range(1 if bench.short else 10):
+            with ours.load(lab.port, *MIXED):
+                in_step(lambda: our_cycle(lab), cycles=5, seconds=100_000 / 3000)
+            servers = lab.servers()
+            lab.naive.apply(servers)
+            with naive.load(lab.naive.port, *MIXED):
+                in_step(lambda: naive_cycle(lab, servers), cycles=1, seconds=20_000 / 3000)
+            lab.naive.end()
+    n = 10 if bench.short else 100
+    bar_failed(bench, lab, f"{n} reloads, {n} scale events", ours, naive)
+
+
+def in_step(cycle, cycles, seconds):
+    """The cycles, evenly over so many seconds; longer when they take longer."""
+    start = time.monotonic()
+    for n in range(1, cycles + 1):
+        cycle()
+        time.sleep(max(0, start + seconds * n / cycles - time.monotonic()))
+
+
+def our_cycle(lab):
+    lab.reload()
+    server, = lab.add()
+    lab.settle()
+    lab.reload()
+    leave(lab, server)
+
+
+def leave(lab, server):
+    """haproxy_sync says that it may go, and at once it is gone."""
+    lab.drain(server)
+    lab.kill(server)
+    lab.forget(server)
+
+
+def naive_cycle(lab, servers):
+    lab.naive.apply(servers)
+    server, = lab.add()
+    lab.naive.apply([*servers, server])
+    time.sleep(1)
+    lab.naive.apply(servers)
+    lab.kill(server)
+    lab.forget(server)
+
+
+# Removal, then SIGKILL of the server at once
+
+def removals_and_kills(bench):
+    removal(bench, "2 s requests", ("long,40,path=/2s",))
+    removal(bench, "slow keep-alive clients", ("slow,200,pause=1500",))
+    removal(bench, "sticky cookies", ("sticky,200,sticky", "sticky-close,200,sticky,close"),
+            options=STICKY, template=sticky)
+
+
+def removal(bench, kind, streams, **settings):
+    ours, naive = tallies(bench, f"removal, {kind}")
+    with Lab(bench.build, **settings) as lab:
+        lab.naive.cookie = COOKIE if settings else ""
+        lab.add(3)
+        lab.settle()
+        for _ in range(2 if bench.short else 10):
+            server, = lab.add()
+            lab.settle()
+            with ours.load(lab.port, *streams):
+                time.sleep(3)
+                lab.mark(server)
+                lab.sync()
+                lab.reload()  # of somebody who knows nothing of the drain
+                leave(lab, server)
+                time.sleep(3)
+            others = lab.servers()
+            server, = lab.add()
+            lab.naive.apply([*others, server])
+            with naive.load(lab.naive.port, *streams):
+                time.sleep(3)
+                lab.naive.apply([*others, server])
+                lab.naive.apply(others)
+                lab.kill(server)
+                lab.forget(server)
+                time.sleep(3)
+            lab.naive.end()
+    bar_failed(bench, lab, f"removal and SIGKILL, {kind}", ours, naive)
+
+
+# A new server whose port opens late
+
+def late_ports(bench):
+    late_port(bench, "refuses", nobody)
+    late_port(bench, "drops SYNs", full_backlog)
+
+
+@contextlib.contextmanager
+def nobody(address, port):
+    """Nothing listens."""
+    yield
+
+
+@contextlib.contextmanager
+def full_backlog(address, port):
+    """A listener that takes nobody in: once its queue is full, the kernel drops what comes."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(3):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((address, port))
+        yield
+
+
+def late_port(bench, how, closed):
+    seconds = LATE_S / 4 if bench.short else LATE_S
+    ours, naive = tallies(bench, f"a port that {how} for {seconds:g} s")
+    streams = ("keep,100", "close,100,close")
+    with Lab(bench.build) as lab:
+        lab.add(3)
+        lab.settle()
+        before = lab.servers()
+        server, = lab.add(serve=False)
+        with ours.load(lab.port, *streams):
+            with closed(server.address, lab.web_port):
+                in_step(lab.sync, int(seconds), seconds)
+            lab.serve(server.id, [server.address])
+            lab.settle()
+            time.sleep(2)
+        lab.drain(server)
+        lab.kill(server)
+        lab.naive.apply(before)
+        with naive.load(lab.naive.port, *streams):
+            with closed(server.address, lab.web_port):
+                lab.naive.apply([*before, server])
+                time.sleep(seconds)
+            lab.serve(server.id, [server.address])
+            time.sleep(2)
+    what = f"a new port {how} for {seconds:g} s"
+    bar_failed(bench, lab, what, ours, naive)
+    bench.bar(f"{what}: slower than 1 s", ours.slow, 0, peer=f"naive: {naive.slow:,}")
+
+
+# How long a pass takes after the last byte of the cloud's list
+
+def speed(bench):
+    repeat = 5 if bench.short else 15
+    with Lab(bench.build, options=STICKY, template=sticky) as lab:  # no cookie for a server at runtime below 3.0
+        fill(lab, 499)
+        ours, naive, reloads = changes(bench, lab, "by file", repeat)
+        bench.bar("500 servers: one more by file", ours, 200, "ms", peer=f"naive: {naive:.0f} ms; {reloads} reloads")
+    with Lab(bench.build) as lab:
+        fill(lab, 499)
+        ours, naive, reloads = changes(bench, lab, "by the runtime API", repeat)
+        bench.bar("500 servers: one more by the runtime API", ours, 60, "ms",
+                  peer=f"naive: {naive:.0f} ms; {reloads} reloads")
+    with Lab(bench.build) as lab:
+        fill(lab, 5000)
+        ours = statistics.median(one_pass(bench, lab, "unchanged run") for _ in range(repeat))
+        bench.bar("5000 servers: unchanged run", ours, 250, "ms")
+
+
+def fill(lab, count):
+    """Servers that one nginx answers for, all of them in service."""
+    lab.serve("all", ["*"])
+    procs.wait_until(lambda: answers("127.18.0.1", lab.web_port), 10, "nginx starts")
+    lab.add(count, serve=False)
+    lab.settle()
+
+
+def changes(bench, lab, how, repeat):
+    """(median of ours, of naive in ms, reloads) of one server that comes; it goes again untimed."""
+    ours, naive, before = [], [], lab.reloads()
+    lab.naive.apply(lab.servers())
+    for _ in range(repeat):
+        server, = lab.add(serve=False)
+        ours.append(one_pass(bench, lab, f"one more {how}"))
+        naive.append(naive_change(bench, lab))
+        lab.forget(server)
+        one_pass(bench, lab, f"one fewer {how}")
+    return statistics.median(ours), statistics.median(naive), lab.reloads() - before
+
+
+def one_pass(bench, lab, what):
+    """Milliseconds from the last byte of the cloud to the end of the program."""
+    report, seconds = lab.sync()
+    bench.record(what=what, command=list(map(str, lab.argv())), seconds=round(seconds, 6),
+                 servers=len(lab.cloud.servers), serving=len(report["serving"]), reloads=lab.reloads())
+    return seconds * 1000
+
+
+def naive_change(bench, lab):
+    start = time.monotonic()
+    lab.naive.apply(lab.servers())
+    seconds = time.monotonic() - start
+    bench.record(what="one more, naive", command=list(map(str, lab.naive.argv())), seconds=round(seconds, 6))
+    return seconds * 1000
+
+
+# Many at once
+
+def concurrent_runs(bench):
+    with Lab(bench.build) as lab:
+        lab.add(4)
+        lab.settle()
+        wish, before = lab.add(3), lab.reloads()
+        failed = together(bench, lab.argv(), expect=(0, 1))
+        reloads, text = lab.reloads() - before, lab.proxy.config.read_text()
+        running = lab.proxy.servers()
+        lost = sum(server.name not in running or server.name not in text for server in wish)
+        lab.settle()
+        lab.naive.apply(lab.servers())
+        naive_failed = together(bench, lab.naive.argv())
+        left = len(lab.naive.processes())
+        bench.bar(f"{RUNS} runs at once: reloads", reloads, 2, peer=f"naive: {left} processes on one port")
+        bench.bar(f"{RUNS} runs at once: servers lost, runs failed, file changed after",
+                  lost + failed + (text != lab.proxy.config.read_text()), 0, peer=f"naive: {naive_failed} failed")
+
+
+def together(bench, argv, expect=(0,)):
+    """How many of RUNS processes that start together exit with something else."""
+    children = [subprocess.Popen(argv, **QUIET) for _ in range(RUNS)]
+    exits = [child.wait(120) for child in children]
+    bench.record(what=f"{RUNS} at once", command=list(map(str, argv)), exits=exits)
+    return sum(code not in expect for code in exits)
+
+
+# Servers that do not answer any more
+
+def dead_servers(bench):
+    """del server of such a one kills HAProxy below 3.0, its master included."""
+    rounds, per_round = 20, 5 if bench.short else 50
+    streams = ("keep,50", "close,50,close")
+    ours, naive = tallies(bench, "removals of dead servers")
+    with Lab(bench.build) as lab:
+        lab.add(2)
+        dead = lab.add(rounds * per_round, serve=False)
+        lab.serve("dead", [server.address for server in dead])
+        procs.wait_until(lambda: answers(dead[-1].address, lab.web_port), 10, "nginx starts")
+        lab.settle()
+        lab.naive.apply(lab.servers())
+        with ours.load(lab.port, *streams), naive.load(lab.naive.port, *streams):
+            lab.webs.pop("dead").kill()
+            deleted = naive_deletes(lab, dead)
+            for n in range(rounds):
+                lab.drain(*dead[n * per_round:(n + 1) * per_round])
+        bench.bar(f"{len(dead)} removals of dead servers: crashes", lab.crashes(), 0,
+                  peer=f"naive, del server: dead after {deleted}")
+
+
+def naive_deletes(lab, servers):
+    """How many of the servers could be deleted before HAProxy died of it."""
+    for n, server in enumerate(servers):
+        try:
+            for command in ("set server web/{} state maint", "del server web/{}"):
+                ask(lab.naive.stats, command.format(server.name))
+        except OSError:
+            return f"{n}"
+    return f"none of {len(servers)}"
