@@ -313,7 +313,8 @@ def dead_servers(bench):
             deleted = naive_deletes(lab, dead)
             for n in range(rounds):
                 lab.drain(*dead[n * per_round:(n + 1) * per_round])
-        bench.bar(f"{len(dead)} removals of dead servers: crashes", lab.crashes(), 0,
+        bench.record(what="crashes", log=lab.crashes(), failed_passes=lab.failures)
+        bench.bar(f"{len(dead)} removals of dead servers: crashes", len(lab.crashes()), 0,
                   peer=f"naive, del server: {deleted}")
 
 

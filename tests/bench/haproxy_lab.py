@@ -237,9 +237,10 @@ class Lab:
         return next((int(re.split(r"\s+", line)[2]) for line in lines if " master " in line), -1)
 
     def crashes(self):
-        """Processes of HAProxy that ended of something else than a request to end."""
-        log = (self.dir / "haproxy.log").read_text(errors="replace")
-        return len(re.findall(r"exited with code (?!0 |130|143)\d+", log)) + (self.proxy.child.poll() is not None)
+        """What the master's log says of processes that ended of something else than a request to end."""
+        lines = (self.dir / "haproxy.log").read_text(errors="replace").splitlines()
+        crashes = [line for line in lines if re.search(r"exited with code (?!0 |130|143)\d+", line)]
+        return crashes + ([f"the master ended: {self.proxy.child.poll()}"] if self.proxy.child.poll() is not None else [])
 
 
 class Naive:
