@@ -313,9 +313,10 @@ def dead_servers(bench):
             deleted = naive_deletes(lab, dead)
             for n in range(rounds):
                 lab.drain(*dead[n * per_round:(n + 1) * per_round])
-        bench.record(what="crashes", log=lab.crashes(), failed_passes=lab.failures)
-        bench.bar(f"{len(dead)} removals of dead servers: crashes", len(lab.crashes()), 0,
-                  peer=f"naive, del server: {deleted}")
+        crashes, old = lab.crashes()
+        bench.record(what="crashes", crashes=crashes, old_workers=old, failed_passes=lab.failures)
+        bench.bar(f"{len(dead)} removals of dead servers: crashes", len(crashes), 0,
+                  peer=f"naive, del server: {deleted}; {len(old)} old workers died in their exit")
 
 
 def naive_deletes(lab, servers):
