@@ -281,7 +281,7 @@ static void keep_cookie(struct connection *connection)
 
 	if (!stream->sticky || len == 0 || len >= COOKIE_MAX)
 		return;
-	stream->moved += *cookie != '\0';
+	stream->moved += *cookie && (strncmp(cookie, value, len) != 0 || cookie[len]);
 	memcpy(cookie, value, len);
 	cookie[len] = '\0';
 }

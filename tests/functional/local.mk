@@ -14,6 +14,7 @@ PYTESTS = \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_haproxy_versions.py \
 	tests/functional/test_kill_at.py \
+	tests/functional/test_load_client.py \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \
 	tests/functional/test_nova_scale_trouble.py
