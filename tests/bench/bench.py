@@ -52,7 +52,7 @@ class Bench:
         self.rows.append(holds)
         verdict = "holds" if holds else "falls short"
         self.record(bar=what, figure=figure, limit=limit, unit=unit, holds=holds, peer=peer)
-        print(f"{what:58} {figure:>9.3g}{unit:3} {sign} {limit:>7.3g}{unit:3} {verdict}"
+        print(f"{what:64} {figure:>9.3g}{unit:3} {sign} {limit:>7.3g}{unit:3} {verdict}"
               f"{f' ({peer})' if peer else ''}", flush=True)
 
 

@@ -72,7 +72,7 @@ def reloads_and_scale_events(bench):
         lab.settle()
         for _ in range(1 if bench.short else 10):
             with ours.load(lab.port, *MIXED):
-                in_step(lambda: our_cycle(lab), cycles=5, seconds=100_000 / 3000)
+                in_step(lambda: our_cycle(lab), cycles=5, seconds=100_100 / 3000)
             servers = lab.servers()
             lab.naive.apply(servers)
             with naive.load(lab.naive.port, *MIXED):
