@@ -46,6 +46,7 @@ clusters:
       state-file: {dir}/server-state
       state-dir: {dir}/sync
       drain-timeout: 60
+      {more}
 """
 CLOUDS = """\
 clouds:
@@ -115,7 +116,8 @@ class Web:
 
 
 class Lab:
-    def __init__(self, build, options="maxconn 512 check", template=lambda text: text):
+    def __init__(self, build, options="maxconn 512 check", template=lambda text: text, more=""):
+        """`template` changes the shipped one; `more` is a line for the cluster's haproxy section."""
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="cs-bench-"))
         self.dir.chmod(0o755)
         shutil.copy(build / "handlers/haproxy_sync", self.dir)
@@ -126,12 +128,12 @@ class Lab:
         self.proxy.write_template()
         for path in (self.proxy.template, self.proxy.config):
             path.write_text(template(path.read_text()))
-        self.write_config()
+        self.write_config(more)
         self.naive = Naive(self)
 
-    def write_config(self):
+    def write_config(self, more):
         self.yaml = self.dir / "clusterscale.yaml"
-        self.yaml.write_text(CONFIG.format(dir=self.dir, port=self.web_port, options=self.options))
+        self.yaml.write_text(CONFIG.format(dir=self.dir, port=self.web_port, options=self.options, more=more))
         clouds = self.dir / "clouds.yaml"
         clouds.touch(mode=0o600)
         clouds.write_text(CLOUDS.format(url=self.cloud.auth_url))
