@@ -23,13 +23,18 @@ def sticky(template):
     return template.replace("    balance roundrobin\n", "    balance roundrobin\n" + COOKIE)
 
 
+# No server gets a cookie at runtime below 3.0.
+BY_FILE = {"options": STICKY, "template": sticky, "more": "min-reload-interval: 0"}
+
+
 def run(bench):
     procs.adopt_orphans()
     reloads_and_scale_events(bench)
     removals_and_kills(bench)
     late_ports(bench)
     speed(bench)
-    concurrent_runs(bench)
+    concurrent_runs(bench, "by the runtime API")
+    concurrent_runs(bench, "by file", **BY_FILE)
     dead_servers(bench)
 
 
@@ -218,8 +223,7 @@ def late_port(bench, how, closed):
 
 def speed(bench):
     repeat = 5 if bench.short else 15
-    # No server gets a cookie at runtime below 3.0.
-    with Lab(bench.build, options=STICKY, template=sticky, more="min-reload-interval: 0") as lab:
+    with Lab(bench.build, **BY_FILE) as lab:
         fill(lab, 499)
         ours, naive, reloads = changes(bench, lab, "by file", repeat)
         bench.bar("500 servers: one more by file", ours, 200, "ms", peer=f"naive: {naive:.0f} ms; {reloads} reloads")
@@ -273,8 +277,8 @@ def naive_change(bench, lab):
 
 # Many at once
 
-def concurrent_runs(bench):
-    with Lab(bench.build) as lab:
+def concurrent_runs(bench, how, **settings):
+    with Lab(bench.build, **settings) as lab:
         lab.add(4)
         lab.settle()
         wish, before = lab.add(3), lab.reloads()
@@ -286,8 +290,8 @@ def concurrent_runs(bench):
         lab.naive.apply(lab.servers())
         naive_failed = together(bench, lab.naive.argv())
         left = len(lab.naive.processes())
-        bench.bar(f"{RUNS} runs at once: reloads", reloads, 2, peer=f"naive: {left} processes on one port")
-        bench.bar(f"{RUNS} runs at once: servers lost, runs failed, file changed after",
+        bench.bar(f"{RUNS} runs at once {how}: reloads", reloads, 2, peer=f"naive: {left} processes on one port")
+        bench.bar(f"{RUNS} runs at once {how}: servers lost, runs failed, file changed",
                   lost + failed + (text != lab.proxy.config.read_text()), 0, peer=f"naive: {naive_failed} failed")
 
 
