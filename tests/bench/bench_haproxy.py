@@ -322,6 +322,7 @@ def dead_servers(bench):
             deleted = naive_deletes(lab, dead)
             for n in range(rounds):
                 lab.drain(*dead[n * per_round:(n + 1) * per_round])
+            time.sleep(3)  # requests that waited for a server that is gone go on
         crashes, old = lab.crashes()
         bench.record(what="crashes", crashes=crashes, old_workers=old, failed_passes=lab.failures)
         bench.bar(f"{len(dead)} removals of dead servers: crashes", len(crashes), 0,
