@@ -4,11 +4,15 @@
 The load is an open loop: on a machine that is too busy for it requests fail whatever anybody does. Rows say how many left
 late, and the first one what failed while nothing was changed."""
 import contextlib
+import os
+import re
 import socket
 import statistics
 import subprocess
 import time
 
+import haproxy_bad_cases
+import haproxy_lab
 from haproxy_lab import QUIET, Lab, Load, answers, ask, procs
 
 LATE_S = 20  # how much later than its server a port opens
@@ -36,6 +40,8 @@ def run(bench):
     concurrent_runs(bench, "by the runtime API")
     concurrent_runs(bench, "by file", **BY_FILE)
     dead_servers(bench)
+    bad_cases(bench)
+    killed_runs(bench)
 
 
 class Tally:
@@ -339,3 +345,25 @@ def naive_deletes(lab, servers):
             return f"dead after {n}"
         time.sleep(0.1)  # requests that waited for the server go on
     return f"alive after {n + 1}"
+
+
+# What tests show as well
+
+def bad_cases(bench):
+    for what, failed, limit, holds in haproxy_bad_cases.rows():
+        bench.bar(f"{what}: failed requests", failed, limit, peer="" if holds else "and not what it should say or do")
+        bench.rows[-1] &= holds
+
+
+def killed_runs(bench):
+    """kill -9 at every call that leaves a trace; the test says how many there were."""
+    test = haproxy_lab.TESTS / "integration/test_haproxy_killed.py"
+    done = subprocess.run(["sh", haproxy_lab.TESTS / "run-pytest", test], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, env={**os.environ, "top_builddir": str(bench.build)})
+    ends = re.findall(r"(\d+) calls, (\d+) kills", done.stdout)
+    calls, kills = (sum(int(end[i]) for end in ends) for i in (0, 1))
+    requests = sum(map(int, re.findall(r"(\d+) requests, 0 failed", done.stdout)))
+    bench.record(what="kill -9", command=[str(test)], exit=done.returncode, calls=calls, kills=kills,
+                 output=done.stdout.splitlines())
+    bench.bar(f"kill -9 around {calls} calls, {kills} times: exit of its test", done.returncode, 0,
+              peer=f"{requests:,} requests, 0 failed" if done.returncode == 0 else done.stdout[-200:])
