@@ -29,6 +29,7 @@ lib_libclusterscale_a_SOURCES += lib/format/perfdata.c lib/format/perfdata.h
 lib_libclusterscale_a_SOURCES += lib/format/schema.c lib/format/schema.h
 lib_libclusterscale_a_SOURCES += lib/format/sync_report.c lib/format/sync_report.h
 lib_libclusterscale_a_SOURCES += lib/format/threshold.c lib/format/threshold.h
+lib_libclusterscale_a_SOURCES += lib/format/trace.c lib/format/trace.h
 lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
 lib_libclusterscale_a_SOURCES += lib/client/catalog.c

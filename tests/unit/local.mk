@@ -103,6 +103,10 @@ UNIT_TESTS += tests/unit/test_threshold
 tests_unit_test_threshold_SOURCES = tests/unit/test_threshold.c
 tests_unit_test_threshold_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_trace
+tests_unit_test_trace_SOURCES = tests/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_transcripts
 tests_unit_test_transcripts_SOURCES = tests/unit/test_transcripts.c
 tests_unit_test_transcripts_LDADD = $(UNIT_LIBS)

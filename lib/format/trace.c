@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Load traces; see trace.h. By hand, since strptime() takes much that is not there. */
+#include <config.h>
+#include "format/trace.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+#define HEAD "period,count"
+#define COUNT_MAX 1e15 /* below 2^53: every integer up to it is exact */
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* `width` digits within [min, max] behind the character `before` (0: none). */
+static bool take_field(
+	const char **at, char before, int width, int min, int max, int *ret)
+{
+	const char *p = *at;
+	int value = 0;
+
+	if (before && *p++ != before)
+		return false;
+	for (int i = 0; i < width; i++, p++) {
+		if (!is_digit(*p))
+			return false;
+		value = value * 10 + (*p - '0');
+	}
+	if (value < min || value > max)
+		return false;
+	*ret = value;
+	*at = p;
+	return true;
+}
+
+static bool take_date(const char **at, struct tm *ret)
+{
+	if (!take_field(at, 0, 4, 1970, 9999, &ret->tm_year) ||
+		!take_field(at, '-', 2, 1, 12, &ret->tm_mon) ||
+		!take_field(at, '-', 2, 1, 31, &ret->tm_mday))
+		return false;
+	ret->tm_year -= 1900;
+	ret->tm_mon -= 1;
+	return true;
+}
+
+/* False for the 30th of February, which timegm() takes for the 2nd of March. */
+static bool to_minute(const struct tm *from, int64_t *ret)
+{
+	struct tm tm = *from;
+	time_t seconds = timegm(&tm);
+
+	if (tm.tm_mday != from->tm_mday)
+		return false;
+	*ret = (int64_t)seconds / 60;
+	return true;
+}
+
+bool cs_trace_minute(const char *text, int64_t *ret)
+{
+	struct tm tm = {0};
+
+	if (!take_date(&text, &tm))
+		return false;
+	if (*text && (!take_field(&text, ' ', 2, 0, 23, &tm.tm_hour) ||
+			     !take_field(&text, ':', 2, 0, 59, &tm.tm_min)))
+		return false;
+	if (*text && !take_field(&text, ':', 2, 0, 0, &tm.tm_sec))
+		return false;
+	return *text == '\0' && to_minute(&tm, ret);
+}
+
+/* "12" or "12.5" up to the end of the line. */
+static bool take_count(const char **at, double *ret)
+{
+	const char *p = *at;
+	double value = 0, unit = 1;
+
+	if (!is_digit(*p))
+		return false;
+	for (; is_digit(*p); p++)
+		value = value * 10 + (*p - '0');
+	if (*p == '.' && is_digit(p[1])) {
+		for (p++; is_digit(*p); p++)
+			value += (*p - '0') * (unit /= 10);
+	}
+	if (value > COUNT_MAX || (*p != '\n' && *p != '\0'))
+		return false;
+	*at = p;
+	*ret = value;
+	return true;
+}
+
+static bool take_point(const char **at, struct cs_trace_point *ret)
+{
+	struct tm tm = {0};
+
+	if (!take_date(at, &tm) || !take_field(at, ' ', 2, 0, 23, &tm.tm_hour) ||
+		!take_field(at, ':', 2, 0, 59, &tm.tm_min) ||
+		!take_field(at, ':', 2, 0, 0, &tm.tm_sec) || *(*at)++ != ',')
+		return false;
+	return take_count(at, &ret->count) && to_minute(&tm, &ret->minute);
+}
+
+static int refuse(const char *name, size_t line, const char *at, const char *wanted,
+	struct cs_error *err)
+{
+	int len = (int)strcspn(at, "\n");
+
+	return cs_error_set(err, CS_E_CONFIG, "%s:%zu: expected %s, found '%.*s'", name,
+		line, wanted, len < 60 ? len : 60, at);
+}
+
+static int parse_points(
+	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
+{
+	size_t capacity = 0;
+
+	for (size_t line = 2; *at; line++) {
+		struct cs_trace_point point;
+		const char *start = at;
+
+		if (!take_point(&at, &point))
+			return refuse(name, line, start,
+				"YYYY-MM-DD HH:MM:00,COUNT (a whole minute, a number)",
+				err);
+		if (trace->n > 0 && point.minute <= trace->points[trace->n - 1].minute)
+			return refuse(name, line, start,
+				"a later minute than that of the line before", err);
+		if (trace->n == capacity) {
+			capacity = capacity ? capacity * 2 : 4096;
+			trace->points = cs_reallocarray(
+				trace->points, capacity, sizeof *trace->points);
+		}
+		trace->points[trace->n++] = point;
+		at += *at == '\n';
+	}
+	return 0;
+}
+
+int cs_trace_parse(const char *text, size_t len, const char *name, struct cs_trace *ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_trace_done) struct cs_trace trace = {0};
+	const char *at = text;
+
+	if (strlen(text) != len)
+		return cs_error_set(err, CS_E_CONFIG, "%s: it has NUL bytes", name);
+	if (strncmp(at, HEAD "\n", strlen(HEAD) + 1) != 0)
+		return refuse(name, 1, at, "the head line \"" HEAD "\"", err);
+	if (parse_points(at + strlen(HEAD) + 1, name, &trace, err) < 0)
+		return err->code;
+	if (trace.n == 0)
+		return cs_error_set(
+			err, CS_E_CONFIG, "%s: nothing follows its head line", name);
+	*ret = trace;
+	trace = (struct cs_trace){0};
+	return 0;
+}
+
+void cs_trace_done(struct cs_trace *trace)
+{
+	free(trace->points);
+	*trace = (struct cs_trace){0};
+}
+
+void cs_trace_cut(struct cs_trace *trace, int64_t from, int64_t to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < trace->n; i++) {
+		if (trace->points[i].minute >= from && trace->points[i].minute < to)
+			trace->points[n++] = trace->points[i];
+	}
+	trace->n = n;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "format/trace.h"
+
+#define HEAD "period,count\n"
+
+static void test_points(void **state)
+{
+	static const char text[] = HEAD "1998-06-01 00:00:00,10\n"
+					"1998-06-01 00:01:00,0\n"
+					"1998-06-01 00:05:00,2.25";
+	CS_CLEANUP(cs_trace_done) struct cs_trace trace = {0};
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(cs_trace_parse(text, strlen(text), "t", &trace, &err), 0);
+	assert_int_equal(trace.n, 3);
+	assert_int_equal(trace.points[0].minute, 896659200 / 60);
+	assert_true(trace.points[0].count == 10 && trace.points[2].count == 2.25);
+	assert_int_equal(trace.points[2].minute - trace.points[0].minute, 5);
+	cs_trace_cut(&trace, trace.points[0].minute + 1, trace.points[0].minute + 5);
+	assert_int_equal(trace.n, 1);
+	assert_true(trace.points[0].count == 0);
+}
+
+static void test_minutes(void **state)
+{
+	static const char *const wrong[] = {"", "1998", "1998-6-01", "1998-13-01",
+		"1998-02-29", "1998-06-01 ", "1998-06-01 24:00", "1998-06-01 12:00:30",
+		"1998-06-01 12:00:00Z", "1998-06-01T12:00", "1969-12-31"};
+	int64_t minute;
+
+	(void)state;
+	assert_true(cs_trace_minute("1970-01-01", &minute) && minute == 0);
+	assert_true(cs_trace_minute("1996-02-29 12:30", &minute));
+	assert_true(cs_trace_minute("1970-01-02 00:01:00", &minute) && minute == 1441);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(wrong); i++) {
+		if (cs_trace_minute(wrong[i], &minute))
+			fail_msg("taken: '%s'", wrong[i]);
+	}
+}
+
+static void test_what_is_refused(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{"", "t:1: expected the head line \"period,count\", found ''"},
+		{"count,period\n", "t:1: expected the head line"},
+		{HEAD, "t: nothing follows its head line"},
+		{HEAD "\n", "t:2: expected YYYY-MM-DD HH:MM:00,COUNT"},
+		{HEAD "1998-06-01 00:00:00,-1\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,nan\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,1e3\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,1.\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,1 \n", "t:2: "},
+		{HEAD "1998-06-01 00:00:00,9999999999999999\n", "t:2: "},
+		{HEAD "1998-06-01 00:00:30,1\n", "t:2: "},
+		{HEAD "1998-06-31 00:00:00,1\n", "t:2: "},
+		{HEAD "1998-06-01 00:01:00,1\n1998-06-01 00:01:00,1\n",
+			"t:3: expected a later minute than that of the line before"},
+	};
+	struct cs_trace trace = {0};
+	struct cs_error err;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		const char *text = cases[i].text;
+
+		assert_int_equal(cs_trace_parse(text, strlen(text), "t", &trace, &err),
+			CS_E_CONFIG);
+		if (!strstr(err.message, cases[i].message))
+			fail_msg("'%s': %s", text, err.message);
+	}
+	assert_int_equal(cs_trace_parse(HEAD "\0", strlen(HEAD) + 1, "t", &trace, &err),
+		CS_E_CONFIG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_points),
+		cmocka_unit_test(test_minutes),
+		cmocka_unit_test(test_what_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
