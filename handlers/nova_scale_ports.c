@@ -181,16 +181,17 @@ static bool is_fresh(
 	return age_ms >= 0 && age_ms <= program->cluster->policy.max_age_ms;
 }
 
-static int port_measurement(
-	void *context, struct cs_measurement *ret, struct cs_error *err)
+static int port_history(void *context, struct cs_history *ret, struct cs_error *err)
 {
 	struct scale_program *program = context;
-	int rc = cs_history_last(program->dir, ret, err);
+	int rc = cs_history_load(program->dir, CS_POLICY_HISTORY_MAX, ret, err);
 
-	if ((rc == 0 && is_fresh(program, ret)) || !program->acts || program->measured)
+	if ((rc == 0 && is_fresh(program, &ret->items[ret->n - 1])) || !program->acts ||
+		program->measured)
 		return rc;
 	run_check(program);
-	return cs_history_last(program->dir, ret, err);
+	cs_history_done(ret);
+	return cs_history_load(program->dir, CS_POLICY_HISTORY_MAX, ret, err);
 }
 
 /* The cloud. */
@@ -475,7 +476,7 @@ void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
 	*ret = (struct cs_scale_ports){.context = program,
 		.load_journal = port_load,
 		.append = port_append,
-		.measurement = port_measurement,
+		.history = port_history,
 		.look = port_look,
 		.show = port_show,
 		.prepare = port_prepare,

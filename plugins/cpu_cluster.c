@@ -125,6 +125,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 	ret->cluster = (struct cpu_cluster){.name = cluster->name,
 		.min = cluster->min,
 		.max = cluster->max,
+		.policy = &cluster->policy,
 		.up_at = cluster->policy.scale_up_at_permille,
 		.down_at = cluster->policy.scale_down_at_permille};
 	if (cs_state_dir_open(ret->state_dir, 0750, err) < 0 ||
@@ -132,6 +133,10 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		count_open_work(&ret->view.members, cluster, ret->state_dir,
 			&ret->cluster, err) < 0)
 		return err->code;
+	/* Without it fewer servers are not wanted; whether it can be kept shows when this
+	 * measurement is recorded. */
+	(void)!cs_history_load(
+		ret->state_dir, CS_POLICY_HISTORY_MAX, &ret->cluster.history, err);
 	ret->setup = make_setup(ret, &cluster->cpu, deadline);
 	return 0;
 }

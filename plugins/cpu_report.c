@@ -111,31 +111,99 @@ static enum cs_plugin_state judge_ranges(
 	return CS_OK;
 }
 
+/* Whatever the policy; `less`: it wants fewer servers. */
 static enum cs_plugin_state judge_warnings(
-	struct cs_strbuf *why, const struct cpu_report *report)
+	struct cs_strbuf *why, const struct cpu_report *report, bool less)
 {
 	const struct cpu_cluster *cluster = report->cluster;
-	const struct cs_measurement *m = measurement_of(report);
-	bool too_many = m->servers > cluster->max;
-	bool low = m->load_permille <= cluster->down_at;
-	bool spare = low && m->servers > cluster->min;
+	bool too_many = measurement_of(report)->servers > cluster->max;
 	bool open = cluster->open_requests || cluster->draining || cluster->unpublished;
-	char bound[CS_LOAD_TEXT_SIZE];
 
-	if (too_many)
-		cs_strbuf_addf(why, ", more than max %" PRId64, cluster->max);
-	if (spare)
-		cs_strbuf_addf(why, ", at or below %s %%: scale down",
-			bound_text(cluster->down_at, bound));
-	else if (low)
-		cs_strbuf_addf(why, ", idle at min %" PRId64, cluster->min);
 	if (open)
 		cs_strbuf_addf(why,
 			", work is open: %" PRId64 " request%s without result, %" PRId64
 			" draining, %" PRId64 " not published",
 			cluster->open_requests, plural(cluster->open_requests),
 			cluster->draining, cluster->unpublished);
-	return too_many || spare || open ? CS_WARNING : CS_OK;
+	return too_many || less || open ? CS_WARNING : CS_OK;
+}
+
+static void add_too_many(struct cs_strbuf *why, const struct cpu_report *report)
+{
+	if (measurement_of(report)->servers > report->cluster->max)
+		cs_strbuf_addf(why, ", more than max %" PRId64, report->cluster->max);
+}
+
+static const char *up_text(const struct cpu_report *report)
+{
+	return measurement_of(report)->servers < report->cluster->max
+		       ? "scale up"
+		       : "but max is reached";
+}
+
+static enum cs_plugin_state judge_steps(
+	struct cs_strbuf *why, const struct cpu_report *report)
+{
+	const struct cpu_cluster *cluster = report->cluster;
+	const struct cs_measurement *m = measurement_of(report);
+	bool low = m->load_permille <= cluster->down_at;
+	bool spare = low && m->servers > cluster->min;
+	char bound[CS_LOAD_TEXT_SIZE];
+
+	if (m->load_permille >= cluster->up_at) {
+		cs_strbuf_addf(why, ", at or above %s %%: %s",
+			bound_text(cluster->up_at, bound), up_text(report));
+		return CS_CRITICAL;
+	}
+	add_too_many(why, report);
+	if (spare)
+		cs_strbuf_addf(why, ", at or below %s %%: scale down",
+			bound_text(cluster->down_at, bound));
+	else if (low)
+		cs_strbuf_addf(why, ", idle at min %" PRId64, cluster->min);
+	return judge_warnings(why, report, spare);
+}
+
+/* What nova_scale's own function wants for this measurement, if nothing else held it. */
+static int64_t wanted_servers(const struct cpu_report *report)
+{
+	const struct cpu_cluster *cluster = report->cluster;
+	const struct cs_measurement *m = measurement_of(report);
+	struct cs_journal journal = {0};
+	struct cs_policy_input in = {.spec = cluster->policy,
+		.min = cluster->min,
+		.max = cluster->max,
+		.census = {.active = m->servers,
+			.exists = m->servers,
+			.deletable = m->servers},
+		.journal = &journal,
+		.measurement = m,
+		.history = cluster->history.items,
+		.n_history = cluster->history.n,
+		.now = m->at,
+		.wordless = true};
+	struct cs_decision decision;
+
+	cs_policy_decide(&in, &decision);
+	cs_decision_done(&decision);
+	return decision.direction == CS_DIRECTION_DOWN ? decision.desired
+						       : decision.wanted;
+}
+
+static enum cs_plugin_state judge_demand(
+	struct cs_strbuf *why, const struct cpu_report *report)
+{
+	int64_t servers = measurement_of(report)->servers;
+	int64_t wanted = wanted_servers(report);
+
+	if (wanted > servers) {
+		cs_strbuf_addf(why, ", %" PRId64 " wanted: %s", wanted, up_text(report));
+		return CS_CRITICAL;
+	}
+	add_too_many(why, report);
+	if (wanted < servers)
+		cs_strbuf_addf(why, ", %" PRId64 " wanted: scale down", wanted);
+	return judge_warnings(why, report, wanted < servers);
 }
 
 static enum cs_plugin_state judge_cluster(
@@ -143,7 +211,6 @@ static enum cs_plugin_state judge_cluster(
 {
 	const struct cpu_cluster *cluster = report->cluster;
 	const struct cs_measurement *m = measurement_of(report);
-	char bound[CS_LOAD_TEXT_SIZE];
 
 	/* Filling up needs no measurement, only the list, and that is complete. */
 	if (m->servers < cluster->min) {
@@ -153,13 +220,8 @@ static enum cs_plugin_state judge_cluster(
 	}
 	if (m->load_permille < 0)
 		return no_figure(why, report);
-	if (m->load_permille >= cluster->up_at) {
-		cs_strbuf_addf(why, ", at or above %s %%: %s",
-			bound_text(cluster->up_at, bound),
-			m->servers < cluster->max ? "scale up" : "but max is reached");
-		return CS_CRITICAL;
-	}
-	return judge_warnings(why, report);
+	return cluster->policy->follow == CS_FOLLOW_STEP ? judge_steps(why, report)
+							 : judge_demand(why, report);
 }
 
 /* Appends the reason to `why`. */
@@ -185,7 +247,8 @@ static void add_perfdata(struct cs_strbuf *out, const struct cpu_report *report)
 	const char *crit = cs_threshold_plain(&report->crit);
 	char bound[CS_LOAD_TEXT_SIZE];
 
-	if (report->cluster && !report->warn.text[0] && !report->crit.text[0])
+	if (report->cluster && report->cluster->policy->follow != CS_FOLLOW_TARGET &&
+		!report->warn.text[0] && !report->crit.text[0])
 		crit = bound_text(report->cluster->up_at, bound);
 	if (m->load_permille >= 0)
 		cs_perfdata_add_load(out, "load", m->load_permille, warn, crit);

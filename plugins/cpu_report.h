@@ -5,12 +5,15 @@
 
 #include "cli/plugin_output.h"
 #include "domain/measure.h"
+#include "domain/policy.h"
 #include "format/threshold.h"
 
 /* Of a configured cluster; loads in permille. */
 struct cpu_cluster {
 	const char *name;
 	int64_t min, max, up_at, down_at;
+	const struct cs_policy_spec *policy;
+	struct cs_history history; /* before this measurement */
 	/* work that nova_scale has not finished */
 	int64_t open_requests, draining, unpublished;
 	char *not_counted; /* lines about members that are not ACTIVE */

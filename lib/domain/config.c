@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "base/zone.h"
+#include "format/cron.h"
 #include "format/haproxy_line.h"
 #include "format/schema.h"
 #include "format/yaml.h"
@@ -18,6 +20,7 @@
 #define DAY_MS (24 * HOUR_MS)
 #define SERVERS_MAX 10000
 #define STATUS_GOOD "200-399"
+#define BUDGET_MIN 20 /* creates and deletes per hour */
 
 /* Nova makes the name the host name, and HAProxy the server's. */
 #define NAME_LEN_MAX 58 /* 63 of a host name, less "-" and 4 hex digits */
@@ -59,8 +62,31 @@ static const struct cs_schema_key cpu_keys[] = {
 	{"timeout", CS_SCHEMA_SECONDS, AT(timeout_ms), 100, 60000, .fallback = "3"}, {0}};
 #undef AT
 
+#define AT(member) .offset = offsetof(struct cs_schedule_entry, member)
+static const struct cs_schema_key schedule_keys[] = {
+	{"during", CS_SCHEMA_STRING, AT(during), .required = true},
+	{"min", CS_SCHEMA_INT, AT(min), 1, SERVERS_MAX},
+	{"max", CS_SCHEMA_INT, AT(max), 1, SERVERS_MAX}, {0}};
+#undef AT
+
+static const char *const follows[] = {[CS_FOLLOW_STEP] = "step",
+	[CS_FOLLOW_TARGET] = "target",
+	[CS_FOLLOW_BOTH] = "both",
+	NULL};
+
 #define AT(member) .offset = offsetof(struct cs_policy_spec, member)
 static const struct cs_schema_key policy_keys[] = {
+	{"follow", CS_SCHEMA_CHOICE, AT(follow), .choices = follows,
+		.fallback = "target"},
+	{"target", CS_SCHEMA_PERCENT, AT(target_permille), 10, 950, .fallback = "70"},
+	{"headroom", CS_SCHEMA_PERCENT, AT(headroom_permille), 0, 10000,
+		.fallback = "53"},
+	{"spare", CS_SCHEMA_INT, AT(spare), 0, SERVERS_MAX, .fallback = "0"},
+	{"window", CS_SCHEMA_SECONDS, AT(window_ms), 0, HOUR_MS, .fallback = "840"},
+	{"grow-by", CS_SCHEMA_PERCENT, AT(grow_by_permille), 10, 10000,
+		.fallback = "100"},
+	{"shrink-by", CS_SCHEMA_PERCENT, AT(shrink_by_permille), 10, 1000,
+		.fallback = "25"},
 	{"scale-up-at", CS_SCHEMA_PERCENT, AT(scale_up_at_permille), 0, 1000,
 		.fallback = "70"},
 	{"scale-down-at", CS_SCHEMA_PERCENT, AT(scale_down_at_permille), 0, 1000,
@@ -70,13 +96,14 @@ static const struct cs_schema_key policy_keys[] = {
 	{"cool-down-up", CS_SCHEMA_SECONDS, AT(cool_down_up_ms), 0, DAY_MS,
 		.fallback = "60"},
 	{"cool-down-down", CS_SCHEMA_SECONDS, AT(cool_down_down_ms), 0, DAY_MS,
-		.fallback = "300"},
+		.fallback = "120"},
 	{"max-age", CS_SCHEMA_SECONDS, AT(max_age_ms), 1000, HOUR_MS, .fallback = "90"},
-	{"creates-per-hour", CS_SCHEMA_INT, AT(creates_per_hour), 1, SERVERS_MAX,
-		.fallback = "20"},
-	{"deletes-per-hour", CS_SCHEMA_INT, AT(deletes_per_hour), 1, SERVERS_MAX,
-		.fallback = "20"},
-	{0}};
+	{"creates-per-hour", CS_SCHEMA_INT, AT(creates_per_hour), 1, SERVERS_MAX},
+	{"deletes-per-hour", CS_SCHEMA_INT, AT(deletes_per_hour), 1, SERVERS_MAX},
+	{"schedule", CS_SCHEMA_LIST, AT(schedule), .keys = schedule_keys,
+		.size_bytes = sizeof(struct cs_schedule_entry),
+		.count_offset = offsetof(struct cs_policy_spec, n_schedule)},
+	{"timezone", CS_SCHEMA_STRING, AT(timezone), .fallback = "UTC"}, {0}};
 #undef AT
 
 #define AT(member) .offset = offsetof(struct cs_haproxy_spec, member)
@@ -227,6 +254,45 @@ static int check_policy(const struct cs_cluster *cluster, const struct context *
 	return 0;
 }
 
+/* A cluster that may have many servers may also get them within an hour. */
+static void fill_budgets(struct cs_cluster *cluster)
+{
+	struct cs_policy_spec *policy = &cluster->policy;
+	int64_t budget = cluster->max > BUDGET_MIN ? cluster->max : BUDGET_MIN;
+
+	if (policy->creates_per_hour == 0)
+		policy->creates_per_hour = budget;
+	if (policy->deletes_per_hour == 0)
+		policy->deletes_per_hour = budget;
+}
+
+static int finish_schedule(struct cs_cluster *cluster, const struct context *at)
+{
+	struct cs_policy_spec *policy = &cluster->policy;
+
+	if (!cs_zone_ok(policy->timezone))
+		return refuse(at, "policy", "timezone",
+			"expected the name of a time zone, such as Europe/Paris");
+	for (size_t i = 0; i < policy->n_schedule; i++) {
+		struct cs_schedule_entry *entry = &policy->schedule[i];
+
+		if (!cs_cron_parse(entry->during, &entry->cron))
+			return refuse(at, "policy", "schedule",
+				"expected in 'during' a cron expression: minute hour day "
+				"month weekday, such as \"* 8-17 * * 1-5\"");
+		if (entry->min == 0)
+			entry->min = cluster->min;
+		if (entry->max == 0)
+			entry->max = cluster->max;
+		if (entry->min < cluster->min || entry->max > cluster->max ||
+			entry->min > entry->max)
+			return refuse(at, "policy", "schedule",
+				"expected min and max within those of size, and min at "
+				"most max");
+	}
+	return 0;
+}
+
 static int check_load_balancers(
 	const struct cs_cluster *cluster, const struct context *at)
 {
@@ -320,7 +386,9 @@ static int finish_cluster(struct cs_cluster *cluster, const struct context *at)
 			"%s:%d: cluster name '%.60s': expected 1 to 40 letters, digits, "
 			"'-' or '_', beginning with a letter or digit",
 			at->path, at->node->line, cluster->name);
+	fill_budgets(cluster);
 	if (check_server_name(cluster, at) < 0 || check_policy(cluster, at) < 0 ||
+		finish_schedule(cluster, at) < 0 ||
 		check_load_balancers(cluster, at) < 0 || finish_haproxy(cluster, at) < 0)
 		return at->err->code;
 	return 0;

@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 #include "client/probe.h"
+#include "format/cron.h"
 
 enum cs_mode { CS_MODE_OBSERVE, CS_MODE_ACT };
 
@@ -43,16 +44,41 @@ struct cs_cpu_spec {
 	int64_t timeout_ms;   /* timeout, 3 s: for one poll of all members */
 };
 
-/* policy: the step policy */
+/* policy.schedule: other limits of the size while a cron expression matches */
+struct cs_schedule_entry {
+	char *during; /* cron expression; the minutes that it matches */
+	struct cs_cron cron;
+	int64_t min, max; /* within size; 0: as there */
+};
+
+/* What asks for servers. With both, the highest wish wins on the way up, and all must
+ * agree on the way down. */
+enum cs_follow { CS_FOLLOW_STEP, CS_FOLLOW_TARGET, CS_FOLLOW_BOTH };
+
+/* policy: how many servers */
 struct cs_policy_spec {
+	int follow; /* enum cs_follow; target */
+
+	/* target */
+	int64_t target_permille;   /* 700: how busy the servers should be */
+	int64_t headroom_permille; /* 600: of the largest recent rise, kept ready */
+	int64_t spare;		   /* 0 */
+	int64_t window_ms;	   /* 900 s: the highest wish of it wins over fewer */
+	int64_t grow_by_permille, shrink_by_permille; /* 1000, 250: in one decision */
+
+	/* step */
 	int64_t scale_up_at_permille;	/* 700 */
 	int64_t scale_down_at_permille; /* 100 */
 	int64_t step_up, step_down;	/* 1 */
 	int64_t cool_down_up_ms;	/* 60 s */
 	int64_t cool_down_down_ms;	/* 300 s */
 	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
-	int64_t creates_per_hour; /* 20 */
-	int64_t deletes_per_hour; /* 20 */
+	int64_t creates_per_hour; /* size.max, at least 20 */
+	int64_t deletes_per_hour; /* likewise */
+
+	struct cs_schedule_entry *schedule;
+	size_t n_schedule;
+	char *timezone; /* of the schedule, "UTC" */
 };
 
 /* haproxy: what haproxy_sync writes, for one cluster */

@@ -78,33 +78,63 @@ bool cs_history_parse_line(const char *text, size_t len, struct cs_measurement *
 	return true;
 }
 
-/* The last line that ends in a newline and can be read. */
-static int last_of(const char *path, struct cs_measurement *ret, struct cs_error *err)
+/* Puts readable lines of `path` that end in a newline in front of what there is, the
+ * newest first, until there are `most`: `history` is filled from its end. */
+static int add_before(
+	const char *path, size_t most, struct cs_history *history, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(READ_MAX);
 
 	if (cs_file_read(path, &text, err) < 0)
 		return err->code;
-	for (size_t end = text.len; end > 0;) {
+	for (size_t end = text.len; end > 0 && history->n < most;) {
 		const char *newline = memrchr(text.data, '\n', end);
 		if (!newline)
 			break;
 		end = (size_t)(newline - text.data);
 		const char *before = end ? memrchr(text.data, '\n', end) : NULL;
 		const char *start = before ? before + 1 : text.data;
-		if (cs_history_parse_line(start, (size_t)(newline - start), ret))
-			return 0;
+		history->n += cs_history_parse_line(start, (size_t)(newline - start),
+			&history->items[most - history->n - 1]);
 	}
-	return cs_error_set(err, CS_E_NOT_FOUND, "%s has no readable line", path);
+	return 0;
+}
+
+int cs_history_load(
+	const char *dir, size_t most, struct cs_history *ret, struct cs_error *err)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/history", dir);
+	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
+	CS_CLEANUP(cs_history_done)
+	struct cs_history history = {.items = cs_calloc(most, sizeof *history.items)};
+
+	if (add_before(path, most, &history, err) < 0 && err->code != CS_E_NOT_FOUND)
+		return err->code;
+	/* The file has just been moved and its successor is short or not there yet. */
+	if (history.n < most && add_before(old, most, &history, err) < 0 &&
+		err->code != CS_E_NOT_FOUND)
+		return err->code;
+	if (history.n == 0)
+		return cs_error_set(err, CS_E_NOT_FOUND, "%s has no readable line", path);
+	memmove(history.items, history.items + most - history.n,
+		history.n * sizeof *history.items);
+	*ret = history;
+	history = (struct cs_history){0};
+	return 0;
+}
+
+void cs_history_done(struct cs_history *history)
+{
+	free(history->items);
+	*history = (struct cs_history){0};
 }
 
 int cs_history_last(const char *dir, struct cs_measurement *ret, struct cs_error *err)
 {
-	CS_AUTO_FREE char *path = cs_asprintf("%s/history", dir);
-	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
+	CS_CLEANUP(cs_history_done) struct cs_history history = {0};
 
-	if (last_of(path, ret, err) == 0)
-		return 0;
-	/* The file has just been moved and its successor is still empty. */
-	return err->code == CS_E_NOT_FOUND ? last_of(old, ret, err) : err->code;
+	if (cs_history_load(dir, 1, &history, err) < 0)
+		return err->code;
+	*ret = history.items[0];
+	return 0;
 }

@@ -29,6 +29,18 @@ int cs_history_append(const char *dir, const struct cs_measurement *measurement,
 int cs_history_last(const char *dir, struct cs_measurement *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Measurements of a cluster, the oldest first. Owned by the caller. */
+struct cs_history {
+	struct cs_measurement *items;
+	size_t n;
+};
+
+/* The newest `most` readable lines, or fewer; reaches back into history.1 for them.
+ * CS_E_NOT_FOUND when there is none. */
+int cs_history_load(const char *dir, size_t most, struct cs_history *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_history_done(struct cs_history *history) CS_NONNULL_ALL;
+
 /* One line without its end. For cs_history_last() and its fuzz target. */
 bool cs_history_parse_line(const char *text, size_t len,
 	struct cs_measurement *ret) CS_MUST_CHECK CS_NONNULL_ALL;

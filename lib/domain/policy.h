@@ -2,8 +2,11 @@
 /* How many servers there should be, and why. Pure: plain data in, a decision and its
  * whole derivation out; the clock is an input.
  *
- * The step policy: at or above scale-up-at `step-up` more, at or below scale-down-at
- * `step-down` fewer, and everything that may forbid it. Loads are permille, times ms. */
+ * Step: at or above scale-up-at `step-up` more, at or below scale-down-at `step-down`
+ * fewer. Target: the demand, in busy servers, over the target, and the largest rise of
+ * late kept ready on top; fewer only as the highest wish of the window and the proof that
+ * the remaining ones, less one more, stay below the target. A schedule moves min and max.
+ * And everything that may forbid it. Loads are permille, times ms. */
 #ifndef CS_DOMAIN_POLICY_H
 #define CS_DOMAIN_POLICY_H
 
@@ -23,6 +26,14 @@ struct json_object;
 #define CS_POLICY_BREAKER_FAILURES 3
 #define CS_POLICY_BREAKER_MS (900 * CS_MS_PER_S)
 
+/* How far back the target policy looks for rises of the demand, beside its window. */
+#define CS_POLICY_LOOKBACK_MS (1200 * CS_MS_PER_S)
+/* What a server is believed to take until the cluster knows better. */
+#define CS_POLICY_BOOT_MS (300 * CS_MS_PER_S)
+/* The newest of a longer history count. */
+#define CS_POLICY_HISTORY_MAX 512
+#define CS_POLICY_LIMITERS_MAX 16
+
 /* The servers of a complete list and the journal, as decisions count them; see
  * cs_plan_count(). */
 struct cs_census {
@@ -41,17 +52,28 @@ struct cs_policy_input {
 	int64_t min, max;
 	struct cs_census census;
 	const struct cs_journal *journal;
-	const struct cs_measurement *measurement; /* NULL: there is none */
+	const struct cs_measurement *measurement; /* the newest; NULL: there is none */
+	const struct cs_measurement *history;	  /* those before it, oldest first */
+	size_t n_history;
+	int64_t boot_ms; /* from POST to service; 0: CS_POLICY_BOOT_MS */
 	struct cs_stamp now;
 	bool finish_only; /* nothing new, except taking back drains to reach min */
 	bool force;	  /* a person said that min does not matter */
+	bool wordless;	  /* no reasons are wanted, only the numbers: ten times faster */
 };
 
 enum cs_direction { CS_DIRECTION_HOLD, CS_DIRECTION_UP, CS_DIRECTION_DOWN };
 
+/* What changed the number of servers that are wanted. */
+struct cs_limiter {
+	const char *name; /* static: a key of the configuration, or a word */
+	int64_t before, after;
+};
+
 /* Owned by the caller. */
 struct cs_decision {
 	enum cs_direction direction;
+	int64_t wanted;	 /* by the policies, before any limit of acting */
 	int64_t desired; /* servers in service or under way after it */
 	int64_t undrain; /* drains to take back, the youngest first */
 	int64_t create;
@@ -59,6 +81,9 @@ struct cs_decision {
 	int64_t measurement_wall_ms; /* what it rests on, 0: not on a measurement */
 	bool unmeasured; /* it would have needed a fresh measurement: a refusal */
 	struct cs_strings reasons; /* the derivation, a sentence each; never empty */
+	struct cs_limiter limiters[CS_POLICY_LIMITERS_MAX]; /* in order */
+	size_t n_limiters;
+	bool wordless;
 };
 
 void cs_policy_decide(

@@ -141,13 +141,11 @@ static int observe(
 {
 	const struct cs_scale_ports *ports = scale->ports;
 	const struct cs_cluster *cluster = scale->cluster;
-	bool measured;
-
 	ports->now(ports->context, &sight->now);
 	if (ports->load_journal(ports->context, &sight->now, &sight->journal, err) < 0)
 		return err->code;
-	measured = ports->measurement(ports->context, &sight->measurement, err) == 0;
-	if (!measured && err->code != CS_E_NOT_FOUND)
+	if (ports->history(ports->context, &sight->history, err) < 0 &&
+		err->code != CS_E_NOT_FOUND)
 		return err->code;
 	if (ports->look(ports->context, &sight->view, err) < 0)
 		return err->code;
@@ -160,9 +158,15 @@ static int observe(
 		.min = cluster->min,
 		.max = cluster->max,
 		.journal = &sight->journal,
-		.measurement = measured ? &sight->measurement : NULL,
 		.finish_only = scale->finish_only,
 		.force = scale->force};
+	if (sight->history.n > 0) {
+		size_t before = sight->history.n - 1;
+
+		sight->policy_input.history = sight->history.items;
+		sight->policy_input.n_history = before;
+		sight->policy_input.measurement = &sight->history.items[before];
+	}
 	ports->now(ports->context, &sight->policy_input.now);
 	return 0;
 }
@@ -185,6 +189,7 @@ void cs_sight_done(struct cs_sight *sight)
 	cs_plan_done(&sight->plan);
 	cs_decision_done(&sight->decision);
 	cs_fleet_view_done(&sight->view);
+	cs_history_done(&sight->history);
 	cs_journal_done(&sight->journal);
 }
 

@@ -32,9 +32,8 @@ struct cs_scale_ports {
 		struct cs_journal *ret, struct cs_error *err);
 	int (*append)(
 		void *context, const struct cs_journal_line *line, struct cs_error *err);
-	/* The last measurement; CS_E_NOT_FOUND when there is none. */
-	int (*measurement)(
-		void *context, struct cs_measurement *ret, struct cs_error *err);
+	/* The measurements of late; CS_E_NOT_FOUND when there is none. */
+	int (*history)(void *context, struct cs_history *ret, struct cs_error *err);
 
 	int (*look)(void *context, struct cs_fleet_view *ret, struct cs_error *err);
 	int (*show)(void *context, const char *id, struct cs_server *ret,
@@ -101,7 +100,7 @@ struct cs_sight {
 	struct cs_stamp now; /* taken before the list */
 	struct cs_journal journal;
 	struct cs_fleet_view view;
-	struct cs_measurement measurement;
+	struct cs_history history;
 	struct cs_plan_input plan_input;
 	struct cs_policy_input policy_input;
 	struct cs_decision decision;

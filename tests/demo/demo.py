@@ -69,6 +69,7 @@ clusters:
       min-span: 2
       snmp: {{version: 2c, community-file: {dir}/web.community, port: {snmp_port}}}
     policy:
+      follow: step
       scale-up-at: {up_at}
       scale-down-at: {down_at}
       cool-down-up: 4

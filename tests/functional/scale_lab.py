@@ -45,7 +45,7 @@ clusters:
     cpu:
       min-span: {min_span}
       snmp: {{version: 2c, community-file: {dir}/community, port: {snmp_port}}}
-    policy: {{scale-up-at: 70, scale-down-at: 10, step-up: {step_up}, cool-down-up: {cool_up}, cool-down-down: {cool_down},
+    policy: {{follow: step, scale-up-at: 70, scale-down-at: 10, step-up: {step_up}, cool-down-up: {cool_up}, cool-down-down: {cool_down},
       creates-per-hour: {creates}, deletes-per-hour: {deletes}}}
     haproxy:
       template: {dir}/haproxy.cfg.template

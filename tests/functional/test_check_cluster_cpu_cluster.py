@@ -38,7 +38,7 @@ clusters:
     cpu:
       snmp: {{version: 2c, community-file: {folder}/community, port: {port}}}
       timeout: 5
-    policy: {{scale-up-at: 70, scale-down-at: 10}}
+    policy: {{follow: step, scale-up-at: 70, scale-down-at: 10}}
 """
 LOAD_BALANCERS = """
     load-balancers:

@@ -84,9 +84,9 @@ def test_to_goes_both_ways(lab):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--create", "4"], "cannot create 4: max 5 and 3 exist: room for 2"),
-    (["--to", "6"], "cannot create 3: max 5 and 3 exist: room for 2"),
-    (["--to", "6", "--force"], "cannot create 3: max 5 and 3 exist: room for 2"),
+    (["--create", "4"], "cannot create 4: max 5 and 3 exist: room for 2 (7 -> 5 servers)"),
+    (["--to", "6"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
+    (["--to", "6", "--force"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
     (["--delete", "2"], "cannot delete 2: 1 would be left and min is 2 (--force overrides this)"),
     (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked and have no open work"),
     (["--delete", "3", "--force"], "cannot delete 3: no server would be left"),

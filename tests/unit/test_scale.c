@@ -415,15 +415,16 @@ static int port_append(
 	return answer(err);
 }
 
-static int port_measurement(
-	void *context, struct cs_measurement *ret, struct cs_error *err)
+static int port_history(void *context, struct cs_history *ret, struct cs_error *err)
 {
 	(void)context;
 	if (goes_wrong(err))
 		return err->code;
 	if (!world.measured)
 		return cs_error_set(err, CS_E_NOT_FOUND, "none");
-	*ret = world.measurement;
+	ret->items = cs_calloc(1, sizeof *ret->items);
+	ret->items[0] = world.measurement;
+	ret->n = 1;
 	return 0;
 }
 
@@ -455,7 +456,7 @@ static void port_report(void *context, int priority, const char *text)
 static const struct cs_scale_ports ports = {
 	.load_journal = port_load,
 	.append = port_append,
-	.measurement = port_measurement,
+	.history = port_history,
 	.look = port_look,
 	.show = port_show,
 	.prepare = port_prepare,

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a person orders, and a decision as words and JSON; see policy.h. */
+#include <config.h>
+#include "domain/policy_internal.h"
+
+#include "base/strbuf.h"
+#include "format/json.h"
+
+/* By hand. */
+
+static int order_up(const struct cs_policy_input *in, int64_t n, struct cs_decision *d,
+	struct cs_error *err)
+{
+	if (cs_policy_limit_creates(in, n, d) < n) {
+		const char *why = d->reasons.items[d->reasons.n - 1];
+
+		return cs_error_set(
+			err, CS_E_REFUSED, "cannot create %lld: %s", (long long)n, why);
+	}
+	d->direction = CS_DIRECTION_UP;
+	d->create = n;
+	d->desired += n;
+	return 0;
+}
+
+static int order_down(const struct cs_policy_input *in, const struct cs_order *order,
+	struct cs_decision *d, struct cs_error *err)
+{
+	int64_t left = cs_policy_capacity(in) - order->lost;
+	long long n = order->remove;
+
+	if (order->lost > 0 && left < 1)
+		return cs_error_set(err, CS_E_REFUSED,
+			"cannot delete %lld: no server would be left", n);
+	if (order->lost > 0 && left < in->min && !in->force)
+		return cs_error_set(err, CS_E_REFUSED,
+			"cannot delete %lld: %lld would be left and min is %lld "
+			"(--force overrides this)",
+			n, (long long)left, (long long)in->min);
+	if (n > cs_policy_deletes_left(in))
+		return cs_error_set(err, CS_E_REFUSED,
+			"cannot delete %lld: deletes-per-hour %lld: %lld left", n,
+			(long long)in->spec->deletes_per_hour,
+			(long long)cs_policy_deletes_left(in));
+	d->direction = CS_DIRECTION_DOWN;
+	d->remove = n;
+	d->desired = left;
+	return 0;
+}
+
+int cs_policy_order(const struct cs_policy_input *in, const struct cs_order *order,
+	struct cs_decision *ret, struct cs_error *err)
+{
+	struct cs_decision d = {.desired = cs_policy_capacity(in)};
+	int rc = 0;
+
+	cs_policy_say_census(in, &d);
+	if (order->create > 0)
+		rc = order_up(in, order->create, &d, err);
+	else if (order->remove > 0)
+		rc = order_down(in, order, &d, err);
+	if (rc < 0) {
+		cs_decision_done(&d);
+		return rc;
+	}
+	cs_policy_say(&d, "ordered by hand");
+	*ret = d;
+	return 0;
+}
+
+void cs_decision_done(struct cs_decision *decision)
+{
+	cs_strings_done(&decision->reasons);
+}
+
+char *cs_decision_why(const struct cs_decision *decision)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(8192);
+
+	for (size_t i = 1; i < decision->reasons.n; i++) {
+		cs_strbuf_add(&text, i > 1 ? "; " : "");
+		cs_strbuf_add(&text, decision->reasons.items[i]);
+	}
+	return cs_strdup(cs_strbuf_text(&text));
+}
+
+static const char *direction_text(enum cs_direction direction)
+{
+	return direction == CS_DIRECTION_UP	? "up"
+	       : direction == CS_DIRECTION_DOWN ? "down"
+						: "hold";
+}
+
+/* [{"name": "max", "before": 12, "after": 10}, ...], in order. */
+static struct json_object *limiters_of(const struct cs_decision *decision)
+{
+	struct json_object *limiters = json_object_new_array();
+
+	for (size_t i = 0; i < decision->n_limiters; i++) {
+		struct json_object *limiter = json_object_new_object();
+
+		cs_json_add_str(limiter, "name", decision->limiters[i].name);
+		cs_json_add_int(limiter, "before", decision->limiters[i].before);
+		cs_json_add_int(limiter, "after", decision->limiters[i].after);
+		json_object_array_add(limiters, limiter);
+	}
+	return limiters;
+}
+
+struct json_object *cs_decision_json(
+	const struct cs_policy_input *in, const struct cs_decision *decision)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *reasons = json_object_new_array();
+	const struct cs_measurement *m = in->measurement;
+
+	cs_json_add_str(object, "direction", direction_text(decision->direction));
+	cs_json_add_int(object, "wanted", decision->wanted);
+	cs_json_add_int(object, "desired", decision->desired);
+	cs_json_add_int(object, "undrain", decision->undrain);
+	cs_json_add_int(object, "create", decision->create);
+	cs_json_add_int(object, "delete", decision->remove);
+	cs_json_add_int(object, "active", in->census.active);
+	cs_json_add_int(object, "building", in->census.building);
+	cs_json_add_int(object, "draining", in->census.draining);
+	cs_json_add_int(object, "exists", in->census.exists);
+	cs_json_add_int(object, "min", in->min);
+	cs_json_add_int(object, "max", in->max);
+	if (m) {
+		cs_json_add_int(object, "measured", m->at.wall_ms);
+		cs_json_add_int(object, "load_permille", m->load_permille);
+		cs_json_add_int(object, "servers", m->servers);
+		cs_json_add_int(object, "sampled", m->sampled);
+	}
+	for (size_t i = 0; i < decision->reasons.n; i++)
+		json_object_array_add(
+			reasons, json_object_new_string(decision->reasons.items[i]));
+	json_object_object_add(object, "limiters", limiters_of(decision));
+	json_object_object_add(object, "reasons", reasons);
+	return object;
+}
