@@ -13,3 +13,14 @@ handlers_nova_scale_SOURCES = handlers/nova_scale.c handlers/nova_scale.h \
 	handlers/nova_scale_show.c \
 	handlers/nova_scale_verbs.c
 handlers_nova_scale_LDADD = $(CS_LIBS)
+
+handler_PROGRAMS += handlers/scale_replay
+MAN8 += handlers/scale_replay.8
+EXTRA_DIST += handlers/scale_replay.8.scd
+
+handlers_scale_replay_SOURCES = handlers/scale_replay.c handlers/scale_replay.h \
+	handlers/replay_model.c \
+	handlers/replay_peers.c \
+	handlers/replay_plot.c \
+	handlers/replay_shipped.c
+handlers_scale_replay_LDADD = $(CS_LIBS) -lm

@@ -17,7 +17,8 @@ PYTESTS = \
 	tests/functional/test_load_client.py \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \
-	tests/functional/test_nova_scale_trouble.py
+	tests/functional/test_nova_scale_trouble.py \
+	tests/functional/test_scale_replay.py
 # Against real cores and peers over time.
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
