@@ -61,9 +61,9 @@ struct cs_policy_spec {
 
 	/* target */
 	int64_t target_permille;   /* 700: how busy the servers should be */
-	int64_t headroom_permille; /* 600: of the largest recent rise, kept ready */
+	int64_t headroom_permille; /* 550: of the largest recent rise, kept ready */
 	int64_t spare;		   /* 0 */
-	int64_t window_ms;	   /* 900 s: the highest wish of it wins over fewer */
+	int64_t window_ms;	   /* 720 s: the highest wish of it wins over fewer */
 	int64_t grow_by_permille, shrink_by_permille; /* 1000, 250: in one decision */
 
 	/* step */
@@ -71,7 +71,7 @@ struct cs_policy_spec {
 	int64_t scale_down_at_permille; /* 100 */
 	int64_t step_up, step_down;	/* 1 */
 	int64_t cool_down_up_ms;	/* 60 s */
-	int64_t cool_down_down_ms;	/* 300 s */
+	int64_t cool_down_down_ms;	/* 120 s */
 	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
 	int64_t creates_per_hour; /* size.max, at least 20 */
 	int64_t deletes_per_hour; /* likewise */

@@ -86,7 +86,7 @@ static struct cs_wish step_wish(const struct cs_policy_input *in, struct cs_deci
 struct demand {
 	int64_t age_ms;
 	int64_t seen;  /* from the mean of those that answered, or UNKNOWN */
-	int64_t worst; /* if those that did not were full */
+	int64_t worst; /* if those that did not were full, and no load was rounded down */
 	int64_t rise;  /* from the lowest of the boot time before */
 };
 
@@ -99,14 +99,16 @@ struct past {
 static struct demand demand_of(const struct cs_measurement *m, int64_t age_ms)
 {
 	bool known = m->load_permille >= 0 && m->sampled > 0;
+	/* Of a load and of the one that its rise is counted from. */
+	int64_t rounding = 2 * m->servers;
 
 	if (!known)
 		return (struct demand){age_ms, UNKNOWN, 1000 * m->servers, 0};
 	if (m->load_permille >= SATURATED_PERMILLE)
 		return (struct demand){age_ms, SATURATED_DEMAND * m->servers,
 			SATURATED_DEMAND * m->servers, 0};
-	return (struct demand){
-		age_ms, m->load_permille * m->servers, cs_policy_worst_demand(m), 0};
+	return (struct demand){age_ms, m->load_permille * m->servers,
+		cs_policy_worst_demand(m) + rounding, 0};
 }
 
 static int64_t rise_of(const struct past *past, size_t i)

@@ -123,7 +123,7 @@ def test_a_schedule_raises_min_ahead_of_time(tmp_path):
     policy = 'schedule: [{during: "* 9 * * *", min: 7}], timezone: Europe/Paris'  # 8:00 UTC in winter
     rows("--trace", trace, "--peak-servers", 3, "--boot", 600, "--policy", config(tmp_path, policy), "--ticks", ticks)
     ready = [int(m["ready"]) for m in csv.DictReader(ticks.open())]
-    assert ready[479] == 3 and ready[480:540] == [7] * 60 and ready[-1] <= 4
+    assert ready[479] == 3 and ready[480:540] == [7] * 60 and ready[-1] <= 5  # three, and N+1
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -78,6 +78,9 @@ tests_unit_test_policy_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_probe
 tests_unit_test_probe_SOURCES = tests/unit/test_probe.c
 tests_unit_test_probe_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_policy_target
+tests_unit_test_policy_target_SOURCES = tests/unit/test_policy_target.c
+tests_unit_test_policy_target_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_publish
 tests_unit_test_publish_SOURCES = tests/unit/test_publish.c
