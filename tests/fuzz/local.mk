@@ -16,6 +16,10 @@ FUZZ_TESTS += tests/fuzz/fuzz_fleet_rows
 tests_fuzz_fuzz_fleet_rows_SOURCES = tests/fuzz/fuzz_fleet_rows.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_fleet_rows_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_fleet_rows_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TESTS += tests/fuzz/fuzz_cron
+tests_fuzz_fuzz_cron_SOURCES = tests/fuzz/fuzz_cron.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_cron_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_haproxy_config
 tests_fuzz_fuzz_haproxy_config_SOURCES = tests/fuzz/fuzz_haproxy_config.c $(FUZZ_MAIN)

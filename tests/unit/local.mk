@@ -19,6 +19,9 @@ tests_unit_test_cpuload_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_fleet_rows
 tests_unit_test_fleet_rows_SOURCES = tests/unit/test_fleet_rows.c
 tests_unit_test_fleet_rows_LDADD = $(UNIT_LIBS)
+UNIT_TESTS += tests/unit/test_cron
+tests_unit_test_cron_SOURCES = tests/unit/test_cron.c
+tests_unit_test_cron_LDADD = $(UNIT_LIBS)
 
 UNIT_TESTS += tests/unit/test_haproxy_config
 tests_unit_test_haproxy_config_SOURCES = tests/unit/test_haproxy_config.c
