@@ -77,6 +77,7 @@ static int count_open_work(const struct cs_members *members,
 	if (cs_journal_load(dir, &now, &journal, err) < 0)
 		return err->code;
 	ret->open_requests = (int64_t)journal.n_open;
+	ret->boot_ms = cs_journal_boot_ms(&journal);
 	ret->draining = (int64_t)members->by_state[CS_MEMBER_DRAINING];
 	for (size_t i = 0; publishes && i < members->n; i++) {
 		const struct cs_member *member = &members->items[i];

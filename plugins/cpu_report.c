@@ -180,6 +180,7 @@ static int64_t wanted_servers(const struct cpu_report *report)
 		.measurement = m,
 		.history = cluster->history.items,
 		.n_history = cluster->history.n,
+		.boot_ms = cluster->boot_ms,
 		.now = m->at,
 		.wordless = true};
 	struct cs_decision decision;

@@ -14,6 +14,7 @@ struct cpu_cluster {
 	int64_t min, max, up_at, down_at;
 	const struct cs_policy_spec *policy;
 	struct cs_history history; /* before this measurement */
+	int64_t boot_ms;	   /* of its servers, 0: not known */
 	/* work that nova_scale has not finished */
 	int64_t open_requests, draining, unpublished;
 	char *not_counted; /* lines about members that are not ACTIVE */

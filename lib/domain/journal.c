@@ -218,6 +218,15 @@ static bool fold_request(struct fold *fold)
 	return true;
 }
 
+static void note_boot(struct fold *fold, const struct cs_journal_op *op)
+{
+	struct cs_journal *journal = fold->journal;
+	int64_t boot_ms = cs_stamp_age_ms(&op->since, &fold->at);
+
+	if (boot_ms > 0 && boot_ms < HOUR_MS)
+		journal->boots_ms[journal->n_boots++ % CS_JOURNAL_BOOTS] = boot_ms;
+}
+
 static bool fold_result(struct fold *fold)
 {
 	struct cs_journal *journal = fold->journal;
@@ -241,6 +250,8 @@ static bool fold_result(struct fold *fold)
 		journal->last_up = fold->at;
 	else if (!fold->is_create)
 		journal->last_down = fold->at;
+	if (op && fold->is_create && done)
+		note_boot(fold, op);
 	if (op && !fold->is_create && done)
 		forget_server(journal, op->server_id);
 	close_op(journal, fold->line.op);
@@ -408,6 +419,26 @@ void cs_journal_done(struct cs_journal *journal)
 	free(journal->project);
 	free(journal->region);
 	*journal = (struct cs_journal){0};
+}
+
+static int compare_ms(const void *a, const void *b)
+{
+	int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+int64_t cs_journal_boot_ms(const struct cs_journal *journal)
+{
+	size_t n =
+		journal->n_boots < CS_JOURNAL_BOOTS ? journal->n_boots : CS_JOURNAL_BOOTS;
+	int64_t sorted[CS_JOURNAL_BOOTS];
+
+	if (n == 0)
+		return 0;
+	memcpy(sorted, journal->boots_ms, n * sizeof *sorted);
+	qsort(sorted, n, sizeof *sorted, compare_ms);
+	return sorted[(n * 95 + 99) / 100 - 1];
 }
 
 bool cs_journal_is_published(const struct cs_journal *journal, const char *server_id)

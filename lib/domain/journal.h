@@ -45,6 +45,9 @@ struct cs_journal_op {
 	struct cs_stamp since;
 };
 
+/* Boot times that are kept: the newest. */
+#define CS_JOURNAL_BOOTS 20
+
 /* The journal folded into what decisions need. Owned by the caller. */
 struct cs_journal {
 	struct cs_journal_op *open;
@@ -56,7 +59,9 @@ struct cs_journal {
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
 	int64_t failed_creates_in_row;
 	int64_t used_measurement_wall_ms; /* the last that justified an intent, 0: none */
-	char *auth_url, *project, *region; /* NULL: not bound yet */
+	char *auth_url, *project, *region;  /* NULL: not bound yet */
+	int64_t boots_ms[CS_JOURNAL_BOOTS]; /* from intent to service */
+	size_t n_boots;			    /* ever; the oldest are overwritten */
 };
 
 /* A missing journal is an empty one. A damaged line in the middle is CS_E_PROTOCOL (hold,
@@ -69,6 +74,10 @@ void cs_journal_done(struct cs_journal *journal) CS_NONNULL_ALL;
 int cs_journal_fold(const char *text, size_t len, const char *name,
 	const struct cs_stamp *now, struct cs_journal *journal,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* How long a server takes until it is in service: the 95th percentile of the latest ones.
+ * 0 when none is known. */
+int64_t cs_journal_boot_ms(const struct cs_journal *journal) CS_NONNULL_ALL;
 
 bool cs_journal_is_published(
 	const struct cs_journal *journal, const char *server_id) CS_NONNULL_ALL;

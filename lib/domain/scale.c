@@ -158,6 +158,7 @@ static int observe(
 		.min = cluster->min,
 		.max = cluster->max,
 		.journal = &sight->journal,
+		.boot_ms = cs_journal_boot_ms(&sight->journal),
 		.finish_only = scale->finish_only,
 		.force = scale->force};
 	if (sight->history.n > 0) {

@@ -136,6 +136,38 @@ def test_the_state_says_what_the_cluster_needs(cluster, loads, state, text, load
     assert done.returncode == ["OK", "WARNING", "CRITICAL"].index(state)
 
 
+@pytest.mark.parametrize("loads, state, text", [
+    ([500, 600], "OK", "web: load 55.0 % of 2 servers (2 sampled)"),
+    ([700, 710], "CRITICAL", "web: load 70.5 % of 2 servers (2 sampled), 3 wanted: scale up"),
+    ([990, 990], "CRITICAL", "web: load 99.0 % of 2 servers (2 sampled), 5 wanted: scale up"),
+    ([800] * 4, "CRITICAL", "web: load 80.0 % of 4 servers (4 sampled), 5 wanted: but max is reached"),
+    ([100] * 3, "WARNING", "web: load 10.0 % of 3 servers (3 sampled), 2 wanted: scale down"),
+    ([450] * 3, "OK", "web: load 45.0 % of 3 servers (3 sampled)"),  # two of which one is lost would be full
+    ([20, 0], "OK", "web: load 1.0 % of 2 servers (2 sampled)"),
+    ([300] * 5, "WARNING", "web: load 30.0 % of 5 servers (5 sampled), more than max 4, 4 wanted: scale down"),
+])
+def test_with_a_target_the_state_is_what_nova_scale_would_want(cluster, loads, state, text):
+    cluster.configure(change=("follow: step, ", "follow: target, "))
+    cluster.add(*loads)
+    cluster.state.mkdir(parents=True, exist_ok=True)
+    mean = sum(loads) // len(loads)
+    with (cluster.state / "history").open("w") as file:
+        for ago in range(20 * 60, 0, -60):
+            print(json.dumps({"t": int(time.time() * 1000) - ago * 1000, "bt": 0, "boot": "", "load_permille": mean,
+                              "servers": len(loads), "sampled": len(loads), "missing": 0, "warming": 0}), file=file)
+    done = cluster.check_cluster()
+    n = len(loads)
+    load = text.split()[2]
+    assert first_line(done) == (f"CLUSTER CPU {state} - {text} | load={load}%;;;0;100 servers={n} sampled={n} missing=0 "
+                                "min=2 max=4")
+
+
+def test_with_a_target_nothing_is_too_much_before_the_window_is_known(cluster):
+    cluster.configure(change=("follow: step, ", "follow: target, "))
+    cluster.add(100, 100, 100)
+    assert first_line(cluster.check_cluster()).startswith("CLUSTER CPU OK - web: load 10.0 % of 3 servers (3 sampled) |")
+
+
 def test_each_member_is_shown_with_its_address(cluster):
     one, two = cluster.add(300), cluster.add(400)
     done = cluster.check_cluster()

@@ -217,6 +217,16 @@ static void test_keys_must_agree(void **state)
 	refuse_text(LEAST "    policy: {scale-up-at: 5}\n",
 		"c.yaml:6: key 'clusters.web.policy.scale-down-at': expected less than "
 		"policy.scale-up-at");
+	refuse_text(LEAST "    policy: {schedule: [{during: '* 25 * * *', min: 4}]}\n",
+		"c.yaml:6: key 'clusters.web.policy.schedule': expected in 'during' a "
+		"cron expression: minute hour day month weekday, such as \"* 8-17 * * "
+		"1-5\"");
+	refuse_text(LEAST "    policy: {schedule: [{during: '* * * * *', min: 21}]}\n",
+		"c.yaml:6: key 'clusters.web.policy.schedule': expected min and max "
+		"within those of size, and min at most max");
+	refuse_text(LEAST "    policy: {timezone: Middle/Earth}\n",
+		"c.yaml:6: key 'clusters.web.policy.timezone': expected the name of a "
+		"time zone, such as Europe/Paris");
 	refuse_text(LEAST "    cpu: {min-span: 180}\n",
 		"c.yaml:6: key 'clusters.web.cpu.max-span': expected more than "
 		"cpu.min-span");

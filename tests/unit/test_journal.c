@@ -487,6 +487,26 @@ static void test_rotation_carries_what_is_still_true(void **state)
 	}
 }
 
+static void test_boot_times(void **state)
+{
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(CREATE_A, REQUEST_A), 0);
+	assert_int_equal(cs_journal_boot_ms(&journal), 0);
+	cs_journal_done(&journal);
+	assert_int_equal(FOLD(CREATE_A, RESULT(OP_A, "create", "failed")), 0);
+	assert_int_equal(cs_journal_boot_ms(&journal), 0);
+	cs_journal_done(&journal);
+	assert_int_equal(FOLD(CREATE_A, REQUEST_A, RESULT(OP_A, "create", "done")), 0);
+	assert_int_equal(cs_journal_boot_ms(&journal), 20000);
+	for (int64_t i = 0; i < 45; i++) /* the latest 20: 125 down to 106 */
+		journal.boots_ms[journal.n_boots++ % CS_JOURNAL_BOOTS] = 150 - i;
+	assert_int_equal(cs_journal_boot_ms(&journal), 124);
+	cs_journal_done(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -512,6 +532,7 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_rotation_carries_what_is_still_true, setup, teardown),
+		cmocka_unit_test(test_boot_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
