@@ -3,7 +3,7 @@ MAN5 += contrib/clusterscale.yaml.5
 EXTRA_DIST += contrib/clusterscale.yaml.5.scd
 dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
 	contrib/haproxy/haproxy.cfg.template contrib/nagios/clusterscale.cfg
-EXTRA_DIST += contrib/demo.svg
+EXTRA_DIST += contrib/demo.svg contrib/replay.svg
 
 # The reconcile timers, a cron table and a sudo rule: documentation, and units of the system where asked for.
 SERVICES = contrib/systemd/clusterscale-reconcile@.service \

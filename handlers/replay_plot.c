@@ -73,7 +73,7 @@ static void draw_scale(const struct picture *picture)
 			"</text>\n",
 			LEFT, y_of(picture, i), WIDTH, LEFT - 6, y_of(picture, i) + 4, i);
 	for (size_t i = 0; i <= 4; i++) {
-		size_t at = i * (picture->n - 1) / 4;
+		size_t at = i < 4 ? i * picture->n / 4 : picture->n - 1;
 
 		cs_wall_format(picture->rows[at].minute * 60 * CS_MS_PER_S, when);
 		when[10] = ' ';
