@@ -86,7 +86,7 @@ def test_a_version_that_cannot_be_read_is_reloaded(make, version):
 
 
 @pytest.mark.parametrize("version, option, taken", [
-    ("2.6.12", "cookie {name}", False), ("2.8.0", "cookie web", False), ("3.0.0", "cookie web", True),
+    ("2.6.12", "cookie {name}", False), ("2.8.0", "cookie {name}", False), ("3.0.0", "cookie {name}", True),
     ("3.0.0", "init-state down", False), ("3.2.0", "init-state down", True),
     ("2.6.12", "enabled", False), ("3.0.0", "enabled", False), ("3.2.0", "slowstart 5s", True)])
 def test_options_by_version(make, version, option, taken):
@@ -210,6 +210,6 @@ def test_a_failed_reload_puts_the_file_back(make, version, why):
     done = lb.sync()
     assert done.returncode == 2 and lb.config.read_text() == text
     if why:
-        assert done.stderr.startswith(f"haproxy_sync: putting the old configuration back: {why}\n")
+        assert done.stderr.startswith(f"haproxy_sync: putting the old configuration back: {why} (the file that failed is kept as ")
     lb.fake.bad_reload = None
     expect(lb.sync(), 0, lb.report([one, two]))
