@@ -42,8 +42,11 @@ static int rest_leavers(struct cs_publish_pass *pass, struct cs_error *err)
 
 		if (server->has_line || !server->current)
 			continue;
-		if (cs_publish_order(pass, "set server", server, " state maint", err) < 0)
-			return err->code;
+		int r = cs_publish_order(pass, "set server", server, " state maint", err);
+		if (r == CS_E_NOT_FOUND)
+			continue; /* the reload of a killed run has just ended */
+		if (r < 0)
+			return r;
 		if (!server->marked || server->current->sessions == 0)
 			continue;
 		cs_publish_say(pass, LOG_WARNING,

@@ -38,8 +38,10 @@ int cs_publish_order(struct cs_publish_pass *pass, const char *verb,
 	if (blank == reply.len)
 		return 0;
 	bool denied = strstr(cs_strbuf_text(&reply), "Permission denied") != NULL;
-	return cs_error_set(err, CS_E_REMOTE, "HAProxy answered '%s' with '%.*s'%s",
-		command, (int)strcspn(cs_strbuf_text(&reply) + blank, "\r\n"),
+	bool gone = strncmp(cs_strbuf_text(&reply) + blank, "No such server", 14) == 0;
+	return cs_error_set(err, gone ? CS_E_NOT_FOUND : CS_E_REMOTE,
+		"HAProxy answered '%s' with '%.*s'%s", command,
+		(int)strcspn(cs_strbuf_text(&reply) + blank, "\r\n"),
 		cs_strbuf_text(&reply) + blank,
 		denied ? "; its stats socket needs 'level admin'" : "");
 }
