@@ -136,7 +136,9 @@ struct replay_policy *replay_shipped_new(const char *name,
 		.journal = &shipped->journal,
 		.boot_ms = setup->boot_minutes * MINUTE_MS,
 		.wordless = true};
-	shipped->reach = (size_t)((spec->window_ms + CS_POLICY_LOOKBACK_MS) / MINUTE_MS +
+	int64_t span_ms =
+		spec->window_ms > spec->keep_ms ? spec->window_ms : spec->keep_ms;
+	shipped->reach = (size_t)((span_ms + CS_POLICY_LOOKBACK_MS) / MINUTE_MS +
 				  setup->boot_minutes + 1);
 	shipped->seen = cs_calloc(2 * shipped->reach, sizeof *shipped->seen);
 	for (size_t i = 0; i < HOUR; i++)

@@ -61,9 +61,10 @@ struct cs_policy_spec {
 
 	/* target */
 	int64_t target_permille;   /* 700: how busy the servers should be */
-	int64_t headroom_permille; /* 550: of the largest recent rise, kept ready */
+	int64_t headroom_permille; /* 700: of the largest recent rise, kept ready */
 	int64_t spare;		   /* 0 */
-	int64_t window_ms;	   /* 720 s: the highest wish of it wins over fewer */
+	int64_t window_ms;	   /* 300 s: the highest wish of it wins over fewer */
+	int64_t keep_ms;	   /* 1800 s: what the wish rose to within it stays */
 	int64_t grow_by_permille, shrink_by_permille; /* 1000, 250: in one decision */
 
 	/* step */

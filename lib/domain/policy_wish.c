@@ -134,8 +134,8 @@ static void collect(const struct cs_policy_input *in, struct past *past)
 	int64_t newest_ms = cs_stamp_age_ms(&in->measurement->at, &in->now);
 
 	past->boot_ms = in->boot_ms ? in->boot_ms : CS_POLICY_BOOT_MS;
-	int64_t reach_ms =
-		newest_ms + in->spec->window_ms + CS_POLICY_LOOKBACK_MS + past->boot_ms;
+	int64_t reach_ms = newest_ms + cs_max(in->spec->window_ms, in->spec->keep_ms) +
+			   CS_POLICY_LOOKBACK_MS + past->boot_ms;
 	past->items[0] = demand_of(in->measurement, newest_ms);
 	past->n = 1;
 	for (size_t i = in->n_history; i-- > 0 && past->n < CS_POLICY_HISTORY_MAX;) {
@@ -213,22 +213,28 @@ static int64_t known_ms(const struct cs_policy_input *in, const struct past *pas
 	return past->items[i].age_ms;
 }
 
+/* What the measurement at `i` asked for if the demand was `demand`. */
+static int64_t wish_then(const struct cs_policy_spec *spec, const struct past *past,
+	size_t i, int64_t demand)
+{
+	int64_t headroom = headroom_of(spec, &past->items[largest_rise(past, i)]);
+
+	return servers_for(demand + headroom, spec->target_permille) + spec->spare;
+}
+
 /* The highest wish of the window, each as of its time and at its worst; `highest` is the
  * largest demand. */
 static int64_t wish_of_window(const struct cs_policy_input *in, const struct past *past,
 	int64_t *ret_highest, int64_t *ret_age_ms)
 {
-	const struct cs_policy_spec *spec = in->spec;
 	int64_t wish = 0, highest = 0;
 
 	for (size_t i = 0; i < past->n; i++) {
 		const struct demand *at = &past->items[i];
 
-		if (i > 0 && at->age_ms >= spec->window_ms)
+		if (i > 0 && at->age_ms >= in->spec->window_ms)
 			break;
-		int64_t headroom = headroom_of(spec, &past->items[largest_rise(past, i)]);
-		int64_t then = servers_for(at->worst + headroom, spec->target_permille) +
-			       spec->spare;
+		int64_t then = wish_then(in->spec, past, i, at->worst);
 		if (then > wish)
 			*ret_age_ms = at->age_ms;
 		wish = cs_max(wish, then);
@@ -236,6 +242,31 @@ static int64_t wish_of_window(const struct cs_policy_input *in, const struct pas
 	}
 	*ret_highest = highest;
 	return wish;
+}
+
+/* Where the wish rose above a number lately, it will again: what was asked for anew is
+ * kept. What has only fallen since it was there before is not. */
+static int64_t keep_asked_for(
+	const struct cs_policy_input *in, const struct past *past, int64_t high)
+{
+	int64_t wishes[CS_POLICY_HISTORY_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < past->n; i++) {
+		const struct demand *at = &past->items[i];
+
+		if (at->age_ms >= in->spec->keep_ms)
+			break;
+		if (at->seen != UNKNOWN)
+			wishes[n++] = wish_then(in->spec, past, i, at->seen);
+	}
+	for (size_t i = 0; i + 1 < n; i++) {
+		if (wishes[i + 1] <= high && high < wishes[i]) {
+			high = wishes[i];
+			i = (size_t)-1; /* from the newest again */
+		}
+	}
+	return high;
 }
 
 /* How few there may be: the window knows nothing higher, and even with one server less
@@ -255,6 +286,9 @@ static int64_t wish_down(const struct cs_policy_input *in, const struct past *pa
 	high = cs_policy_limit(d, "window", low, cs_max(low, high),
 		"the highest wish of the last %lld s, %lld s ago",
 		CS_SECONDS(spec->window_ms), CS_SECONDS(age_ms));
+	high = cs_policy_limit(d, "keep", high, keep_asked_for(in, past, high),
+		"keep %lld s: more were asked for within that time",
+		CS_SECONDS(spec->keep_ms));
 	return cs_policy_limit(d, "n+1", high,
 		cs_max(high, highest / spec->target_permille + 2),
 		"with one server less the highest demand of the window, " CS_SERVERS

@@ -183,6 +183,36 @@ static void test_fewer_only_after_the_window(void **state)
 	expect(&s, 6, "headroom 50.0 % of the rise by 3.2"); /* is remembered */
 }
 
+static void test_what_was_asked_for_anew_is_kept(void **state)
+{
+	struct situation s;
+
+	(void)state;
+	steady(&s, 8, 1600);
+	s.spec.headroom_permille = 0;
+	s.spec.keep_ms = 30 * MINUTE_MS;
+	for (int ago = 25; ago < MINUTES; ago++)
+		demand_at(&s, ago, 4000); /* it has only fallen since */
+	expect(&s, 6, NULL);
+	demand_at(&s, 20, 4000); /* and came back once, to 6 */
+	s.spec.shrink_by_permille = 1000;
+	expect(&s, 6,
+		"keep 1800 s: more were asked for within that time (3 -> 6 servers)");
+	demand_at(&s, 20, 1600);
+	expect(&s, 4, NULL);
+	demand_at(&s, 31, 1600); /* a rise, too long ago */
+	expect(&s, 4, NULL);
+	demand_at(&s, 27,
+		4800); /* from 6 to 7 on a level that has fallen: not of interest */
+	expect(&s, 4, NULL);
+	for (int ago = 15; ago < 18; ago++)
+		demand_at(&s, ago, 4000); /* to 6, from where it had risen to 7 */
+	expect(&s, 7, NULL);
+	s.seen[MINUTES - 1 - 20].sampled = 4; /* a silent server is no rise */
+	s.seen[MINUTES - 1 - 27].load_permille = -1;
+	expect(&s, 6, NULL);
+}
+
 static void test_fewer_only_with_proof(void **state)
 {
 	struct situation s;
@@ -335,6 +365,7 @@ static void random_situation(struct situation *s)
 	s->spec.headroom_permille = any(0, 1500);
 	s->spec.spare = any(0, 2);
 	s->spec.window_ms = any(0, 40) * MINUTE_MS;
+	s->spec.keep_ms = any(0, 40) * MINUTE_MS;
 	s->spec.grow_by_permille = any(10, 2000);
 	s->spec.shrink_by_permille = any(10, 1000);
 	s->in.boot_ms = any(0, 12) * MINUTE_MS;
@@ -472,6 +503,7 @@ static void test_no_up_after_a_down_at_constant_load(void **state)
 		steady(&cluster.s, cluster.ready, demand);
 		cluster.s.spec.headroom_permille = any(0, 1000);
 		cluster.s.spec.spare = any(0, 1);
+		cluster.s.spec.keep_ms = any(0, 30) * MINUTE_MS;
 		cluster.s.in.boot_ms = any(1, 10) * MINUTE_MS;
 		for (int i = any(0, 60); i > 0; i--) {
 			demand += any(-demand / 3, 500);
@@ -498,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_full_servers_hide_the_demand),
 		cmocka_unit_test(test_headroom_for_the_largest_rise),
 		cmocka_unit_test(test_fewer_only_after_the_window),
+		cmocka_unit_test(test_what_was_asked_for_anew_is_kept),
 		cmocka_unit_test(test_fewer_only_with_proof),
 		cmocka_unit_test(test_silent_servers_may_be_full),
 		cmocka_unit_test(test_nothing_goes_while_the_window_is_not_known),
