@@ -18,6 +18,7 @@
 #define EXIT_USAGE 3
 #define COMPARE_MAX 16
 #define SERVERS_MAX 10000
+#define PEAK_SERVERS 60
 
 /* Without --policy: the defaults of every key, between two and 150 servers. */
 static const char defaults[] = "clusters:\n"
@@ -34,13 +35,13 @@ struct values {
 
 static const struct cs_option options[] = {
 	{"trace", 0, "FILE", CS_OPTION_STRING, offsetof(struct values, trace),
-		.help = "the load: CSV of period,count by the minute"},
+		.help = "the load: CSV of period,count, or a history"},
 	{"policy", 0, "FILE:NAME", CS_OPTION_STRING, offsetof(struct values, policy),
 		.help = "cluster NAME of a configuration (the defaults)"},
 	{"boot", 0, "SECONDS", CS_OPTION_SECONDS, offsetof(struct values, boot_ms), 0,
 		86400000, "what a new server takes to bear load (240)"},
 	{"peak-servers", 0, "N", CS_OPTION_INT, offsetof(struct values, peak_servers), 1,
-		SERVERS_MAX, "servers that the highest load needs (60)"},
+		SERVERS_MAX, "servers that the highest load needs (CSV: 60)"},
 	{"from", 0, "WHEN", CS_OPTION_STRING, offsetof(struct values, from),
 		.help = "first minute: YYYY-MM-DD [HH:MM]"},
 	{"to", 0, "WHEN", CS_OPTION_STRING, offsetof(struct values, to),
@@ -148,6 +149,17 @@ static int load_trace(struct program *program, struct cs_error *err)
 	return 0;
 }
 
+/* In a history the load is in busy servers, unless they are scaled. */
+static double cap_of(const struct program *program)
+{
+	int64_t servers = program->values.peak_servers;
+
+	if (program->trace.busy_servers && servers == 0)
+		return 1;
+	return program->peak /
+	       ((double)(servers ? servers : PEAK_SERVERS) * REPLAY_TARGET);
+}
+
 static int open_program(struct program *program, struct cs_error *err)
 {
 	const struct values *values = &program->values;
@@ -157,7 +169,7 @@ static int open_program(struct program *program, struct cs_error *err)
 	if (load_policy(program, err) < 0 || load_trace(program, err) < 0)
 		return err->code;
 	program->setup = (struct replay_setup){.trace = &program->trace,
-		.cap = program->peak / ((double)values->peak_servers * REPLAY_TARGET),
+		.cap = cap_of(program),
 		.boot_minutes = (values->boot_ms + 59999) / 60000,
 		.min = program->cluster->min,
 		.max = program->cluster->max,
@@ -227,13 +239,13 @@ static void print_head(const struct program *program)
 	const struct cs_trace *trace = &program->trace;
 	char from[CS_WALL_TEXT_SIZE], to[CS_WALL_TEXT_SIZE];
 
-	printf("%s: %zu minutes, %s to %s; at most %.0f a minute, for %" PRId64
+	printf("%s: %zu minutes, %s to %s; at most %.1f, for %.1f"
 	       " servers at %.0f %%; boot %" PRId64 " min; %" PRId64 " to %" PRId64
 	       " servers\n",
 		program->values.trace, trace->n,
 		minute_text(trace->points[0].minute, from),
 		minute_text(trace->points[trace->n - 1].minute, to), program->peak,
-		program->values.peak_servers, REPLAY_TARGET * 100,
+		program->peak / (program->setup.cap * REPLAY_TARGET), REPLAY_TARGET * 100,
 		program->setup.boot_minutes, program->setup.min, program->setup.max);
 	if (program->values.faults)
 		printf("samples are lost, seed %" PRId64 "\n", program->values.seed);
@@ -295,7 +307,9 @@ static void print_json(const struct program *program)
 	cs_json_add_str(document, "trace", program->values.trace);
 	cs_json_add_int(document, "minutes", (int64_t)program->trace.n);
 	cs_json_add_int(document, "boot_minutes", program->setup.boot_minutes);
-	cs_json_add_int(document, "peak_servers", program->values.peak_servers);
+	json_object_object_add(document, "peak_servers",
+		json_object_new_double(
+			program->peak / (program->setup.cap * REPLAY_TARGET)));
 	cs_json_add_int(document, "min", program->setup.min);
 	cs_json_add_int(document, "max", program->setup.max);
 	if (program->values.faults)
@@ -357,8 +371,7 @@ static int run(struct program *program, struct cs_error *err)
 int main(int argc, char **argv)
 {
 	CS_CLEANUP(program_done)
-	struct program program = {
-		.values = {.boot_ms = 240000, .peak_servers = 60, .seed = 1}};
+	struct program program = {.values = {.boot_ms = 240000, .seed = 1}};
 	struct cs_error err;
 	int ran = cs_options_parse(options, argc, argv, &program.values, &err);
 

@@ -7,8 +7,11 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "format/json.h"
 
 #define HEAD "period,count"
+#define MINUTE_MS (60 * CS_MS_PER_S)
+#define SERVERS_MAX 1000000
 #define COUNT_MAX 1e15 /* below 2^53: every integer up to it is exact */
 
 static bool is_digit(char c)
@@ -115,11 +118,18 @@ static int refuse(const char *name, size_t line, const char *at, const char *wan
 		line, wanted, len < 60 ? len : 60, at);
 }
 
+static struct cs_trace_point *add_point(struct cs_trace *trace)
+{
+	/* Room for a power of two of them, from 4096 on. */
+	if (trace->n == 0 || (trace->n >= 4096 && (trace->n & (trace->n - 1)) == 0))
+		trace->points = cs_reallocarray(trace->points,
+			trace->n ? trace->n * 2 : 4096, sizeof *trace->points);
+	return &trace->points[trace->n++];
+}
+
 static int parse_points(
 	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
 {
-	size_t capacity = 0;
-
 	for (size_t line = 2; *at; line++) {
 		struct cs_trace_point point;
 		const char *start = at;
@@ -131,32 +141,79 @@ static int parse_points(
 		if (trace->n > 0 && point.minute <= trace->points[trace->n - 1].minute)
 			return refuse(name, line, start,
 				"a later minute than that of the line before", err);
-		if (trace->n == capacity) {
-			capacity = capacity ? capacity * 2 : 4096;
-			trace->points = cs_reallocarray(
-				trace->points, capacity, sizeof *trace->points);
-		}
-		trace->points[trace->n++] = point;
+		*add_point(trace) = point;
 		at += *at == '\n';
 	}
 	return 0;
+}
+
+/* One line of a history. `ret_known` false: it was below the quorum. */
+static bool take_measurement(
+	const char *text, size_t len, struct cs_trace_point *ret, bool *ret_known)
+{
+	CS_AUTO_JSON struct json_object *line = NULL;
+	int64_t wall_ms, load, servers;
+	struct cs_error ignored;
+
+	if (cs_json_parse(text, len, "history", &line, &ignored) < 0 ||
+		!cs_json_int(line, "t", &wall_ms) ||
+		!cs_json_int(line, "load_permille", &load) ||
+		!cs_json_int(line, "servers", &servers) || wall_ms < 0 || load > 1000 ||
+		servers < 0 || servers > SERVERS_MAX)
+		return false;
+	*ret_known = load >= 0;
+	*ret = (struct cs_trace_point){
+		wall_ms / MINUTE_MS, (double)load * (double)servers / 1000};
+	return true;
+}
+
+/* A last line without its end is a write that never happened. */
+static int parse_history(
+	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
+{
+	size_t n_minute = 0; /* lines of the last point's minute */
+	const char *end;
+
+	for (size_t line = 1; (end = strchr(at, '\n')); line++, at = end + 1) {
+		struct cs_trace_point point, *last = trace->points + trace->n - 1;
+		bool known;
+
+		if (!take_measurement(at, (size_t)(end - at), &point, &known))
+			return refuse(name, line, at, "a measurement of a history", err);
+		if (!known || (trace->n > 0 && point.minute < last->minute))
+			continue; /* also when the clock was set back */
+		if (trace->n > 0 && point.minute == last->minute) {
+			n_minute++;
+			last->count += (point.count - last->count) / (double)n_minute;
+			continue;
+		}
+		*add_point(trace) = point;
+		n_minute = 1;
+	}
+	trace->busy_servers = true;
+	return 0;
+}
+
+static int parse_csv(
+	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
+{
+	if (strncmp(at, HEAD "\n", strlen(HEAD) + 1) != 0)
+		return refuse(name, 1, at,
+			"the head line \"" HEAD "\", or a history of a cluster", err);
+	return parse_points(at + strlen(HEAD) + 1, name, trace, err);
 }
 
 int cs_trace_parse(const char *text, size_t len, const char *name, struct cs_trace *ret,
 	struct cs_error *err)
 {
 	CS_CLEANUP(cs_trace_done) struct cs_trace trace = {0};
-	const char *at = text;
 
 	if (strlen(text) != len)
 		return cs_error_set(err, CS_E_CONFIG, "%s: it has NUL bytes", name);
-	if (strncmp(at, HEAD "\n", strlen(HEAD) + 1) != 0)
-		return refuse(name, 1, at, "the head line \"" HEAD "\"", err);
-	if (parse_points(at + strlen(HEAD) + 1, name, &trace, err) < 0)
+	if ((text[0] == '{' ? parse_history : parse_csv)(text, name, &trace, err) < 0)
 		return err->code;
 	if (trace.n == 0)
-		return cs_error_set(
-			err, CS_E_CONFIG, "%s: nothing follows its head line", name);
+		return cs_error_set(err, CS_E_CONFIG, "%s: there is no load in it", name);
 	*ret = trace;
 	trace = (struct cs_trace){0};
 	return 0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Load traces: what a cluster had to serve, minute by minute. CSV with the head line
- * "period,count" and lines "YYYY-MM-DD HH:MM:SS,COUNT" of ever later whole minutes (UTC);
- * a count is a decimal number of requests. The form in which the WorldCup'98 trace and
- * its like are passed around. */
+/* Load traces: what a cluster had to serve, minute by minute. Either CSV with the head
+ * line "period,count" and lines "YYYY-MM-DD HH:MM:SS,COUNT" of ever later whole minutes
+ * (UTC), a count being a decimal number of requests: the form in which the WorldCup'98
+ * trace and its like are passed around. Or the history of a cluster (domain/history.h),
+ * JSON lines of which "t", "load_permille" and "servers" count: what was served is the
+ * number of busy servers, on average over the lines of a minute. */
 #ifndef CS_FORMAT_TRACE_H
 #define CS_FORMAT_TRACE_H
 
@@ -17,13 +19,14 @@
 
 struct cs_trace_point {
 	int64_t minute; /* since the epoch */
-	double count;	/* in this minute, >= 0 */
+	double count;	/* in this minute, >= 0: requests, or busy servers */
 };
 
 /* Owned by the caller. */
 struct cs_trace {
 	struct cs_trace_point *points;
 	size_t n;
+	bool busy_servers; /* it is a history */
 };
 
 /* CS_E_CONFIG "NAME:LINE: expected ..., found ..."; `text` ends with a NUL behind `len`

@@ -108,6 +108,16 @@ def test_the_table_names_every_policy(tmp_path):
     assert out.splitlines()[-1] == "explained: 0 of 0 actions"
 
 
+def test_the_history_of_a_cluster_is_a_load(tmp_path):
+    """Nine busy servers, whoever bore them: 13 are needed."""
+    history = tmp_path / "history"
+    history.write_text("".join(json.dumps({"t": i * 30_000, "load_permille": 450 + 450 * (i % 2), "servers": 20 - 10 * (i % 2)})
+                               + "\n" for i in range(600)))
+    row = rows("--trace", history, "--policy", config(tmp_path, largest=20))["clusterscale"]
+    assert (row["largest"], row["cost"], row["actions"]) == (13, 1, 0)
+    assert rows("--trace", history, "--peak-servers", 5)["clusterscale"]["largest"] == 5
+
+
 def test_max_holds_and_so_do_budgets(tmp_path):
     trace = write_trace(tmp_path / "t.csv", [100] * 60 + [5000] * 240)
     row = rows("--trace", trace, "--peak-servers", 50, "--policy", config(tmp_path, largest=9))["clusterscale"]

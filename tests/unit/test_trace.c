@@ -32,6 +32,28 @@ static void test_points(void **state)
 	assert_true(trace.points[0].count == 0);
 }
 
+#define LINE(t, load, servers)                                            \
+	"{\"t\":" #t ",\"load_permille\":" #load ",\"servers\":" #servers \
+	",\"boot\":\"\"}\n"
+
+static void test_history(void **state)
+{
+	static const char text[] = LINE(600000, 500, 4) LINE(630000, 700, 4)
+		LINE(645000, -1, 4) LINE(659999, 900, 4) LINE(541000, 100, 4)
+			LINE(780000, 250, 8) "{\"t\":84";
+	CS_CLEANUP(cs_trace_done) struct cs_trace trace = {0};
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(cs_trace_parse(text, strlen(text), "t", &trace, &err), 0);
+	assert_true(trace.busy_servers);
+	assert_int_equal(trace.n, 2);
+	assert_int_equal(trace.points[0].minute, 10);
+	assert_int_equal((int)(trace.points[0].count * 1000 + 0.5), 2800);
+	assert_int_equal(trace.points[1].minute, 13);
+	assert_true(trace.points[1].count == 2);
+}
+
 static void test_minutes(void **state)
 {
 	static const char *const wrong[] = {"", "1998", "1998-6-01", "1998-13-01",
@@ -54,9 +76,15 @@ static void test_what_is_refused(void **state)
 	static const struct {
 		const char *text, *message;
 	} cases[] = {
-		{"", "t:1: expected the head line \"period,count\", found ''"},
+		{"", "t:1: expected the head line \"period,count\", or a history of a "
+		     "cluster, found ''"},
 		{"count,period\n", "t:1: expected the head line"},
-		{HEAD, "t: nothing follows its head line"},
+		{"{\"t\":1}\n", "t:1: expected a measurement of a history, found"},
+		{LINE(60000, 1, 1) "x\n", "t:2: expected a measurement of a history"},
+		{LINE(60000, 1001, 1), "t:1: "},
+		{LINE(-60000, 100, 1), "t:1: "},
+		{LINE(60000, -1, 1), "t: there is no load in it"},
+		{HEAD, "t: there is no load in it"},
 		{HEAD "\n", "t:2: expected YYYY-MM-DD HH:MM:00,COUNT"},
 		{HEAD "1998-06-01 00:00:00,-1\n", "t:2: "},
 		{HEAD "1998-06-01 00:00:00,\n", "t:2: "},
@@ -90,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_points),
+		cmocka_unit_test(test_history),
 		cmocka_unit_test(test_minutes),
 		cmocka_unit_test(test_what_is_refused),
 	};
