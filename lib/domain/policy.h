@@ -59,7 +59,7 @@ struct cs_policy_input {
 	struct cs_stamp now;
 	bool finish_only; /* nothing new, except taking back drains to reach min */
 	bool force;	  /* a person said that min does not matter */
-	bool wordless;	  /* no reasons are wanted, only the numbers: ten times faster */
+	bool wordless;	  /* only the numbers are wanted: no reasons are written */
 };
 
 enum cs_direction { CS_DIRECTION_HOLD, CS_DIRECTION_UP, CS_DIRECTION_DOWN };
@@ -80,7 +80,8 @@ struct cs_decision {
 	int64_t remove;
 	int64_t measurement_wall_ms; /* what it rests on, 0: not on a measurement */
 	bool unmeasured; /* it would have needed a fresh measurement: a refusal */
-	struct cs_strings reasons; /* the derivation, a sentence each; never empty */
+	struct cs_strings reasons; /* the derivation, a sentence each; never empty, unless
+				      wordless */
 	struct cs_limiter limiters[CS_POLICY_LIMITERS_MAX]; /* in order */
 	size_t n_limiters;
 	bool wordless;

@@ -263,6 +263,42 @@ def test_explain_gives_every_reason(lab):
     assert lab.creates() == []
 
 
+def follow_target(lab):
+    config = lab.dir / "clusterscale.yaml"
+    config.write_text(config.read_text().replace("follow: step, ", "follow: target, "))
+
+
+def test_explain_with_a_target(lab):
+    follow_target(lab)
+    lab.add(3)
+    for ago in range(20, 0, -1):
+        lab.measure(400 if ago > 2 else 650, ago=60 * ago)
+    lab.measure(690, ago=7)
+    assert lab.run("--explain") == (0, (
+        "because: 3 in service, 0 under way, 0 draining; 3 exist; min 2, max 5\n"
+        "because: load 69.0 % on 3 of 3 servers, measured 7 s ago\n"
+        "because: demand of 2.0 busy servers at target 70.0 %: 3 servers\n"
+        "because: headroom 70.0 % of the rise by 0.8 within 300 s, 7 s ago (3 -> 4 servers)\n"
+        "decision: up to 4 servers\n"
+        "would create a server\n"), "")
+
+
+def test_with_a_target_fewer_need_the_past(lab):
+    follow_target(lab)
+    lab.add(3)
+    lab.measure(100, ago=7)
+    status, out, err = lab.run("--explain")
+    assert (status, err) == (0, "") and out.endswith(
+        "because: window 300 s, of which 7 s are known: no scale-down (1 -> 3 servers)\n"
+        "because: 3 are as many as wanted: hold\n"
+        "decision: stay at 3 servers\n")
+    (lab.state / "history").unlink()
+    for ago in range(6, 0, -1):
+        lab.measure(100, ago=60 * ago)
+    status, out, err = lab.run("--explain")
+    assert (status, err) == (0, "") and "decision: down to 2 servers\nwould drain and delete 'old' (" in out
+
+
 def test_dry_run_changes_nothing(lab):
     ids = lab.add(3)
     lab.measure(50)
