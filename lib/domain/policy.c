@@ -374,6 +374,7 @@ static void decide(const struct cs_policy_input *in, struct cs_decision *d)
 	if (capacity < in->min && !in->force) {
 		cs_policy_say(
 			d, "fewer than min: %lld more", (long long)(in->min - capacity));
+		d->wanted = in->min;
 		go_up(in, in->min - capacity, d);
 	} else if (in->finish_only) {
 		cs_policy_say(d, "only open work is finished: hold");
