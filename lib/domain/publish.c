@@ -207,7 +207,8 @@ static void find_sticky(struct cs_publish_pass *pass)
 	cs_haproxy_outline_done(&outline);
 }
 
-/* Everything that can be known, and refused, before anything is changed. */
+/* Everything that can be known, and refused, before anything is changed. The cloud comes
+ * last: what its list asks for follows at once. */
 static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
@@ -216,7 +217,7 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	if (load_record(pass, err) < 0 || read_template(pass, err) < 0 ||
 		ports->read(ports->context, pass->site->config_path, &pass->installed,
 			err) < 0 ||
-		list_clusters(pass, err) < 0)
+		cs_publish_look(pass, err) < 0 || list_clusters(pass, err) < 0)
 		return err->code;
 	cs_stamp_now(&pass->now);
 	pass->now_wall_ms = pass->now.wall_ms;
@@ -224,8 +225,9 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 		cs_strbuf_text(&pass->template), pass->template.len, &taken);
 	cs_publish_servers_build(pass->site->clusters, pass->site->n_clusters,
 		pass->views, pass->listed, &pass->record, &taken, &pass->servers);
+	cs_publish_servers_observe(&pass->servers, &pass->current);
 	find_sticky(pass);
-	if (cs_publish_count(pass, err) < 0)
+	if (cs_publish_count_old(pass, err) < 0)
 		return err->code;
 	probe_new(pass);
 	if (decide(pass, err) < 0)

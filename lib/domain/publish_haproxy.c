@@ -144,12 +144,10 @@ static int look_at_all_old(struct cs_publish_pass *pass, struct cs_error *err)
 	return 0;
 }
 
-int cs_publish_count(struct cs_publish_pass *pass, struct cs_error *err)
+int cs_publish_count_old(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	bool marked = false;
 
-	if (cs_publish_look(pass, err) < 0)
-		return err->code;
 	for (size_t i = 0; i < pass->servers.n; i++)
 		marked |= pass->servers.items[i].marked;
 	if (!marked)
@@ -158,6 +156,13 @@ int cs_publish_count(struct cs_publish_pass *pass, struct cs_error *err)
 		return look_at_all_old(pass, err);
 	expose_marked(pass);
 	return 0;
+}
+
+int cs_publish_count(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	if (cs_publish_look(pass, err) < 0)
+		return err->code;
+	return cs_publish_count_old(pass, err);
 }
 
 /* Rests as it should: in maintenance is always enough. */

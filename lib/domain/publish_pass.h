@@ -54,8 +54,12 @@ bool cs_publish_may_empty(const struct cs_publish_pass *pass,
 int cs_publish_look(
 	struct cs_publish_pass *pass, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Looks, and adds what the old workers say when some server is marked. Without a master
- * socket they cannot be seen, and every marked server counts as exposed. */
+/* Adds what the old workers say when some server is marked. Without a master socket they
+ * cannot be seen, and every marked server counts as exposed. */
+int cs_publish_count_old(
+	struct cs_publish_pass *pass, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Both. */
 int cs_publish_count(
 	struct cs_publish_pass *pass, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
