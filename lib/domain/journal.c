@@ -296,6 +296,12 @@ static bool fold_resume(struct fold *fold)
 	return true;
 }
 
+/* For people. */
+static bool fold_drained(struct fold *fold)
+{
+	return fold->line.server_id != NULL;
+}
+
 static const struct {
 	const char *type;
 	bool (*fold)(struct fold *fold);
@@ -307,6 +313,7 @@ static const struct {
 	{"published", fold_published},
 	{"known", fold_known},
 	{"gone", fold_gone},
+	{"drained", fold_drained},
 	{"pause", fold_pause},
 	{"resume", fold_resume},
 };

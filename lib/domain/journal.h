@@ -14,6 +14,7 @@
  *                                           carried over from journal.1
  *   gone       server_id, detail            deleted by somebody else: a complete list
  *                                           lacks it and Nova says 404
+ *   drained    op, server_id, name, detail  how long it took and how many sessions it had
  *   pause, resume                           resume also forgives failed creates
  *
  * Every line has t, bt, boot (struct cs_stamp), run and type. Writers hold the cluster's

@@ -308,16 +308,39 @@ static int act_delete(
 	return 0;
 }
 
+static int record_drained(struct cs_act *act, const struct cs_step *step,
+	struct cs_act_drain *drain, struct cs_error *err)
+{
+	size_t n = act->scale->cluster->n_load_balancers;
+	int64_t took_ms = act->sight->now.wall_ms - step->member->draining_since_wall_ms;
+	CS_AUTO_FREE char *detail = cs_asprintf("on %zu load balancer%s, %lld s after "
+						"its mark, at most %lld sessions at once",
+		n, n == 1 ? "" : "s",
+		(long long)(took_ms > 0 ? took_ms / CS_MS_PER_S : 0),
+		(long long)drain->most_sessions);
+	struct cs_journal_line line = {.type = "drained",
+		.op = step->op ? step->op->op : NULL,
+		.server_id = step->server_id,
+		.name = cs_act_name_of(step),
+		.detail = detail};
+
+	if (drain->recorded)
+		return 0;
+	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) is drained %s: deleting it",
+		cs_act_name_of(step), step->server_id, detail);
+	drain->recorded = true;
+	return append(act, &line, err);
+}
+
 /* The mark is in the list of this pass, so every report was made after it. */
 static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	if (!cs_act_drained(act, step))
+	struct cs_act_drain *drain;
+
+	if (!cs_act_drained(act, step, &drain))
 		return 0;
-	cs_act_say_once(act, LOG_NOTICE,
-		"server '%s' (%s) is drained on %zu load balancer%s: deleting it",
-		cs_act_name_of(step), step->server_id,
-		act->scale->cluster->n_load_balancers,
-		act->scale->cluster->n_load_balancers == 1 ? "" : "s");
+	if (record_drained(act, step, drain, err) < 0)
+		return err->code;
 	return act_delete(act, step, err);
 }
 
@@ -552,4 +575,5 @@ void cs_act_done(struct cs_act *act)
 {
 	cs_strings_done(&act->said);
 	cs_strings_done(&act->waits);
+	cs_act_forget_drains(act);
 }

@@ -11,6 +11,13 @@ struct cs_act_lb {
 	char *trouble;		      /* who and why not, or NULL */
 };
 
+/* How a server's drain goes, as far as this run has seen it. */
+struct cs_act_drain {
+	char *server_id;
+	int64_t most_sessions; /* at once, on all load balancers together */
+	bool recorded;
+};
+
 /* Lives as long as a run. */
 struct cs_act {
 	const struct cs_scale *scale;
@@ -21,6 +28,8 @@ struct cs_act {
 	bool create_failed;	  /* no more creates in this run */
 	bool unrecorded;	  /* the journal cannot be written: nothing can go on */
 	bool trouble;		  /* the last pass met an error: go slower */
+	struct cs_act_drain *drains;
+	size_t n_drains;
 
 	/* of the present pass */
 	const struct cs_sight *sight;
@@ -83,7 +92,10 @@ struct cs_act_service {
 bool cs_act_served(struct cs_act *act, const struct cs_step *step,
 	struct cs_act_service *ret) CS_NONNULL_ALL;
 
-/* True when every load balancer has said so after the mark was seen. */
-bool cs_act_drained(struct cs_act *act, const struct cs_step *step) CS_NONNULL_ALL;
+/* True when every load balancer has said so after the mark was seen. `ret_drain` is
+ * borrowed until the next call. */
+bool cs_act_drained(struct cs_act *act, const struct cs_step *step,
+	struct cs_act_drain **ret_drain) CS_NONNULL_ALL;
+void cs_act_forget_drains(struct cs_act *act) CS_NONNULL_ALL;
 
 #endif

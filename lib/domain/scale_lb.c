@@ -107,8 +107,33 @@ bool cs_act_served(
 	return ret->serving == n;
 }
 
-static void say_sessions(struct cs_act *act, const struct cs_step *step, size_t i)
+static struct cs_act_drain *drain_of(struct cs_act *act, const char *server_id)
 {
+	for (size_t i = 0; i < act->n_drains; i++) {
+		if (strcmp(act->drains[i].server_id, server_id) == 0)
+			return &act->drains[i];
+	}
+	act->drains =
+		cs_reallocarray(act->drains, act->n_drains + 1, sizeof *act->drains);
+	act->drains[act->n_drains] =
+		(struct cs_act_drain){.server_id = cs_strdup(server_id)};
+	return &act->drains[act->n_drains++];
+}
+
+void cs_act_forget_drains(struct cs_act *act)
+{
+	for (size_t i = 0; i < act->n_drains; i++)
+		free(act->drains[i].server_id);
+	free(act->drains);
+	act->drains = NULL;
+	act->n_drains = 0;
+}
+
+/* Returns the sessions. */
+static int64_t say_sessions(struct cs_act *act, const struct cs_step *step, size_t i)
+{
+	int64_t sessions = 0;
+
 	const char *lb_name = act->scale->cluster->load_balancers[i].name;
 	const struct cs_sync_report *report = &act->lbs[i].report;
 	const char *name = cs_act_name_of(step);
@@ -119,16 +144,22 @@ static void say_sessions(struct cs_act *act, const struct cs_step *step, size_t 
 			"than the mark: compare the clocks",
 			lb_name, name);
 	for (size_t k = 0; k < report->n_draining; k++) {
-		if (strcmp(report->draining[k].id, step->server_id) == 0)
-			cs_act_say_once(act, LOG_INFO,
-				"load balancer '%s' drains '%s': %lld sessions", lb_name,
-				name, (long long)report->draining[k].sessions);
+		if (strcmp(report->draining[k].id, step->server_id) != 0)
+			continue;
+		sessions = report->draining[k].sessions;
+		cs_act_say_once(act, LOG_INFO,
+			"load balancer '%s' drains '%s': %lld sessions", lb_name, name,
+			(long long)sessions);
 	}
+	return sessions;
 }
 
-bool cs_act_drained(struct cs_act *act, const struct cs_step *step)
+bool cs_act_drained(
+	struct cs_act *act, const struct cs_step *step, struct cs_act_drain **ret_drain)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;
+	struct cs_act_drain *drain = drain_of(act, step->server_id);
+	int64_t sessions = 0;
 	size_t left = 0;
 
 	cs_act_sync(act);
@@ -138,7 +169,7 @@ bool cs_act_drained(struct cs_act *act, const struct cs_step *step)
 		if (cs_sync_report_drained(&lb->report, step->server_id,
 			    step->member->draining_since_wall_ms))
 			continue;
-		say_sessions(act, step, i);
+		sessions += say_sessions(act, step, i);
 		if (left++ > 0)
 			continue;
 		if (lb->trouble)
@@ -147,5 +178,8 @@ bool cs_act_drained(struct cs_act *act, const struct cs_step *step)
 			cs_act_await(act, step, "load balancer '%s' drains it",
 				cluster->load_balancers[i].name);
 	}
+	if (sessions > drain->most_sessions)
+		drain->most_sessions = sessions;
+	*ret_drain = drain;
 	return left == 0;
 }

@@ -293,4 +293,5 @@ def plain(text):
     text = re.sub(r"127\.18\.\d+\.\d+", "ADDRESS", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
     text = re.sub(r"\b\d+ (s|min|h) (ago|old)\b", r"N \1 \2", text)
+    text = re.sub(r"\b\d+ s after its mark\b", "N s after its mark", text)
     return re.sub(r"\bafter \d+ s\b", "after N s", text)

@@ -57,7 +57,7 @@ def test_delete_drains_first(lab):
         "3 in service, 0 under way, 0 draining; 3 exist; min 2, max 5: ordered by hand\n"
         "server 'new' (ID) goes: ordered by hand\n"
         "Server new status ACTIVE, draining\n"
-        "server 'new' (ID) is drained on 2 load balancers: deleting it\n"
+        "server 'new' (ID) is drained on 2 load balancers, N s after its mark, at most 0 sessions at once: deleting it\n"
         "server 'new' (ID) is deleted, after N s\n" + HINT + "Done\n")
     assert [r["path"].rsplit("/", 1)[1] for r in lab.deletes()] == [youngest]
     lab.check_settled(2)

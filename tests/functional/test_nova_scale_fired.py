@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nova_scale as a core fires it, and what can go wrong, against the simulated cloud and small load balancers."""
 
+import fcntl
 import os
+import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -406,9 +409,13 @@ def test_journal_that_is_damaged_holds_everything(lab):
 
 
 def kill(lab):
-    (pid,) = lab.handlers()
-    os.kill(pid, signal.SIGKILL)
+    """Between its fork and its exec of another program there are two: the one that started first."""
+    def started(pid):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    os.kill(min(lab.handlers(), key=lambda pid: (started(pid), pid)), signal.SIGKILL)
     lab.settle()
+    with open(lab.state / "lock", "r+") as lock:  # which the other one has until its exec
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
 
 
 @pytest.mark.parametrize("state", ["OK", "WARNING", "CRITICAL"])
@@ -439,6 +446,22 @@ def test_kill_in_the_middle_of_a_drain(lab, state):
     lab.fire(state)
     lab.settle()
     assert len(lab.deletes()) == 1
+    lab.check_settled(2)
+
+
+def test_a_drain_is_told_in_the_journal(lab):
+    lab.add(3)
+    for lb in lab.lbs:
+        (lb / "hold").touch()
+    lab.measure(0)
+    lab.fire("WARNING")
+    wait_until(lambda: "load balancer 'lb2' drains" in lab.log(), "the drain is seen")
+    for lb in lab.lbs:
+        (lb / "hold").unlink()
+    lab.settle()
+    drained, = lab.journal(type="drained")
+    assert lab.deletes()[0]["path"].endswith(drained["server_id"])
+    assert re.fullmatch(r"on 2 load balancers, \d+ s after its mark, at most 6 sessions at once", drained["detail"])
     lab.check_settled(2)
 
 
