@@ -11,9 +11,10 @@
 /* How a backend would stand after this pass. Lines of the template itself do not count.
  */
 struct outlook {
-	size_t before;	/* servers that have a line or run */
+	bool before;	/* some server has a line or runs */
 	size_t serving; /* will have a line and are not to be drained */
-	size_t running;
+	size_t running; /* without what is in maintenance, as those are that were removed
+			 */
 	size_t leaving; /* of those: serve, will have no line, and nobody marked them */
 };
 
@@ -32,7 +33,7 @@ static void count_table(const struct cs_publish_pass *pass, const char *backend,
 
 		if (!is_of(server, backend))
 			continue;
-		outlook->before += server->had_line && !server->current;
+		outlook->before |= server->had_line;
 		outlook->serving += server->has_line && !server->marked;
 		if (server->has_line || server->marked)
 			cs_haproxy_names_add(ret_known, server->name);
@@ -52,13 +53,14 @@ static struct outlook look_ahead(const struct cs_publish_pass *pass, const char 
 		const struct cs_haproxy_server *server = &pass->current.items[i];
 
 		if (strcmp(server->backend, backend) != 0 ||
+			cs_haproxy_in_maint(server) ||
 			cs_haproxy_names_have(&fixed, server->name))
 			continue;
 		outlook.running++;
 		outlook.leaving += cs_haproxy_serves(server) &&
 				   !cs_haproxy_names_have(&known, server->name);
 	}
-	outlook.before += outlook.running;
+	outlook.before |= outlook.running > 0;
 	return outlook;
 }
 
@@ -79,7 +81,7 @@ int cs_publish_guard(const struct cs_publish_pass *pass, const struct cs_cluster
 	size_t most = most_that_may_leave(
 		outlook.running, cluster->haproxy.max_shrink_permille);
 
-	if (outlook.before > 0 && outlook.serving == 0)
+	if (outlook.before && outlook.serving == 0)
 		return cs_publish_may_empty(pass, cluster)
 			       ? 0
 			       : cs_error_set(err, CS_E_REFUSED,

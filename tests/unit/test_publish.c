@@ -60,6 +60,7 @@ struct fake {
 	char loaded[4096]; /* the text that `current` runs with */
 	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool old_ends; /* while it is asked */
+	bool allow_empty;
 	const char *version;
 	char added[4096], told[4096]; /* `add server`, and all that is silent */
 	int failed, reloads, writes, next_pid;
@@ -405,6 +406,7 @@ static int run(struct fake *fake, struct cs_publish_report *report, struct cs_er
 	const struct cs_cluster *clusters[] = {&cluster};
 	const struct cs_publish_site site = {.clusters = clusters,
 		.n_clusters = 1,
+		.allow_empty = fake->allow_empty,
 		.config_path = config_path,
 		.record_path = record_path,
 		.backup_path = backup_path,
@@ -869,6 +871,47 @@ static void test_a_bad_file_of_a_dead_pass_is_taken_back(void **state)
 	}
 }
 
+/* Servers that were removed stay in a worker for long; they are no reason to believe that
+ * many others may go, nor a backend that could be emptied. */
+static void test_remnants_do_not_count(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.nova[1].draining = NULL;
+	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
+	for (int i = 0; i < 4; i++) {
+		struct fake_server *server = &fake.current.servers[fake.current.n++];
+
+		*server = (struct fake_server){
+			.endpoint = "10.0.0.9:80", .status = "MAINT"};
+		snprintf(server->name, sizeof server->name, "gone%d", i);
+	}
+	fake.n_nova = 1;
+	assert_int_equal(run(&fake, &report, &err), CS_E_REFUSED);
+	assert_string_equal(err.message,
+		"cluster 'web': 2 of 3 servers would leave backend 'web' without a drain "
+		"although HAProxy finds them UP, at most 1 may (max-shrink); such a list "
+		"is not believed (to take servers out: nova_scale --delete)");
+}
+
+static void test_a_backend_of_remnants_is_empty(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.n_nova = 2;
+	fake.nova[0].draining = fake.nova[1].draining;
+	fake.allow_empty = true;
+	assert_pass(&fake, "serving, draining, drained id1 id2");
+	fake.allow_empty = false;
+	assert_pass(&fake, "serving, draining, drained id1 id2");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -922,6 +965,8 @@ int main(void)
 		cmocka_unit_test(test_a_drain_of_a_dead_pass_is_undone),
 		cmocka_unit_test(test_a_file_of_a_dead_pass_is_loaded),
 		cmocka_unit_test(test_a_bad_file_of_a_dead_pass_is_taken_back),
+		cmocka_unit_test(test_remnants_do_not_count),
+		cmocka_unit_test(test_a_backend_of_remnants_is_empty),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
