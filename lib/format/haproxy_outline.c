@@ -104,8 +104,9 @@ static void follow_directive(struct walk *walk, const char *first, char *rest)
 		word = next_word(&rest);
 		backend->consistent = word && strcmp(word, "consistent") == 0;
 	} else if (strcmp(first, "cookie") == 0 || strcmp(first, "stick") == 0 ||
-		   strcmp(first, "persist") == 0) {
+		   strcmp(first, "persist") == 0 || strcmp(first, "use-server") == 0) {
 		backend->sticky = true;
+		walk->outline->sticky_defaults |= walk->at == &walk->defaults;
 	}
 }
 
@@ -183,7 +184,9 @@ bool cs_haproxy_outline_is_sticky(
 	const struct cs_haproxy_backend *backend =
 		cs_map_find(&outline->backends, name, "");
 
-	return backend && backend->sticky;
+	if (!backend || (backend->named && !backend->sticky))
+		return outline->sticky_defaults;
+	return backend->sticky;
 }
 
 static const struct cs_haproxy_line *find_same(

@@ -19,8 +19,8 @@ struct cs_haproxy_backend {
 	const char *name;
 	const char *balance; /* "roundrobin", "source", ... */
 	bool consistent;     /* hash-type consistent */
-	bool sticky;	     /* a cookie or a stick table keeps clients at their server */
-	bool named; /* takes its defaults by name ("from"), which is not followed */
+	bool sticky; /* a cookie, stick table or rule leads clients to one server */
+	bool named;  /* takes its defaults by name ("from"), which is not followed */
 };
 
 /* A server line. */
@@ -37,6 +37,7 @@ struct cs_haproxy_outline {
 	struct cs_map by_name;	 /* (backend, server): its line */
 	struct cs_map backends;	 /* (backend, ""): struct cs_haproxy_backend */
 	struct cs_strbuf others; /* all lines that are not of a server */
+	bool sticky_defaults;	 /* of some defaults section */
 	char *text;
 };
 
@@ -48,6 +49,9 @@ void cs_haproxy_outline_done(struct cs_haproxy_outline *outline) CS_NONNULL_ALL;
 const struct cs_haproxy_line *cs_haproxy_outline_find(
 	const struct cs_haproxy_outline *outline, const char *backend,
 	const char *name) CS_NONNULL_ALL;
+
+/* Clients may be led to a server of the backend although it is drained. Where the text
+ * has no such section (yet), or a named one has the defaults: some defaults do so. */
 bool cs_haproxy_outline_is_sticky(
 	const struct cs_haproxy_outline *outline, const char *backend) CS_NONNULL_ALL;
 

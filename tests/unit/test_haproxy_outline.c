@@ -142,14 +142,18 @@ static void test_sticky_backends(void **state)
 	CS_CLEANUP(cs_haproxy_outline_done)
 	struct cs_haproxy_outline outline = read_text(
 		"backend a\n cookie SRV insert\nbackend b\n stick on src\nbackend c\n"
-		"defaults\n persist rdp-cookie\nbackend d\n");
+		"defaults\n persist rdp-cookie\nbackend d\nbackend e\n use-server x\n"
+		"defaults z\nbackend f\nbackend g from y\n");
 
 	(void)state;
 	assert_true(cs_haproxy_outline_is_sticky(&outline, "a"));
 	assert_true(cs_haproxy_outline_is_sticky(&outline, "b"));
 	assert_false(cs_haproxy_outline_is_sticky(&outline, "c"));
 	assert_true(cs_haproxy_outline_is_sticky(&outline, "d"));
-	assert_false(cs_haproxy_outline_is_sticky(&outline, "e"));
+	assert_true(cs_haproxy_outline_is_sticky(&outline, "e"));
+	assert_false(cs_haproxy_outline_is_sticky(&outline, "f"));
+	assert_true(cs_haproxy_outline_is_sticky(&outline, "g"));
+	assert_true(cs_haproxy_outline_is_sticky(&outline, "a section of its own"));
 }
 
 #define STATE(name, address, port) \
