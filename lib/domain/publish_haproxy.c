@@ -131,12 +131,31 @@ static void expose_marked(struct cs_publish_pass *pass)
 		pass->servers.items[i].exposed |= pass->servers.items[i].marked;
 }
 
+/* Unless the master has the worker behind the stats socket, nothing is known of some
+ * worker: it is the master of another HAProxy, or one that is just about to reload. */
+static void check_master(
+	struct cs_publish_pass *pass, int64_t pid, const struct cs_haproxy_procs *procs)
+{
+	if (procs->current == 0 || procs->current == pid)
+		return;
+	expose_marked(pass);
+	cs_publish_say(pass, LOG_WARNING,
+		"the process behind %s (%d) is not the worker of the master behind %s "
+		"(%d); no server counts as drained until it is, or drain-timeout has "
+		"passed",
+		pass->spec->stats_socket, (int)pid, pass->spec->master_socket,
+		(int)procs->current);
+}
+
 static int look_at_all_old(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	CS_CLEANUP(cs_haproxy_procs_done) struct cs_haproxy_procs procs = {0};
+	struct cs_haproxy_info info;
 
-	if (cs_publish_ask_procs(pass, true, &procs, err) < 0)
+	if (cs_publish_ask_info(pass, &info, err) < 0 ||
+		cs_publish_ask_procs(pass, true, &procs, err) < 0)
 		return err->code;
+	check_master(pass, info.pid, &procs);
 	for (size_t i = 0; i < procs.n_old; i++) {
 		if (look_at_old(pass, procs.old[i], err) < 0)
 			return err->code;

@@ -64,6 +64,7 @@ struct fake {
 	const char *version;
 	char added[4096], told[4096]; /* `add server`, and all that is silent */
 	int failed, reloads, writes, next_pid;
+	int foreign; /* a worker that the master does not have answers instead */
 
 	int step, fail_at, dead_from; /* 0: never */
 	char said[4096];
@@ -248,8 +249,8 @@ static void answer(
 	} else if (strcmp(command, "show stat") == 0) {
 		show_stat(&fake->current, ret);
 	} else if (strcmp(command, "show info") == 0) {
-		cs_strbuf_addf(
-			ret, "Version: %s\nPid: %d\n", fake->version, fake->current.pid);
+		cs_strbuf_addf(ret, "Version: %s\nPid: %d\n", fake->version,
+			fake->foreign ? fake->foreign : fake->current.pid);
 	} else if (strcmp(command, "show servers state") == 0) {
 		show_state(&fake->current, ret);
 	} else {
@@ -912,6 +913,48 @@ static void test_a_backend_of_remnants_is_empty(void **state)
 	assert_pass(&fake, "serving, draining, drained id1 id2");
 }
 
+/* Where the marker becomes the whole section, or the defaults have a name, it is they
+ * that make clients stick. */
+static void assert_sticky(const char *template)
+{
+	struct fake fake;
+
+	set_up(&fake, 1);
+	put_file(&fake, TEMPLATE, template);
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	find(&fake.old, "web2")->sessions = 0;
+	assert_string_equal(find(&fake.old, "web2")->status, "DRAIN");
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+}
+
+static void test_clients_stick_by_the_defaults(void **state)
+{
+	(void)state;
+	assert_sticky("defaults\n cookie A insert\n# clusterscale: backend web\n");
+	assert_sticky("defaults a\n cookie A insert\ndefaults b\nbackend web from a\n"
+		      "# clusterscale: servers web\n");
+	assert_sticky("backend web\n use-server web2 if { path /a }\n"
+		      "# clusterscale: servers web\n");
+}
+
+/* The workers of another HAProxy say nothing of those that may send to a server; nor is
+ * the current one known while a reload of somebody else is going on. */
+static void test_the_master_of_another_haproxy_proves_nothing(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.n_nova = 2;
+	fake.foreign = 4711;
+	assert_pass(&fake, "serving id1, draining id2:0, drained");
+	assert_non_null(
+		strstr(fake.said, "4 the process behind " STATS " (4711) is not the "
+				  "worker of the master behind " MASTER " (102)"));
+	fake.foreign = 0;
+	assert_pass(&fake, "serving id1, draining, drained id2");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -967,6 +1010,8 @@ int main(void)
 		cmocka_unit_test(test_a_bad_file_of_a_dead_pass_is_taken_back),
 		cmocka_unit_test(test_remnants_do_not_count),
 		cmocka_unit_test(test_a_backend_of_remnants_is_empty),
+		cmocka_unit_test(test_clients_stick_by_the_defaults),
+		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
