@@ -235,6 +235,13 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	return render(pass, err);
 }
 
+/* It is about to be kept from requests, to be drained or to be taken out. */
+static bool is_to_rest(const struct cs_publish_server *server)
+{
+	return server->marked || (!server->has_line && server->current &&
+					 !cs_haproxy_rests(server->current));
+}
+
 /* The drains, and what they change in the decision. */
 static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 {
@@ -243,7 +250,7 @@ static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 	for (size_t i = 0; i < pass->servers.n; i++) {
 		struct cs_publish_server *server = &pass->servers.items[i];
 
-		if (server->marked && !server->held && !server->drained_by_us)
+		if (is_to_rest(server) && !server->held && !server->drained_by_us)
 			begins = server->drained_by_us = true;
 	}
 	if ((begins && cs_publish_save_record(pass, NULL, err) < 0) ||

@@ -210,10 +210,12 @@ static int put_to_rest(struct cs_publish_pass *pass, struct cs_publish_server *s
 	return 0;
 }
 
-/* Only what we drained is set back; a remnant stays what it is. */
+/* Only what we drained is set back; what leaves, or has left, stays what it is. */
 static int put_back_to_work(struct cs_publish_pass *pass,
 	struct cs_publish_server *server, struct cs_error *err)
 {
+	if (!server->has_line && server->current)
+		return 0;
 	if (server->drained_by_us && server->current &&
 		cs_haproxy_rests(server->current)) {
 		if (cs_publish_order(pass, "set server", server, " state ready", err) < 0)

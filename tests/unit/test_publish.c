@@ -955,6 +955,36 @@ static void test_the_master_of_another_haproxy_proves_nothing(void **state)
 	assert_pass(&fake, "serving id1, draining, drained id2");
 }
 
+/* A pass put it into maintenance to take it out, and died of it or failed; then the cloud
+ * lists the server again. */
+static void come_back(int fail_at, int dead_from, const char *version)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	set_up_version(&fake, 0, version);
+	fake.nova[1].draining = NULL;
+	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
+	fake.n_nova = 2;
+	fake.fail_at = fail_at;
+	fake.dead_from = dead_from;
+	(void)!run(&fake, &report, &err);
+	fake.n_nova = 3;
+	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
+}
+
+static void test_a_server_that_comes_back_serves(void **state)
+{
+	(void)state;
+	for (int step = 1; step < 40; step++) {
+		come_back(step, 0, "2.4.0");
+		come_back(step, 0, "2.6.12");
+		come_back(0, step, "2.4.0");
+		come_back(0, step, "2.6.12");
+	}
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1012,6 +1042,7 @@ int main(void)
 		cmocka_unit_test(test_a_backend_of_remnants_is_empty),
 		cmocka_unit_test(test_clients_stick_by_the_defaults),
 		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
+		cmocka_unit_test(test_a_server_that_comes_back_serves),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
