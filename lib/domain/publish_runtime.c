@@ -53,7 +53,7 @@ static char *find_server_obstacle(
 {
 	const struct cs_haproxy_line *line = find_line(&change->after, server);
 
-	if (server->had_line && !cs_publish_is_present(server))
+	if (server->had_line && !server->remnant && !cs_publish_is_present(server))
 		return cs_asprintf("the running HAProxy has no server '%s' at '%s'",
 			server->name, server->endpoint);
 	if (!is_newcomer(server))

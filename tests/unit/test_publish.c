@@ -985,6 +985,20 @@ static void test_a_server_that_comes_back_serves(void **state)
 	}
 }
 
+/* Clients that stuck to it have gone, while another drain begins. */
+static void test_what_is_in_maintenance_leaves_without_a_reload(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	strcpy(find(&fake.current, "web2")->status, "MAINT");
+	fake.nova[0].draining = fake.nova[1].draining;
+	find(&fake.current, "web1")->sessions = 1;
+	assert_pass(&fake, "serving id3, draining id1:1, drained id2");
+	assert_int_equal(fake.reloads, 0);
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1043,6 +1057,7 @@ int main(void)
 		cmocka_unit_test(test_clients_stick_by_the_defaults),
 		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
 		cmocka_unit_test(test_a_server_that_comes_back_serves),
+		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
