@@ -147,6 +147,27 @@ static bool may_send(
 	       (server->sticky && cs_haproxy_rests(there) && !cs_haproxy_in_maint(there));
 }
 
+static void observe_in_old(
+	struct cs_publish_server *server, const struct cs_haproxy_server *there)
+{
+	server->sessions += there->sessions;
+	server->exposed |= may_send(server, there);
+}
+
+/* It had another name, which a lost record does not tell any more. */
+static void observe_address(
+	struct cs_publish_server *server, const struct cs_haproxy_servers *old)
+{
+	for (size_t i = 0; i < old->n; i++) {
+		const struct cs_haproxy_server *there = &old->items[i];
+
+		if (strcmp(there->endpoint, server->endpoint) == 0 &&
+			strcmp(there->backend, server->cluster->haproxy.backend) == 0 &&
+			strcmp(there->name, server->name) != 0)
+			observe_in_old(server, there);
+	}
+}
+
 void cs_publish_servers_observe_old(
 	struct cs_publish_servers *servers, const struct cs_haproxy_servers *old)
 {
@@ -155,10 +176,10 @@ void cs_publish_servers_observe_old(
 		const struct cs_haproxy_server *there = cs_haproxy_servers_find(
 			old, server->cluster->haproxy.backend, server->name);
 
-		if (there) {
-			server->sessions += there->sessions;
-			server->exposed |= may_send(server, there);
-		}
+		if (there)
+			observe_in_old(server, there);
+		if (server->marked)
+			observe_address(server, old);
 	}
 }
 

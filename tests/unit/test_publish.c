@@ -999,6 +999,24 @@ static void test_what_is_in_maintenance_leaves_without_a_reload(void **state)
 	assert_int_equal(fake.reloads, 0);
 }
 
+/* The record was lost, and the names are made anew. */
+static void test_an_old_worker_is_asked_by_address_too(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	strcpy(find(&fake.current, "web2")->name, "web2-id2");
+	find(&fake.current, "web2-id2")->sessions = 1;
+	put_file(&fake, RECORD, "{\"applied\":\"\",\"servers\":[]}");
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	assert_string_equal(find(&fake.old, "web2-id2")->status, "UP");
+	find(&fake.old, "web2-id2")->sessions = 0;
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	fake.old.pid = 0;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1058,6 +1076,7 @@ int main(void)
 		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
 		cmocka_unit_test(test_a_server_that_comes_back_serves),
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
+		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
