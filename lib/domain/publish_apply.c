@@ -15,8 +15,7 @@
 #define BACKUP_MODE 0600 /* a configuration may hold passwords */
 #define FAILED_MODE 0600
 
-/* Drains, maintenance and health survive a reload through the state file, ours or a later
- * one of an administrator. */
+/* Drains, maintenance and health survive our reload through the state file. */
 static int save_state(const struct cs_publish_pass *pass,
 	const struct cs_publish_change *change, struct cs_error *err)
 {
@@ -32,6 +31,22 @@ static int save_state(const struct cs_publish_pass *pass,
 		return err->code;
 	return pass->ports->write(
 		pass->ports->context, pass->spec->state_file, &copy, STATE_MODE, err);
+}
+
+/* It is of one moment: a later reload of somebody else must not find servers drained or
+ * down that have long been serving. */
+static void forget_state(const struct cs_publish_pass *pass)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf none = CS_STRBUF(16);
+	struct cs_error err;
+
+	cs_strbuf_add(&none, "1\n");
+	if (pass->spec->state_file &&
+		pass->ports->write(pass->ports->context, pass->spec->state_file, &none,
+			STATE_MODE, &err) < 0)
+		cs_publish_say(pass, LOG_WARNING,
+			"a later reload may find servers as they are now: %s",
+			err.message);
 }
 
 /* No worker must send them anything any more, one that becomes an old one included. */
@@ -106,6 +121,7 @@ static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 	else
 		outcome = cs_asprintf(
 			"%s; the old configuration is back and loaded", why->message);
+	forget_state(pass);
 	cs_error_set(why, CS_E_VERIFY, "%s", outcome);
 	free(outcome);
 	return why->code;
@@ -159,13 +175,11 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 		BACKUP_MODE, err);
 }
 
-static int install(struct cs_publish_pass *pass, const struct cs_publish_change *change,
-	struct cs_error *err)
+static int install(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
 
-	if (back_up(pass, err) < 0 || save_state(pass, change, err) < 0 ||
-		rest_leavers(pass, err) < 0)
+	if (back_up(pass, err) < 0 || rest_leavers(pass, err) < 0)
 		return err->code;
 	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
 		BACKUP_MODE, err);
@@ -177,6 +191,7 @@ static int reload(struct cs_publish_pass *pass, const char *why, struct cs_error
 	if (cs_publish_reload(pass, err) < 0 || cs_publish_look(pass, err) < 0 ||
 		cs_publish_check_running(pass, err) < 0)
 		return put_back(pass, err);
+	forget_state(pass);
 	return 0;
 }
 
@@ -193,7 +208,7 @@ static int bring_in_line(struct cs_publish_pass *pass,
 		return 0;
 	if (is_too_early(pass, why.message))
 		return 0;
-	if (note_reload(pass, err) < 0)
+	if (note_reload(pass, err) < 0 || save_state(pass, change, err) < 0)
 		return put_back(pass, err);
 	cs_publish_say(pass, LOG_WARNING, "%s; reloading instead", why.message);
 	return reload(pass, "it was refused without", err);
@@ -208,7 +223,9 @@ static int apply_change(struct cs_publish_pass *pass, struct cs_publish_change *
 	CS_AUTO_FREE char *obstacle = cs_publish_runtime_obstacle(pass, change);
 	if (obstacle && is_too_early(pass, obstacle))
 		return 0;
-	if ((obstacle && note_reload(pass, err) < 0) || install(pass, change, err) < 0)
+	if ((obstacle &&
+		    (note_reload(pass, err) < 0 || save_state(pass, change, err) < 0)) ||
+		install(pass, err) < 0)
 		return err->code;
 	return bring_in_line(pass, change, obstacle, err);
 }

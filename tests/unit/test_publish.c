@@ -58,6 +58,7 @@ struct fake {
 	size_t n_files;
 	struct fake_worker current, old;
 	char loaded[4096]; /* the text that `current` runs with */
+	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool old_ends; /* while it is asked */
 	bool allow_empty;
@@ -133,6 +134,8 @@ static void load(struct fake *fake)
 	fake->old = fake->current;
 	fake->current = worker;
 	strcpy(fake->loaded, file_text(fake, CONFIG));
+	if (file_text(fake, STATE))
+		strcpy(fake->state_loaded, file_text(fake, STATE));
 	fake->reloads++;
 	fake->failed = 0;
 }
@@ -985,6 +988,26 @@ static void test_a_server_that_comes_back_serves(void **state)
 	}
 }
 
+/* What it was written for is over: a later reload, of somebody else, would find servers
+ * drained or down that have long been serving. */
+static void test_the_state_file_is_for_one_reload(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	assert_int_equal(fake.reloads, 1);
+	assert_non_null(strstr(fake.state_loaded, " web2 10.0.0.2 "));
+	assert_string_equal(file_text(&fake, STATE), "1\n");
+	fake.version = "2.6.12";
+	fake.nova[3] = (struct fake_nova){"id4", "web4", "10.0.0.4", NULL};
+	fake.n_nova = 4;
+	assert_pass(&fake, "serving id1 id3 id4, draining id2:1, drained");
+	assert_int_equal(fake.reloads, 1);
+	assert_string_equal(file_text(&fake, STATE), "1\n");
+}
+
 /* Clients that stuck to it have gone, while another drain begins. */
 static void test_what_is_in_maintenance_leaves_without_a_reload(void **state)
 {
@@ -1075,6 +1098,7 @@ int main(void)
 		cmocka_unit_test(test_clients_stick_by_the_defaults),
 		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
 		cmocka_unit_test(test_a_server_that_comes_back_serves),
+		cmocka_unit_test(test_the_state_file_is_for_one_reload),
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
 		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
 		cmocka_unit_test(test_report_is_the_agreed_line),
