@@ -92,6 +92,21 @@ static void keep_failed(const struct cs_publish_pass *pass, struct cs_error *why
 		cs_publish_say(pass, LOG_WARNING, "%s", err.message);
 }
 
+/* The old file has them, and nobody asked for their rest. */
+static void wake_leavers(struct cs_publish_pass *pass)
+{
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+		struct cs_error err;
+
+		if (server->had_line && !server->has_line && !server->marked &&
+			server->drained_by_us &&
+			cs_publish_order(
+				pass, "set server", server, " state ready", &err) < 0)
+			cs_publish_say(pass, LOG_WARNING, "%s", err.message);
+	}
+}
+
 /* `why` is what went wrong; its message grows by what became of the old file. */
 static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 {
@@ -122,6 +137,7 @@ static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 		outcome = cs_asprintf(
 			"%s; the old configuration is back and loaded", why->message);
 	forget_state(pass);
+	wake_leavers(pass);
 	cs_error_set(why, CS_E_VERIFY, "%s", outcome);
 	free(outcome);
 	return why->code;

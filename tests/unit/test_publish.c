@@ -1040,6 +1040,26 @@ static void test_an_old_worker_is_asked_by_address_too(void **state)
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
+/* The old file is back, and the server that it has serves as before. */
+static void test_a_failed_reload_keeps_who_was_to_leave(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.nova[1] = fake.nova[2];
+	fake.n_nova = 2;
+	fake.reload_fails = true;
+	assert_int_equal(run(&fake, &report, &err), CS_E_VERIFY);
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2));
+	assert_string_equal(find(&fake.current, "web2")->status, "UP");
+	fake.reload_fails = false;
+	assert_pass(&fake, "serving id1 id3, draining, drained");
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1101,6 +1121,7 @@ int main(void)
 		cmocka_unit_test(test_the_state_file_is_for_one_reload),
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
 		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
+		cmocka_unit_test(test_a_failed_reload_keeps_who_was_to_leave),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
