@@ -337,10 +337,20 @@ static int dry(struct cs_publish_pass *pass, struct cs_publish_report *report,
 	return 0;
 }
 
+/* The file could not be replaced yet, and a reload of somebody else would load its line.
+ */
+static bool may_come_back(
+	const struct cs_publish_pass *pass, const struct cs_publish_server *server)
+{
+	return pass->deferred && *server->endpoint &&
+	       strstr(cs_strbuf_text(&pass->installed), server->endpoint);
+}
+
 static void report_marked(const struct cs_publish_pass *pass,
 	const struct cs_publish_server *server, struct cs_publish_report *report)
 {
-	if (!server->current && cs_publish_is_quiet(server, pass->now_wall_ms)) {
+	if (!server->current && !may_come_back(pass, server) &&
+		cs_publish_is_quiet(server, pass->now_wall_ms)) {
 		cs_strings_add(&report->drained, server->id);
 		if (server->sessions > 0)
 			cs_publish_say(pass, LOG_WARNING,

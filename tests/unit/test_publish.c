@@ -1060,6 +1060,22 @@ static void test_a_failed_reload_keeps_who_was_to_leave(void **state)
 	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 }
 
+/* A run that died had put its line there; whoever reloads next makes HAProxy use it. */
+static void test_a_line_that_cannot_be_taken_out_yet_keeps_a_server(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.nova[1].draining = NULL;
+	fake.nova[2].draining = "99999999999999";
+	put_file(&fake, CONFIG, HEAD ROW(1) ROW(2) ROW(3));
+	cluster.haproxy.min_reload_interval_ms = 3600000;
+	assert_pass(&fake, "serving id1 id2, draining id3:0, drained");
+	cluster.haproxy.min_reload_interval_ms = 0;
+	assert_pass(&fake, "serving id1 id2, draining, drained id3");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1122,6 +1138,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
 		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
 		cmocka_unit_test(test_a_failed_reload_keeps_who_was_to_leave),
+		cmocka_unit_test(test_a_line_that_cannot_be_taken_out_yet_keeps_a_server),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
