@@ -191,13 +191,49 @@ static bool is_at_rest(const struct cs_publish_server *server, const char *state
 	       (strcmp(state, "drain") == 0 && cs_haproxy_rests(server->current));
 }
 
+/* Some server of the backend serves that is not to be drained; one of the template, too.
+ */
+static bool others_serve(const struct cs_publish_pass *pass, const char *backend)
+{
+	size_t serving = 0;
+
+	for (size_t i = 0; i < pass->current.n; i++)
+		serving += strcmp(pass->current.items[i].backend, backend) == 0 &&
+			   cs_haproxy_serves(&pass->current.items[i]);
+	for (size_t i = 0; i < pass->servers.n; i++) {
+		const struct cs_publish_server *server = &pass->servers.items[i];
+
+		serving -= server->marked && server->current &&
+			   strcmp(server->cluster->haproxy.backend, backend) == 0 &&
+			   cs_haproxy_serves(server->current);
+	}
+	return serving > 0;
+}
+
+/* Who is to take over may not be there yet, as its reload has to wait. */
+static bool is_needed(
+	const struct cs_publish_pass *pass, const struct cs_publish_server *server)
+{
+	const char *backend = server->cluster->haproxy.backend;
+
+	if (!cs_haproxy_serves(server->current) ||
+		cs_publish_is_overdue(server, pass->now_wall_ms) ||
+		cs_publish_may_empty(pass, server->cluster) ||
+		others_serve(pass, backend))
+		return false;
+	cs_publish_say(pass, LOG_WARNING,
+		"server '%s' is not drained yet: no other server of backend '%s' is UP",
+		server->name, backend);
+	return true;
+}
+
 static int put_to_rest(struct cs_publish_pass *pass, struct cs_publish_server *server,
 	struct cs_error *err)
 {
 	const char *state = cs_publish_rest_state(server, pass->now_wall_ms);
 	CS_AUTO_FREE char *rest = cs_asprintf(" state %s", state);
 
-	if (!server->current || is_at_rest(server, state))
+	if (!server->current || is_at_rest(server, state) || is_needed(pass, server))
 		return 0;
 	if (cs_publish_order(pass, "set server", server, rest, err) < 0)
 		return err->code;

@@ -1076,6 +1076,26 @@ static void test_a_line_that_cannot_be_taken_out_yet_keeps_a_server(void **state
 	assert_pass(&fake, "serving id1 id2, draining, drained id3");
 }
 
+/* The new server that is to take over comes with a reload, and that with a later pass. */
+static void test_the_last_one_that_serves_is_not_drained_yet(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.nova[0].draining = fake.nova[1].draining;
+	cluster.haproxy.min_reload_interval_ms = 3600000;
+	assert_pass(&fake, "serving, draining id1:0 id2:0, drained");
+	assert_string_equal(find(&fake.current, "web1")->status, "UP");
+	assert_string_equal(find(&fake.current, "web2")->status, "UP");
+	assert_non_null(strstr(fake.said, "4 server 'web1' is not drained yet: no other "
+					  "server of backend 'web' is UP"));
+	cluster.haproxy.min_reload_interval_ms = 0;
+	assert_pass(&fake, "serving id3, draining id1:0 id2:0, drained");
+	fake.old.pid = 0;
+	assert_pass(&fake, "serving id3, draining, drained id1 id2");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1139,6 +1159,7 @@ int main(void)
 		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
 		cmocka_unit_test(test_a_failed_reload_keeps_who_was_to_leave),
 		cmocka_unit_test(test_a_line_that_cannot_be_taken_out_yet_keeps_a_server),
+		cmocka_unit_test(test_the_last_one_that_serves_is_not_drained_yet),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
