@@ -225,8 +225,8 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 		cs_strbuf_text(&pass->template), pass->template.len, &taken);
 	cs_publish_servers_build(pass->site->clusters, pass->site->n_clusters,
 		pass->views, pass->listed, &pass->record, &taken, &pass->servers);
-	cs_publish_servers_observe(&pass->servers, &pass->current);
 	find_sticky(pass);
+	cs_publish_servers_observe(&pass->servers, &pass->current);
 	if (cs_publish_count_old(pass, err) < 0)
 		return err->code;
 	probe_new(pass);

@@ -122,6 +122,35 @@ void cs_publish_servers_done(struct cs_publish_servers *servers)
 	*servers = (struct cs_publish_servers){0};
 }
 
+/* A worker with that view of the server sends it new requests. */
+static bool may_send(
+	const struct cs_publish_server *server, const struct cs_haproxy_server *there)
+{
+	return cs_haproxy_serves(there) ||
+	       (server->sticky && cs_haproxy_rests(there) && !cs_haproxy_in_maint(there));
+}
+
+static void add_view(
+	struct cs_publish_server *server, const struct cs_haproxy_server *there)
+{
+	server->sessions += there->sessions;
+	server->exposed |= may_send(server, there);
+}
+
+/* It has another name there: that of a lost record, or of who had the address before. */
+static void observe_address(
+	struct cs_publish_server *server, const struct cs_haproxy_servers *worker)
+{
+	for (size_t i = 0; i < worker->n; i++) {
+		const struct cs_haproxy_server *there = &worker->items[i];
+
+		if (strcmp(there->endpoint, server->endpoint) == 0 &&
+			strcmp(there->backend, server->cluster->haproxy.backend) == 0 &&
+			strcmp(there->name, server->name) != 0)
+			add_view(server, there);
+	}
+}
+
 void cs_publish_servers_observe(
 	struct cs_publish_servers *servers, const struct cs_haproxy_servers *current)
 {
@@ -136,35 +165,8 @@ void cs_publish_servers_observe(
 		server->current = server->remnant ? NULL : there;
 		server->sessions = there ? there->sessions : 0;
 		server->exposed = false;
-	}
-}
-
-/* A worker with that view of the server sends it new requests. */
-static bool may_send(
-	const struct cs_publish_server *server, const struct cs_haproxy_server *there)
-{
-	return cs_haproxy_serves(there) ||
-	       (server->sticky && cs_haproxy_rests(there) && !cs_haproxy_in_maint(there));
-}
-
-static void observe_in_old(
-	struct cs_publish_server *server, const struct cs_haproxy_server *there)
-{
-	server->sessions += there->sessions;
-	server->exposed |= may_send(server, there);
-}
-
-/* It had another name, which a lost record does not tell any more. */
-static void observe_address(
-	struct cs_publish_server *server, const struct cs_haproxy_servers *old)
-{
-	for (size_t i = 0; i < old->n; i++) {
-		const struct cs_haproxy_server *there = &old->items[i];
-
-		if (strcmp(there->endpoint, server->endpoint) == 0 &&
-			strcmp(there->backend, server->cluster->haproxy.backend) == 0 &&
-			strcmp(there->name, server->name) != 0)
-			observe_in_old(server, there);
+		if (server->marked)
+			observe_address(server, current);
 	}
 }
 
@@ -177,7 +179,7 @@ void cs_publish_servers_observe_old(
 			old, server->cluster->haproxy.backend, server->name);
 
 		if (there)
-			observe_in_old(server, there);
+			add_view(server, there);
 		if (server->marked)
 			observe_address(server, old);
 	}

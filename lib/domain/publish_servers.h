@@ -34,7 +34,7 @@ struct cs_publish_server {
 	const struct cs_haproxy_server *current;
 	bool remnant; /* it has it in maintenance, without a line: `current` is NULL */
 	int64_t sessions; /* in all workers that were looked at */
-	bool exposed;	  /* an old worker may still send it requests */
+	bool exposed;	  /* another worker or name may still send it requests */
 
 	bool sticky;   /* cookies or a stick table lead clients to it even when drained */
 	bool held;     /* its cluster keeps the lines that it has */

@@ -1096,6 +1096,21 @@ static void test_the_last_one_that_serves_is_not_drained_yet(void **state)
 	assert_pass(&fake, "serving id3, draining, drained id1 id2");
 }
 
+/* HAProxy still has the server that had the address before. */
+static void test_an_address_of_somebody_before_is_not_drained(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	fake.nova[1] = (struct fake_nova){"id9", "new", "10.0.0.2", "99999999999999"};
+	cluster.haproxy.min_reload_interval_ms = 3600000;
+	put_file(&fake, CONFIG, HEAD);
+	assert_pass(&fake, "serving id1, draining id9:0, drained");
+	cluster.haproxy.min_reload_interval_ms = 0;
+	assert_pass(&fake, "serving id1 id3, draining, drained id9");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1160,6 +1175,7 @@ int main(void)
 		cmocka_unit_test(test_a_failed_reload_keeps_who_was_to_leave),
 		cmocka_unit_test(test_a_line_that_cannot_be_taken_out_yet_keeps_a_server),
 		cmocka_unit_test(test_the_last_one_that_serves_is_not_drained_yet),
+		cmocka_unit_test(test_an_address_of_somebody_before_is_not_drained),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
