@@ -198,6 +198,7 @@ static int delete_leavers(struct cs_publish_pass *pass, int version, struct cs_e
 int cs_publish_runtime(struct cs_publish_pass *pass,
 	const struct cs_publish_change *change, struct cs_error *err)
 {
+	pass->stirred = true; /* the look forgets what the old workers said */
 	if (add_newcomers(pass, &change->after, err) < 0 ||
 		delete_leavers(pass, change->info.version, err) < 0 ||
 		cs_publish_look(pass, err) < 0 || cs_publish_check_running(pass, err) < 0)

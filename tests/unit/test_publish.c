@@ -1111,6 +1111,23 @@ static void test_an_address_of_somebody_before_is_not_drained(void **state)
 	assert_pass(&fake, "serving id1 id3, draining, drained id9");
 }
 
+/* The file changes in nothing that HAProxy has to be told of. */
+static void test_old_workers_count_after_a_change_of_order(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	fake.old = (struct fake_worker){
+		.pid = 50, .n = 1, .servers = {{"web2", "10.0.0.2:80", "DRAIN", 1}}};
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	struct fake_nova first = fake.nova[0];
+	fake.nova[0] = fake.nova[2];
+	fake.nova[2] = first;
+	assert_pass(&fake, "serving id3 id1, draining id2:1, drained");
+}
+
 static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
@@ -1176,6 +1193,7 @@ int main(void)
 		cmocka_unit_test(test_a_line_that_cannot_be_taken_out_yet_keeps_a_server),
 		cmocka_unit_test(test_the_last_one_that_serves_is_not_drained_yet),
 		cmocka_unit_test(test_an_address_of_somebody_before_is_not_drained),
+		cmocka_unit_test(test_old_workers_count_after_a_change_of_order),
 		cmocka_unit_test(test_report_is_the_agreed_line),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
