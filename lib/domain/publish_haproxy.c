@@ -271,9 +271,10 @@ int cs_publish_steer(struct cs_publish_pass *pass, struct cs_error *err)
 
 		if (server->held)
 			continue;
-		if ((server->marked ? put_to_rest(pass, server, err)
-				    : put_back_to_work(pass, server, err)) < 0)
-			return err->code;
+		int r = server->marked ? put_to_rest(pass, server, err)
+				       : put_back_to_work(pass, server, err);
+		if (r < 0 && r != CS_E_NOT_FOUND) /* a reload has just taken it away */
+			return r;
 	}
 	return 0;
 }

@@ -60,7 +60,8 @@ struct fake {
 	char loaded[4096]; /* the text that `current` runs with */
 	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
-	bool old_ends; /* while it is asked */
+	bool old_ends;		/* while it is asked */
+	bool reloads_meanwhile; /* before the next order to a server */
 	bool allow_empty;
 	const char *version;
 	char added[4096], told[4096]; /* `add server`, and all that is silent */
@@ -192,6 +193,10 @@ static void obey(struct fake *fake, const char *command, struct cs_strbuf *ret)
 	if (strncmp(command, "add server ", 11) == 0) {
 		add_server(fake, command, ret);
 		return;
+	}
+	if (fake->reloads_meanwhile) {
+		fake->reloads_meanwhile = false;
+		load(fake);
 	}
 	if (target && sscanf(target, " web/%31s", name) == 1)
 		server = find(&fake->current, name);
@@ -631,6 +636,25 @@ static void test_only_our_own_drain_is_undone(void **state)
 	strcpy(find(&fake.current, "web2")->status, "MAINT");
 	assert_pass(&fake, "serving id1 id3, draining, drained");
 	assert_string_equal(find(&fake.current, "web2")->status, "MAINT");
+}
+
+/* It was seen, and is gone when it is to be drained or to be set back to ready. */
+static void test_a_server_may_go_meanwhile(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	put_file(&fake, CONFIG, HEAD ROW(1));
+	fake.reloads_meanwhile = true;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	set_up(&fake, 1);
+	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
+	put_file(&fake, CONFIG, HEAD ROW(1) ROW(3));
+	fake.nova[1].draining = NULL;
+	fake.reloads_meanwhile = true;
+	assert_pass(&fake, "serving id1 id3, draining, drained");
+	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
 }
 
 static void test_overdue_sessions_are_shut(void **state)
@@ -1170,6 +1194,7 @@ int main(void)
 		cmocka_unit_test(test_sticky_clients_of_an_old_worker_keep_a_server),
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
+		cmocka_unit_test(test_a_server_may_go_meanwhile),
 		cmocka_unit_test(test_overdue_sessions_are_shut),
 		cmocka_unit_test(test_a_mark_without_a_time_shuts_nothing),
 		cmocka_unit_test(test_a_closed_port_is_left_out),
