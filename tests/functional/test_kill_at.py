@@ -56,6 +56,16 @@ def test_it_kills_before_and_after(tmp_path, point, when, left):
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
+def test_a_call_is_found_by_what_its_line_says(tmp_path):
+    assert run(tmp_path, "--match", "^r(ename|mdir) ", "--point", "2", "--when", "before").returncode == 137
+    assert {path.name for path in tmp_path.iterdir()} == {"renamed", "other"}
+
+
+def test_a_call_that_is_never_made_is_no_kill(tmp_path):
+    assert run(tmp_path, "--match", "^mkdir made$", "--point", "2", "--when", "before").returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"other"}
+
+
 def test_alone_leaves_the_others_alive(tmp_path):
     code = """
 import os, time

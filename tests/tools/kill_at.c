@@ -4,10 +4,13 @@
  * lock, connects or sends, starts a process or ends one (the table below).
  *
  *     kill_at --list FILE [--all] [--user UID] -- COMMAND...
- *     kill_at --point N --when before|after [--all] [--alone] -- COMMAND...
+ *     kill_at --point N --when before|after [--match REGEX] [--all] [--alone]
+ *             -- COMMAND...
  *
  * Counted are the calls of COMMAND itself, of its threads and of processes that it forks,
- * until these run another program; with --all those of the other programs too. The kill
+ * until these run another program; with --all those of the other programs too; with
+ * --match only those whose line in the list matches, so that a point stays the same call
+ * when COMMAND polls more often in one run than in another. The kill
  * ends the whole tree, with --alone only the process that made the call: a kill -9 by
  * hand leaves the children alive. --user UID: root traces, COMMAND runs as that user and
  * group; only root sees the paths of a program that keeps its memory from others.
@@ -21,6 +24,7 @@
 #include <getopt.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <regex.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -138,13 +142,14 @@ struct tracee {
 static struct {
 	FILE *list;
 	long point;
-	bool after, all, alone;
+	regex_t pattern;
+	bool match, after, all, alone;
 	unsigned user; /* who runs COMMAND; 0: who runs this */
 } wish;
 
 static struct tracee tracees[TRACEES_MAX];
 static size_t n_tracees;
-static long counted;
+static long counted, matched;
 static bool started; /* COMMAND's own execve is done */
 
 static _Noreturn void fail(const char *what)
@@ -193,41 +198,41 @@ static size_t peek(pid_t tid, uint64_t address, void *to, size_t size)
 	return done;
 }
 
-static void print_bytes(pid_t tid, uint64_t address, size_t len)
+static void print_bytes(FILE *to, pid_t tid, uint64_t address, size_t len)
 {
 	char bytes[60];
 	size_t n = peek(tid, address, bytes, len < sizeof bytes ? len : sizeof bytes);
 
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] >= ' ' && bytes[i] <= '~')
-			fputc(bytes[i], wish.list);
+			fputc(bytes[i], to);
 		else
-			fputc(bytes[i] == '\n' ? '$' : '.', wish.list);
+			fputc(bytes[i] == '\n' ? '$' : '.', to);
 	}
 }
 
-static void print_path(pid_t tid, uint64_t address)
+static void print_path(FILE *to, pid_t tid, uint64_t address)
 {
 	char path[256];
 	size_t n = peek(tid, address, path, sizeof path - 1);
 
 	path[n] = '\0';
-	fputs(path, wish.list);
+	fputs(path, to);
 }
 
-static void print_fd(pid_t tid, uint64_t fd)
+static void print_fd(FILE *to, pid_t tid, uint64_t fd)
 {
 	char link[64], target[256];
 
 	snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)tid, (int)fd);
 	ssize_t n = readlink(link, target, sizeof target);
 	if (n < 0)
-		fprintf(wish.list, "fd %d", (int)fd);
+		fprintf(to, "fd %d", (int)fd);
 	else
-		fprintf(wish.list, "%.*s", (int)n, target);
+		fprintf(to, "%.*s", (int)n, target);
 }
 
-static void print_address(pid_t tid, uint64_t address)
+static void print_address(FILE *to, pid_t tid, uint64_t address)
 {
 	struct sockaddr_un un = {0};
 	struct sockaddr_in in;
@@ -235,42 +240,50 @@ static void print_address(pid_t tid, uint64_t address)
 	peek(tid, address, &un, sizeof un - 1);
 	memcpy(&in, &un, sizeof in);
 	if (un.sun_family == AF_UNIX)
-		fputs(un.sun_path, wish.list);
+		fputs(un.sun_path, to);
 	else
-		fprintf(wish.list, "port %d", ntohs(in.sin_port));
+		fprintf(to, "port %d", ntohs(in.sin_port));
 }
 
-static void print_call(pid_t tid, const struct call *call, const uint64_t *args)
+/* Its line in the list, without the number. Owned by the caller. */
+static char *describe(pid_t tid, const struct call *call, const uint64_t *args)
 {
-	fprintf(wish.list, "%ld %s ", counted, call->name);
+	char *line = NULL;
+	size_t size;
+	FILE *to = open_memstream(&line, &size);
+
+	if (!to)
+		fail("a line of the list");
+	fprintf(to, "%s ", call->name);
 	switch (call->shape) {
 	case OPEN:
 	case PATH:
-		print_path(tid, args[0]);
+		print_path(to, tid, args[0]);
 		break;
 	case OPENAT:
 	case PATHAT:
-		print_path(tid, args[1]);
+		print_path(to, tid, args[1]);
 		break;
 	case FD:
 	case LOCK:
-		print_fd(tid, args[0]);
+		print_fd(to, tid, args[0]);
 		break;
 	case BYTES:
-		print_fd(tid, args[0]);
-		fputs(" ", wish.list);
-		print_bytes(tid, args[1], args[2]);
+		print_fd(to, tid, args[0]);
+		fputs(" ", to);
+		print_bytes(to, tid, args[1], args[2]);
 		break;
 	case ADDRESS:
-		print_address(tid, args[1]);
+		print_address(to, tid, args[1]);
 		break;
 	case CLONE:
 	case CLONE3:
 	case PLAIN:
 		break;
 	}
-	fputs("\n", wish.list);
-	fflush(wish.list);
+	if (fclose(to) != 0)
+		fail("a line of the list");
+	return line;
 }
 
 static bool makes_file(uint64_t flags)
@@ -323,12 +336,19 @@ static bool on_entry(struct tracee *tracee, uint64_t number, const uint64_t *arg
 	if (!started || (tracee->foreign && !wish.all) || !call ||
 		!leaves_a_trace(tracee->tid, call, args))
 		return false;
+	char *line = describe(tracee->tid, call, args);
 	counted++;
-	if (wish.list)
-		print_call(tracee->tid, call, args);
-	if (counted == wish.point)
-		tracee->inside = call->name;
-	return counted == wish.point && !wish.after;
+	if (wish.list) {
+		fprintf(wish.list, "%ld %s\n", counted, line);
+		fflush(wish.list);
+	}
+	bool matches = !wish.match || regexec(&wish.pattern, line, 0, NULL, 0) == 0;
+	matched += matches;
+	free(line);
+	if (!matches || matched != wish.point)
+		return false;
+	tracee->inside = call->name;
+	return !wish.after;
 }
 
 static bool on_syscall_stop(struct tracee *tracee)
@@ -502,9 +522,8 @@ static pid_t start(char **command)
 static _Noreturn void usage(void)
 {
 	fputs("usage: kill_at --list FILE [--all] [--user UID] -- COMMAND...\n"
-	      "       kill_at --point N --when before|after [--all] [--alone] [--user "
-	      "UID] "
-	      "-- COMMAND...\n",
+	      "       kill_at --point N --when before|after [--match REGEX] [--all] "
+	      "[--alone] [--user UID] -- COMMAND...\n",
 		stderr);
 	exit(EXIT_USAGE);
 }
@@ -513,7 +532,8 @@ static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"list", required_argument, NULL, 'l'},
 		{"point", required_argument, NULL, 'p'},
-		{"when", required_argument, NULL, 'w'}, {"all", no_argument, NULL, 'A'},
+		{"when", required_argument, NULL, 'w'},
+		{"match", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'A'},
 		{"alone", no_argument, NULL, 'a'}, {"user", required_argument, NULL, 'u'},
 		{0}};
 	int option;
@@ -525,6 +545,11 @@ static void parse(int argc, char **argv)
 			wish.point = strtol(optarg, NULL, 10);
 		else if (option == 'w')
 			wish.after = strcmp(optarg, "after") == 0;
+		else if (option == 'm' &&
+			 regcomp(&wish.pattern, optarg, REG_EXTENDED | REG_NOSUB) != 0)
+			usage();
+		else if (option == 'm')
+			wish.match = true;
 		else if (option == 'u')
 			wish.user = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'A')
