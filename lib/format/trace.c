@@ -175,14 +175,15 @@ static int parse_history(
 	const char *end;
 
 	for (size_t line = 1; (end = strchr(at, '\n')); line++, at = end + 1) {
-		struct cs_trace_point point, *last = trace->points + trace->n - 1;
+		struct cs_trace_point point,
+			*last = trace->n > 0 ? &trace->points[trace->n - 1] : NULL;
 		bool known;
 
 		if (!take_measurement(at, (size_t)(end - at), &point, &known))
 			return refuse(name, line, at, "a measurement of a history", err);
-		if (!known || (trace->n > 0 && point.minute < last->minute))
+		if (!known || (last && point.minute < last->minute))
 			continue; /* also when the clock was set back */
-		if (trace->n > 0 && point.minute == last->minute) {
+		if (last && point.minute == last->minute) {
 			n_minute++;
 			last->count += (point.count - last->count) / (double)n_minute;
 			continue;

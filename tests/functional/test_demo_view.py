@@ -255,6 +255,7 @@ class Terminal:
 
 
 def assert_restored(text, ending):
+    assert live.ENTER in text and live.LEAVE in text, repr(text)
     entered, left = text.index(live.ENTER), text.index(live.LEAVE)
     assert entered < left and text.count(live.LEAVE) == 1
     after = text[left + len(live.LEAVE):]

@@ -34,6 +34,13 @@ def test_firing_returns_at_once_and_works_in_the_background(lab):
     assert f"run={run}: ended with exit status 0" in lab.log()
 
 
+def the_handler(lab):
+    """Between its fork and its exec of another program there are two: the one that started first."""
+    def started(pid):
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return min(lab.handlers(), key=lambda pid: (started(pid), pid))
+
+
 def test_firing_keeps_no_descriptor_of_the_core(lab):
     lab.add(2)
     (lab.lbs[0] / "fail").touch()
@@ -46,7 +53,7 @@ def test_firing_keeps_no_descriptor_of_the_core(lab):
     for end in ours:
         end.settimeout(60)
     said = [end.makefile("rb").read() for end in ours]  # to their end, which is there when nobody has the other side
-    (pid,) = lab.handlers()
+    pid = the_handler(lab)
     assert child.wait() == 0 and pid != child.pid
     assert said[0] + said[2] + said[3] == b"" and said[1].endswith(b" works in the background\n")
     assert os.getsid(pid) != os.getsid(0)
@@ -409,10 +416,7 @@ def test_journal_that_is_damaged_holds_everything(lab):
 
 
 def kill(lab):
-    """Between its fork and its exec of another program there are two: the one that started first."""
-    def started(pid):
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    os.kill(min(lab.handlers(), key=lambda pid: (started(pid), pid)), signal.SIGKILL)
+    os.kill(the_handler(lab), signal.SIGKILL)
     lab.settle()
     with open(lab.state / "lock", "r+") as lock:  # which the other one has until its exec
         fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
