@@ -51,7 +51,8 @@ class Watch(threading.Thread):
         with self.cloud.lock:
             seen = {server.id: server.summary() for server in self.cloud.servers.values()}
         try:
-            rows = self.rows()
+            # What is in maintenance is out: below 3.0 HAProxy keeps it so until a reload.
+            rows = {key: row for key, row in self.rows().items() if row["status"] != "MAINT"}
         except OSError:
             rows = None  # between two workers; the next look will tell
         for id, summary in seen.items():
@@ -88,7 +89,7 @@ class Watch(threading.Thread):
         now = status(life, rows)
         if now.startswith("UP"):
             self.step(life, "serving")
-        elif now.startswith(("DRAIN", "MAINT")) and life.serving:
+        elif now.startswith("DRAIN") and life.serving:
             self.step(life, "draining")
         elif not now and life.serving:
             self.step(life, "out")

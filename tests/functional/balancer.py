@@ -43,6 +43,7 @@ defaults
     timeout connect 1s
     timeout client 30s
     timeout server 30s
+    timeout check 10s
     timeout http-keep-alive {keep_alive}
 frontend www
     bind 127.0.0.1:{port}
