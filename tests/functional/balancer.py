@@ -43,7 +43,6 @@ defaults
     timeout connect 1s
     timeout client 30s
     timeout server 30s
-    timeout check 10s
     timeout http-keep-alive {keep_alive}
 frontend www
     bind 127.0.0.1:{port}
@@ -65,7 +64,7 @@ clusters:
       template: {dir}/haproxy.cfg.template
       config: {dir}/haproxy.cfg
       backend: web
-      server: {{port: {service_port}, options: "maxconn 512 check inter 100ms fall 2 rise 2"{probe}}}
+      server: {{port: {service_port}, options: "maxconn 512 check inter 100ms fall 5 rise 2"{probe}}}
       stats-socket: {dir}/admin.sock
       state-dir: {dir}/sync
       min-reload-interval: {interval}
@@ -339,7 +338,7 @@ class Balancer:
 
     def line(self, server, name=None):
         return (f"    server {name or server.name} {self.address(server)}:{self.service_port} "
-                "maxconn 512 check inter 100ms fall 2 rise 2\n")
+                "maxconn 512 check inter 100ms fall 5 rise 2\n")
 
     def lines(self, *servers):
         return self.template.read_text() + "".join(self.line(server) for server in servers)

@@ -6,7 +6,7 @@ pytest.register_assert_rewrite("balancer")
 import balancer  # noqa: E402
 from balancer import expect, lb  # noqa: E402, F401 (a fixture)
 
-OPTIONS = '"maxconn 512 check inter 100ms fall 2 rise 2"'
+OPTIONS = '"maxconn 512 check inter 100ms fall 5 rise 2"'
 
 
 def set_options(lb, options):
