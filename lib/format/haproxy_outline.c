@@ -323,8 +323,12 @@ bool cs_haproxy_line_checks(const struct cs_haproxy_line *line)
 
 	(void)strtok_r(copy, BLANKS, &rest);
 	for (char *word; (word = next_word(&rest));) {
+		const struct option *option = find_option(word);
+
 		checks |= strcmp(word, "check") == 0;
 		checks &= strcmp(word, "no-check") != 0;
+		for (int i = 0; option && i < option->values; i++)
+			(void)next_word(&rest);
 	}
 	return checks;
 }

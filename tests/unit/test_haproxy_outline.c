@@ -107,6 +107,7 @@ static void test_default_server_counts_where_it_stands(void **state)
 	assert_options("defaults\n default-server check\nbackend web\n"
 		       " default-server inter 1s\n" LINE "no-check\n",
 		"check inter 1s no-check", false);
+	assert_options("backend web\n" LINE "cookie check\n", "cookie check", false);
 	assert_options("backend web\n" LINE "maxconn 9\n default-server check\n",
 		"maxconn 9", false);
 	assert_options("backend api\n default-server check\npeers p\n default-server x\n"
