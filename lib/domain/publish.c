@@ -92,6 +92,7 @@ static int load_record(struct cs_publish_pass *pass, struct cs_error *err)
 			"%s is damaged (when it is moved away, haproxy_sync begins anew)",
 			path);
 	pass->reloaded = pass->record.reloaded;
+	memcpy(pass->installing, pass->record.installing, sizeof pass->installing);
 	return 0;
 }
 
@@ -103,6 +104,7 @@ int cs_publish_save_record(
 
 	cs_publish_servers_record(&pass->servers, applied, &pass->record, &next);
 	next.reloaded = pass->reloaded;
+	memcpy(next.installing, pass->installing, sizeof next.installing);
 	bool same = cs_publish_record_same(&pass->record, &next);
 	cs_publish_record_done(&pass->record);
 	pass->record = next;
@@ -158,9 +160,7 @@ static int decide(struct cs_publish_pass *pass, struct cs_error *err)
 			continue;
 		if (hold(pass, c, err) < 0)
 			return err->code;
-		for (size_t i = 0; i < pass->servers.n; i++)
-			pass->servers.items[i].held |=
-				pass->servers.items[i].cluster == cluster;
+		cs_publish_servers_hold(&pass->servers, cluster, &pass->record);
 		cs_publish_servers_decide(&pass->servers, pass->now_wall_ms);
 	}
 	return 0;
@@ -235,11 +235,16 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	return render(pass, err);
 }
 
-/* It is about to be kept from requests, to be drained or to be taken out. */
-static bool is_to_rest(const struct cs_publish_server *server)
+/* It is about to be kept from requests, to be drained or to be taken out. What rests
+ * already was sent there by a person, unless the record that would know is lost. */
+static bool is_to_rest(
+	const struct cs_publish_pass *pass, const struct cs_publish_server *server)
 {
-	return server->marked || (!server->has_line && server->current &&
-					 !cs_haproxy_rests(server->current));
+	bool rests = server->current && cs_haproxy_rests(server->current);
+
+	if (server->marked)
+		return !rests || !*pass->record.applied;
+	return !server->has_line && server->current && !rests;
 }
 
 /* The drains, and what they change in the decision. */
@@ -250,7 +255,7 @@ static int drain(struct cs_publish_pass *pass, struct cs_error *err)
 	for (size_t i = 0; i < pass->servers.n; i++) {
 		struct cs_publish_server *server = &pass->servers.items[i];
 
-		if (is_to_rest(server) && !server->held && !server->drained_by_us)
+		if (is_to_rest(pass, server) && !server->held && !server->drained_by_us)
 			begins = server->drained_by_us = true;
 	}
 	if ((begins && cs_publish_save_record(pass, NULL, err) < 0) ||
@@ -274,7 +279,7 @@ static bool is_applied(const struct cs_publish_pass *pass)
 	cs_publish_hash(&pass->rendered, hash);
 	cs_publish_hash(&pass->installed, found);
 	if (*pass->record.applied && strcmp(found, pass->record.applied) != 0 &&
-		strcmp(found, hash) != 0)
+		strcmp(found, pass->record.installing) != 0 && strcmp(found, hash) != 0)
 		cs_publish_say(pass, LOG_WARNING,
 			"%s is not what was applied last; it is rendered from %s again "
 			"(what it was is kept as %s)",

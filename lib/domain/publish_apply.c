@@ -14,6 +14,7 @@
 #define STATE_MODE 0640
 #define BACKUP_MODE 0600 /* a configuration may hold passwords */
 #define FAILED_MODE 0600
+#define RETRY_FAILED_MS (300 * CS_MS_PER_S)
 
 /* Drains, maintenance and health survive our reload through the state file. */
 static int save_state(const struct cs_publish_pass *pass,
@@ -70,17 +71,23 @@ static int rest_leavers(struct cs_publish_pass *pass, struct cs_error *err)
 			server->name,
 			(int)(server->cluster->haproxy.drain_timeout_ms / CS_MS_PER_S),
 			(int)server->current->sessions);
-		if (cs_publish_order(pass, "shutdown sessions server", server, "", err) <
-			0)
-			return err->code;
+		r = cs_publish_order(pass, "shutdown sessions server", server, "", err);
+		if (r < 0 && r != CS_E_NOT_FOUND)
+			return r;
 	}
 	return 0;
 }
 
-/* For a look at it; not *.cfg, which a HAProxy that loads the whole folder would read. */
+/* Not *.cfg, which a HAProxy that loads the whole folder would read. */
+static char *failed_path(const struct cs_publish_pass *pass)
+{
+	return cs_asprintf("%s.failed", pass->site->config_path);
+}
+
+/* For a look at it, and not to be tried again at once. */
 static void keep_failed(const struct cs_publish_pass *pass, struct cs_error *why)
 {
-	CS_AUTO_FREE char *path = cs_asprintf("%s.failed", pass->site->config_path);
+	CS_AUTO_FREE char *path = failed_path(pass);
 	CS_AUTO_FREE char *before = cs_strdup(why->message);
 	struct cs_error err;
 
@@ -92,17 +99,18 @@ static void keep_failed(const struct cs_publish_pass *pass, struct cs_error *why
 		cs_publish_say(pass, LOG_WARNING, "%s", err.message);
 }
 
-/* The old file has them, and nobody asked for their rest. */
+/* The old file has them, and nobody asked for more than that the marked ones drain. */
 static void wake_leavers(struct cs_publish_pass *pass)
 {
 	for (size_t i = 0; i < pass->servers.n; i++) {
 		const struct cs_publish_server *server = &pass->servers.items[i];
+		CS_AUTO_FREE char *rest = cs_asprintf(" state %s",
+			server->marked ? cs_publish_rest_state(server, pass->now_wall_ms)
+				       : "ready");
 		struct cs_error err;
 
-		if (server->had_line && !server->has_line && !server->marked &&
-			server->drained_by_us &&
-			cs_publish_order(
-				pass, "set server", server, " state ready", &err) < 0)
+		if (server->had_line && !server->has_line && server->drained_by_us &&
+			cs_publish_order(pass, "set server", server, rest, &err) < 0)
 			cs_publish_say(pass, LOG_WARNING, "%s", err.message);
 	}
 }
@@ -115,7 +123,8 @@ static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 
 	if (cs_publish_same_text(&pass->previous, &pass->rendered))
 		return why->code;
-	keep_failed(pass, why);
+	if (why->code == CS_E_VERIFY)
+		keep_failed(pass, why);
 	cs_publish_say(pass, LOG_WARNING, "putting the old configuration back: %s",
 		why->message);
 	if (pass->ports->validate(pass->ports->context, &pass->previous, &err) < 0)
@@ -160,6 +169,33 @@ static bool is_too_early(struct cs_publish_pass *pass, const char *why)
 	return true;
 }
 
+/* A file that HAProxy accepts and cannot load is not tried at every pass: each of its
+ * reloads shakes the one that serves. One that a killed run left is, to be taken out. */
+static int check_failed_before(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done)
+	struct cs_strbuf failed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
+	CS_AUTO_FREE char *path = failed_path(pass);
+	int64_t age_ms = cs_stamp_age_ms(&pass->record.reloaded, &pass->now);
+	int r = pass->ports->read(pass->ports->context, path, &failed, err);
+
+	if (r == CS_E_NOT_FOUND ||
+		cs_publish_same_text(&pass->installed, &pass->rendered) ||
+		pass->record.reloaded.wall_ms == 0 || age_ms < 0 ||
+		age_ms >= RETRY_FAILED_MS ||
+		!cs_publish_same_text(&failed, &pass->rendered))
+		return 0;
+	if (r < 0)
+		return r;
+	return cs_error_set(err, CS_E_VERIFY,
+		"this configuration was tried %d s ago and taken back (it is kept as "
+		"%s); "
+		"it is tried again in %d s (to try at once, when the cause is mended: "
+		"remove that file)",
+		(int)(age_ms / CS_MS_PER_S), path,
+		(int)((RETRY_FAILED_MS - age_ms) / CS_MS_PER_S));
+}
+
 /* On disk before it happens: a pass that dies of it has reloaded all the same. */
 static int note_reload(struct cs_publish_pass *pass, struct cs_error *err)
 {
@@ -167,9 +203,9 @@ static int note_reload(struct cs_publish_pass *pass, struct cs_error *err)
 	return cs_publish_save_record(pass, NULL, err);
 }
 
-/* The file as it was found, which goes back when the new one fails. When the backup is
- * what was applied last and the file is not, a killed run had just put the file there:
- * then it is the backup that goes back, and it stays. */
+/* The file as it was found, which goes back when the new one fails. When a killed run had
+ * put it there and the backup is what was applied before, it is the backup that goes
+ * back, and it stays. */
 static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	char hash[CS_PUBLISH_HASH_SIZE], found[CS_PUBLISH_HASH_SIZE];
@@ -182,6 +218,7 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 	cs_publish_hash(&pass->previous, hash);
 	cs_publish_hash(&pass->installed, found);
 	if (r == 0 && strcmp(hash, pass->record.applied) == 0 &&
+		strcmp(found, pass->record.installing) == 0 &&
 		strcmp(found, pass->record.applied) != 0)
 		return 0;
 	cs_strbuf_clear(&pass->previous);
@@ -195,7 +232,10 @@ static int install(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
 
-	if (back_up(pass, err) < 0 || rest_leavers(pass, err) < 0)
+	if (back_up(pass, err) < 0)
+		return err->code;
+	cs_publish_hash(&pass->rendered, pass->installing);
+	if (cs_publish_save_record(pass, NULL, err) < 0 || rest_leavers(pass, err) < 0)
 		return err->code;
 	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
 		BACKUP_MODE, err);
@@ -239,6 +279,8 @@ static int apply_change(struct cs_publish_pass *pass, struct cs_publish_change *
 	CS_AUTO_FREE char *obstacle = cs_publish_runtime_obstacle(pass, change);
 	if (obstacle && is_too_early(pass, obstacle))
 		return 0;
+	if (obstacle && check_failed_before(pass, err) < 0)
+		return err->code;
 	if ((obstacle &&
 		    (note_reload(pass, err) < 0 || save_state(pass, change, err) < 0)) ||
 		install(pass, err) < 0)

@@ -18,7 +18,8 @@ struct cs_publish_pass {
 	const struct cs_haproxy_spec *spec; /* paths and sockets: the same for all */
 	struct cs_stamp now;
 	int64_t now_wall_ms;
-	struct cs_stamp reloaded; /* last reload, as the record has it or will */
+	struct cs_stamp reloaded; /* these two as the record has them or will */
+	char installing[CS_PUBLISH_HASH_SIZE];
 
 	struct cs_fleet_view *views; /* of each cluster, when listed */
 	bool *listed;

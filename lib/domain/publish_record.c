@@ -85,6 +85,9 @@ int cs_publish_record_parse(
 		return cs_error_set(
 			err, CS_E_PROTOCOL, "it is not what haproxy_sync writes there");
 	snprintf(record.applied, sizeof record.applied, "%s", applied);
+	const char *installing = cs_json_str(object, "installing");
+	snprintf(record.installing, sizeof record.installing, "%s",
+		installing ? installing : "");
 	read_reloaded(cs_json_obj(object, "reloaded"), &record.reloaded);
 	*ret = record;
 	record = (struct cs_publish_record){0};
@@ -98,6 +101,8 @@ void cs_publish_record_write(
 	struct json_object *servers = json_object_new_array();
 
 	cs_json_add_str(object, "applied", record->applied);
+	if (*record->installing)
+		cs_json_add_str(object, "installing", record->installing);
 	if (record->reloaded.wall_ms) {
 		struct json_object *reloaded = json_object_new_object();
 
@@ -138,6 +143,7 @@ bool cs_publish_record_same(
 	const struct cs_publish_record *one, const struct cs_publish_record *other)
 {
 	bool same = one->n == other->n && strcmp(one->applied, other->applied) == 0 &&
+		    strcmp(one->installing, other->installing) == 0 &&
 		    one->reloaded.wall_ms == other->reloaded.wall_ms;
 
 	for (size_t i = 0; same && i < one->n; i++)

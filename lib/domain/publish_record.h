@@ -27,7 +27,10 @@ struct cs_publish_entry {
 /* Owned by the caller. */
 struct cs_publish_record {
 	char applied[CS_PUBLISH_HASH_SIZE]; /* "" before the first reload of ours */
-	struct cs_stamp reloaded;	    /* all 0 when never */
+	/* The text that a pass was about to put into the file last, "" for none: in the
+	 * file and not applied it is of a pass that died, anything else is a person's. */
+	char installing[CS_PUBLISH_HASH_SIZE];
+	struct cs_stamp reloaded; /* all 0 when never */
 	struct cs_publish_entry *entries;
 	size_t n;
 };

@@ -238,6 +238,32 @@ void cs_publish_servers_decide(struct cs_publish_servers *servers, int64_t now_w
 		servers->items[i].has_line = wants_line(&servers->items[i], now_wall_ms);
 }
 
+void cs_publish_servers_hold(struct cs_publish_servers *servers,
+	const struct cs_cluster *cluster, const struct cs_publish_record *record)
+{
+	CS_CLEANUP(cs_map_done) struct cs_map entries = {0};
+
+	for (size_t i = 0; i < record->n; i++) {
+		const struct cs_publish_entry *entry = &record->entries[i];
+
+		if (strcmp(entry->cluster, cluster->name) == 0)
+			cs_map_add(&entries, "", entry->id, entry);
+	}
+	for (size_t i = 0; i < servers->n; i++) {
+		struct cs_publish_server *server = &servers->items[i];
+		const struct cs_publish_entry *entry =
+			cs_map_find(&entries, "", server->id);
+
+		if (server->cluster != cluster)
+			continue;
+		server->held = true;
+		if (entry) {
+			cs_strset(&server->endpoint, entry->endpoint);
+			cs_strset(&server->options, entry->options);
+		}
+	}
+}
+
 void cs_publish_servers_group(const struct cs_publish_servers *servers,
 	const struct cs_cluster *cluster, bool after, struct cs_haproxy_group *ret)
 {
@@ -261,7 +287,6 @@ void cs_publish_servers_record(const struct cs_publish_servers *servers,
 	struct cs_publish_record *ret)
 {
 	memcpy(ret->applied, applied ? applied : before->applied, sizeof ret->applied);
-	ret->reloaded = before->reloaded;
 	for (size_t i = 0; i < servers->n; i++) {
 		const struct cs_publish_server *server = &servers->items[i];
 

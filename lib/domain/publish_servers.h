@@ -88,6 +88,12 @@ bool cs_publish_is_quiet(
 void cs_publish_servers_decide(
 	struct cs_publish_servers *servers, int64_t now_wall_ms) CS_NONNULL_ALL;
 
+/* The servers of a cluster keep the lines that the record has, address and options
+ * included. */
+void cs_publish_servers_hold(struct cs_publish_servers *servers,
+	const struct cs_cluster *cluster,
+	const struct cs_publish_record *record) CS_NONNULL_ALL;
+
 /* The lines of a cluster before (from the record) or after (decided). ret->rows is owned
  * by the caller, everything in it borrowed. */
 void cs_publish_servers_group(const struct cs_publish_servers *servers,

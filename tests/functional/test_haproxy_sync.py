@@ -195,6 +195,20 @@ def test_a_drain_by_hand_is_left_alone(lb):
     assert lb.status() == {"web1": "UP", "web2": "MAINT"}
 
 
+def test_maintenance_by_hand_outlives_a_drain_of_ours(lb):
+    one, two = up(lb)
+    held = lb.hold(two)
+    balancer.ask(lb.stats, "set server web/web2 state maint")
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.unmark(two)
+    expect(lb.sync(), 1, lb.report([one]))
+    lb.webs[two.id].released.set()
+    held.answer()
+    expect(lb.sync(), 1, lb.report([one]))
+    assert lb.status() == {"web1": "UP", "web2": "MAINT"}
+
+
 def test_a_drained_server_that_stays_comes_back(lb):
     one, two = up(lb)
     lb.mark(two)
@@ -550,6 +564,40 @@ def test_a_reload_that_fails_is_rolled_back(lb):
     assert "200 OK" in lb.get()
 
 
+def test_a_file_that_failed_is_not_tried_again_at_once(lb):
+    one, two = up(lb)
+    text = lb.config.read_text()
+    pidfile = f"    pidfile {lb.dir}/nowhere/pid\n"
+    good = lb.template.read_text()
+    lb.template.write_text(good.replace("global\n", "global\n" + pidfile))
+    assert lb.sync().returncode == 2
+    worker = lb.workers()
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"haproxy_sync: this configuration was tried \d s ago and taken back \(it is kept as {lb.config}.failed\); "
+                        r"it is tried again in 2\d\d s \(to try at once, when the cause is mended: remove that file\)\n", done.stderr)
+    assert lb.config.read_text() == text and lb.workers() == worker
+    (lb.dir / "nowhere").mkdir()
+    (lb.dir / "nowhere").chmod(0o777)
+    (lb.dir / "haproxy.cfg.failed").unlink()
+    expect(lb.sync(), 0, lb.report([one, two]))
+
+
+def test_a_hand_edit_after_a_rollback_is_kept(lb):
+    one, two = up(lb)
+    good = lb.template.read_text()
+    lb.template.write_text(good.replace("global\n", f"global\n    pidfile {lb.dir}/nowhere/pid\n"))
+    assert lb.sync().returncode == 2
+    lb.template.write_text(good)
+    changed = lb.config.read_text() + "    server mine 127.0.0.1:9\n"
+    lb.config.write_text(changed)
+    backup = next(lb.dir.glob("sync/*.backup"))
+    expect(lb.sync(), 0, lb.report([one, two]),
+           stderr=f"haproxy_sync: {lb.config} is not what was applied last; it is rendered from {lb.template} again "
+                  f"(what it was is kept as {backup})\n")
+    assert backup.read_text() == changed
+
+
 @pytest.mark.skipif(not balancer.UNPRIVILEGED, reason="where HAProxy may chroot it does not die of it")
 def test_a_file_that_kills_haproxy_is_taken_back(lb):
     """chroot(2) without the right to: -c finds nothing, the new worker dies and takes the old one and the master along."""
@@ -847,6 +895,11 @@ def test_two_clusters_share_one_file(lb):
     expect(lb.sync(), 0, lb.report([web, second]), stderr=f"haproxy_sync: {refusal}; its servers stay as they are\n")
     expect(lb.sync(cluster="api"), 3, stderr=f"haproxy_sync: {refusal}\n")
     assert lb.status() == {"web1": "UP", "web2": "UP", "api1": "UP"}
+    # Whatever else the cloud says of it: its line stays as it is.
+    text = lb.config.read_text()
+    api.change(ports=[api.ports[0]._replace(address="127.0.0.99")])
+    expect(lb.sync(), 0, lb.report([web, second]), stderr=f"haproxy_sync: {refusal}; its servers stay as they are\n")
+    assert lb.config.read_text() == text
     lb.yaml.write_text(both.replace(f"stats-socket: {lb.stats}", "stats-socket: /elsewhere", 1))
     expect(lb.sync(), 3, stderr=f"haproxy_sync: {lb.yaml}: clusters 'web' and 'api' render into the same file {lb.config} "
            "but differ in haproxy: stats-socket\n")

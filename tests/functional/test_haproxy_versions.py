@@ -212,4 +212,5 @@ def test_a_failed_reload_puts_the_file_back(make, version, why):
     if why:
         assert done.stderr.startswith(f"haproxy_sync: putting the old configuration back: {why} (the file that failed is kept as ")
     lb.fake.bad_reload = None
+    (lb.dir / "haproxy.cfg.failed").unlink()  # a person has mended it
     expect(lb.sync(), 0, lb.report([one, two]))

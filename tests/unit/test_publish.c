@@ -92,6 +92,14 @@ static char *file_text(struct fake *fake, const char *path)
 	return NULL;
 }
 
+static void remove_file(struct fake *fake, const char *path)
+{
+	for (size_t i = 0; i < fake->n_files; i++) {
+		if (strcmp(fake->files[i].path, path) == 0)
+			fake->files[i] = fake->files[--fake->n_files];
+	}
+}
+
 static void put_file(struct fake *fake, const char *path, const char *text)
 {
 	char *old = file_text(fake, path);
@@ -693,6 +701,21 @@ static void test_a_closed_port_is_left_out(void **state)
 	assert_int_equal(fake.reloads, 0);
 }
 
+/* Although nothing stands in its way any more, until its time or a person has come. */
+static void assert_not_tried_again(struct fake *fake)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	int reloads = fake->reloads;
+	struct cs_error err;
+
+	assert_int_equal(run(fake, &report, &err), CS_E_VERIFY);
+	assert_non_null(strstr(err.message, " s ago and taken back (it is kept as " FAILED
+					    "); it is tried again in "));
+	assert_int_equal(fake->reloads, reloads);
+	assert_string_equal(file_text(fake, CONFIG), HEAD ROW(1) ROW(2));
+	remove_file(fake, FAILED);
+}
+
 static void assert_rolled_back(struct fake *fake, const char *message)
 {
 	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
@@ -722,6 +745,7 @@ static void test_a_reload_that_fails_puts_the_file_back(void **state)
 	assert_int_equal(fake.reloads, 0);
 	assert_running_is_the_file(&fake);
 	fake.reload_fails = false;
+	assert_not_tried_again(&fake);
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
@@ -737,6 +761,7 @@ static void test_a_reload_that_loses_servers_is_noticed(void **state)
 				  "failed is kept as " FAILED "); the "
 				  "old configuration is back and loaded");
 	fake.reload_loses_servers = false;
+	assert_not_tried_again(&fake);
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
@@ -1080,6 +1105,7 @@ static void test_a_failed_reload_keeps_who_was_to_leave(void **state)
 	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2));
 	assert_string_equal(find(&fake.current, "web2")->status, "UP");
 	fake.reload_fails = false;
+	assert_not_tried_again(&fake);
 	assert_pass(&fake, "serving id1 id3, draining, drained");
 	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 }
