@@ -4,6 +4,7 @@ noinst_LIBRARIES += lib/libclusterscale.a
 lib_libclusterscale_a_SOURCES =
 
 lib_libclusterscale_a_SOURCES += lib/base/deadline.c lib/base/deadline.h
+lib_libclusterscale_a_SOURCES += lib/base/digest.c lib/base/digest.h
 lib_libclusterscale_a_SOURCES += lib/base/error.c lib/base/error.h
 lib_libclusterscale_a_SOURCES += lib/base/file.c lib/base/file.h
 lib_libclusterscale_a_SOURCES += lib/base/lock.c
@@ -55,6 +56,8 @@ lib_libclusterscale_a_SOURCES += lib/domain/fleet_apart.c lib/domain/fleet_apart
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h
 lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
+lib_libclusterscale_a_SOURCES += lib/domain/journal_file.c
+lib_libclusterscale_a_SOURCES += lib/domain/journal_line.c lib/domain/journal_line.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h

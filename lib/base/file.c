@@ -259,7 +259,7 @@ static bool ends_in_newline(int fd)
 	return end <= 0 || pread(fd, &last, 1, end - 1) != 1 || last == '\n';
 }
 
-int cs_file_append_line(const char *path, const char *line, struct cs_error *err)
+int cs_file_append(const char *path, const char *lines, struct cs_error *err)
 {
 	CS_CLEANUP(cs_closep)
 	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -268,7 +268,7 @@ int cs_file_append_line(const char *path, const char *line, struct cs_error *err
 		return cs_error_set_errno(
 			err, errno, "cannot open %s for appending", path);
 	CS_AUTO_FREE char *whole =
-		cs_asprintf("%s%s\n", ends_in_newline(fd) ? "" : "\n", line);
+		cs_asprintf("%s%s", ends_in_newline(fd) ? "" : "\n", lines);
 	off_t start = lseek(fd, 0, SEEK_END);
 	if (write_all(fd, whole, strlen(whole)) < 0 || fsync(fd) < 0 ||
 		(start == 0 && sync_folder_of(path) < 0))

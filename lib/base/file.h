@@ -31,10 +31,10 @@ int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
 int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
 
-/* Appends `line` and "\n" in one write and fsyncs; creates the file 0640. A crash can
- * leave an incomplete last line and nothing else: readers drop a line without its end,
- * and the next append ends it first. */
-int cs_file_append_line(const char *path, const char *line,
+/* Appends `lines`, each with its "\n", in one write and fsyncs; creates the file 0640. A
+ * crash can leave an incomplete last line and nothing else: readers drop a line without
+ * its end, and the next append ends it first. */
+int cs_file_append(const char *path, const char *lines,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* What a program keeps for itself: never through a link, and only a plain file with one
@@ -74,6 +74,10 @@ int cs_lock_take(const char *path, const char *purpose, struct cs_lock *ret,
 
 /* 0 when nobody holds it (at this moment), CS_E_LOCKED as above; takes nothing. */
 int cs_lock_peek(const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* As cs_lock_take() without a purpose, for moments: waits for up to `limit_ms`. */
+int cs_lock_wait(const char *path, int64_t limit_ms, struct cs_lock *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 void cs_lock_release(struct cs_lock *lock) CS_NONNULL_ALL;
 

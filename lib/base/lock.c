@@ -17,6 +17,8 @@
 #error "open file description locks are needed (Linux 3.15)"
 #endif
 
+#define POLL_MS 10
+
 static int say_who(const char *path, int fd, struct cs_error *err)
 {
 	char text[128] = "", purpose[32] = "?", boot_id[CS_BOOT_ID_SIZE] = "-";
@@ -72,6 +74,24 @@ int cs_lock_take(
 		return cs_error_set_errno(err, errno, "cannot lock %s", path);
 	}
 	write_who(fd, purpose);
+	ret->fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int cs_lock_wait(
+	const char *path, int64_t limit_ms, struct cs_lock *ret, struct cs_error *err)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	CS_CLEANUP(cs_closep) int fd = open_lock(path, err);
+
+	if (fd < 0)
+		return err->code;
+	for (int64_t waited = 0; fcntl(fd, F_OFD_SETLK, &whole) < 0; waited += POLL_MS) {
+		if ((errno != EAGAIN && errno != EACCES) || waited >= limit_ms)
+			return cs_error_set_errno(err, errno, "cannot lock %s", path);
+		usleep(POLL_MS * 1000);
+	}
 	ret->fd = fd;
 	fd = -1;
 	return 0;

@@ -54,7 +54,8 @@ int cs_history_append(
 	cs_json_add_str(line, "boot", measurement->at.boot_id);
 	if (rotate(path, err) < 0)
 		return err->code;
-	return cs_file_append_line(path, cs_json_text(line), err);
+	CS_AUTO_FREE char *whole = cs_asprintf("%s\n", cs_json_text(line));
+	return cs_file_append(path, whole, err);
 }
 
 bool cs_history_parse_line(const char *text, size_t len, struct cs_measurement *ret)

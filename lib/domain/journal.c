@@ -1,47 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The journal: writing lines, folding them into facts, rotation; see journal.h. Folding
- * one line twice changes nothing, so the head of a rotated journal may repeat what
- * journal.1 says. */
+/* The journal: folding its lines into facts; see journal.h. Folding one line twice
+ * changes nothing, so the head of a rotated journal may repeat what journal.1 says. */
 #include <config.h>
 #include "domain/journal.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/parse.h"
-#include "base/strbuf.h"
-#include "format/json.h"
+#include "domain/journal_line.h"
 
-#define ROTATE_BYTES (1 << 20)
-#define READ_MAX_BYTES (8 << 20)
 #define HOUR_MS (3600 * CS_MS_PER_S)
-
-/* The text members of a line, for writing and reading alike. */
-static const struct {
-	const char *key;
-	size_t offset;
-} texts[] = {
-	{"type", offsetof(struct cs_journal_line, type)},
-	{"op", offsetof(struct cs_journal_line, op)},
-	{"action", offsetof(struct cs_journal_line, action)},
-	{"outcome", offsetof(struct cs_journal_line, outcome)},
-	{"server_id", offsetof(struct cs_journal_line, server_id)},
-	{"name", offsetof(struct cs_journal_line, name)},
-	{"why", offsetof(struct cs_journal_line, why)},
-	{"detail", offsetof(struct cs_journal_line, detail)},
-	{"auth_url", offsetof(struct cs_journal_line, auth_url)},
-	{"project", offsetof(struct cs_journal_line, project)},
-	{"region", offsetof(struct cs_journal_line, region)},
-};
-
-static const char **text_of(struct cs_journal_line *line, size_t i)
-{
-	return (const char **)((char *)line + texts[i].offset);
-}
 
 const char *cs_action_text(enum cs_action action)
 {
@@ -296,6 +264,13 @@ static bool fold_resume(struct fold *fold)
 	return true;
 }
 
+/* Only where a file begins. */
+static bool fold_begin(struct fold *fold)
+{
+	(void)fold;
+	return true;
+}
+
 /* For people. */
 static bool fold_drained(struct fold *fold)
 {
@@ -306,6 +281,7 @@ static const struct {
 	const char *type;
 	bool (*fold)(struct fold *fold);
 } types[] = {
+	{"begin", fold_begin},
 	{"bind", fold_bind},
 	{"intent", fold_intent},
 	{"request", fold_request},
@@ -327,87 +303,50 @@ static bool fold_typed(struct fold *fold)
 	return false;
 }
 
-static bool read_stamp(struct json_object *object, struct cs_stamp *ret)
+struct folding {
+	struct cs_journal *journal;
+	const struct cs_stamp *now;
+};
+
+static int fold_entry(
+	void *context, const struct cs_journal_entry *entry, struct cs_error *err)
 {
-	const char *boot = cs_json_str(object, "boot");
+	const struct folding *folding = context;
+	struct fold fold = {.journal = folding->journal,
+		.line = entry->line,
+		.at = entry->at,
+		.now = folding->now};
+	const char *problem = entry->problem;
 
-	if (!boot || strlen(boot) >= sizeof ret->boot_id ||
-		!cs_json_int(object, "t", &ret->wall_ms) ||
-		!cs_json_int(object, "bt", &ret->boot_ms))
-		return false;
-	memcpy(ret->boot_id, boot, strlen(boot) + 1);
-	return true;
-}
-
-static bool fold_object(struct json_object *object, const struct cs_stamp *now,
-	struct cs_journal *journal)
-{
-	struct fold fold = {.journal = journal, .now = now};
-
-	if (!read_stamp(object, &fold.at))
-		return false;
-	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
-		*text_of(&fold.line, i) = cs_json_str(object, texts[i].key);
-	cs_json_int(object, "measurement", &fold.line.measurement);
-	return fold_typed(&fold);
-}
-
-/* Broken off by a crash or a full disk and ended by the next append: what it announces
- * was never done, as nothing is done before its line is on disk. */
-static bool is_torn(const char *line, size_t len)
-{
-	return len == 0 || (line[0] == '{' && cs_json_breaks_off(line, len));
+	if (!problem && !fold_typed(&fold))
+		problem = "it is not a line that this version writes";
+	if (!problem)
+		return 0;
+	CS_AUTO_FREE char *reason = cs_strdup(problem); /* it may lie in `err` */
+	return cs_error_set(err, CS_E_PROTOCOL,
+		"the journal %s is damaged in line %zu: %s; nothing is scaled until a "
+		"person "
+		"has looked at it (nova_scale --audit shows it; moved away, a new one is "
+		"begun)",
+		entry->file, entry->number, reason);
 }
 
 int cs_journal_fold(const char *text, size_t len, const char *name,
 	const struct cs_stamp *now, struct cs_journal *journal, struct cs_error *err)
 {
-	const char *end = text + len, *next;
-	size_t number = 1;
+	struct folding folding = {journal, now};
 
-	for (const char *line = text; line < end; line = next + 1, number++) {
-		CS_AUTO_JSON struct json_object *object = NULL;
-
-		next = memchr(line, '\n', (size_t)(end - line));
-		if (!next)
-			break; /* no line end: a write that never happened */
-		size_t line_len = (size_t)(next - line);
-		if (cs_json_parse(line, line_len, "the line", &object, err) < 0) {
-			if (is_torn(line, line_len))
-				continue;
-			return cs_error_prefix(err,
-				"the journal %s is damaged in line %zu", name, number);
-		}
-		if (!fold_object(object, now, journal))
-			return cs_error_set(err, CS_E_PROTOCOL,
-				"the journal %s is damaged in line %zu: not a line that "
-				"this "
-				"version writes; look at it before anything is scaled "
-				"again",
-				name, number);
-	}
-	return 0;
-}
-
-static int fold_file(const char *path, const struct cs_stamp *now,
-	struct cs_journal *journal, struct cs_error *err)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(READ_MAX_BYTES);
-
-	if (cs_file_read(path, &text, err) < 0)
-		return err->code == CS_E_NOT_FOUND ? 0 : err->code;
-	return cs_journal_fold(cs_strbuf_text(&text), text.len, path, now, journal, err);
+	return cs_journal_walk(
+		text, len, name, journal->chain, fold_entry, &folding, err);
 }
 
 int cs_journal_load(const char *dir, const struct cs_stamp *now, struct cs_journal *ret,
 	struct cs_error *err)
 {
-	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
-	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
 	struct cs_journal journal = {0};
+	struct folding folding = {&journal, now};
 
-	if (fold_file(older, now, &journal, err) < 0 ||
-		fold_file(path, now, &journal, err) < 0) {
+	if (cs_journal_read(dir, fold_entry, &folding, journal.chain, err) < 0) {
 		cs_journal_done(&journal);
 		return err->code;
 	}
@@ -474,116 +413,4 @@ const struct cs_journal_op *cs_journal_op_of(
 			found = op;
 	}
 	return found;
-}
-
-/* Writing. */
-
-char *cs_journal_line_text(
-	const char *run, const struct cs_stamp *at, const struct cs_journal_line *line)
-{
-	CS_AUTO_JSON struct json_object *object = json_object_new_object();
-	struct cs_journal_line copy = *line;
-
-	cs_json_add_int(object, "t", at->wall_ms);
-	cs_json_add_int(object, "bt", at->boot_ms);
-	cs_json_add_str(object, "boot", at->boot_id);
-	cs_json_add_str(object, "run", run);
-	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++) {
-		if (*text_of(&copy, i))
-			cs_json_add_str(object, texts[i].key, *text_of(&copy, i));
-	}
-	if (line->measurement)
-		cs_json_add_int(object, "measurement", line->measurement);
-	if (line->decision)
-		json_object_object_add(
-			object, "decision", json_object_get(line->decision));
-	return cs_strdup(cs_json_text(object));
-}
-
-static void add_line(struct cs_strbuf *text, const char *run, const struct cs_stamp *at,
-	const struct cs_journal_line *line)
-{
-	CS_AUTO_FREE char *one = cs_journal_line_text(run, at, line);
-
-	cs_strbuf_addf(text, "%s\n", one);
-}
-
-static void add_open(
-	struct cs_strbuf *text, const char *run, const struct cs_journal_op *op)
-{
-	struct cs_journal_line intent = {.type = "intent",
-		.op = op->op,
-		.action = cs_action_text(op->action),
-		.server_id = op->action == CS_ACTION_DELETE ? op->server_id : NULL,
-		.name = op->name,
-		.why = op->why};
-	struct cs_journal_line request = {
-		.type = "request", .op = op->op, .server_id = op->server_id};
-
-	add_line(text, run, &op->since, &intent);
-	if (op->action == CS_ACTION_CREATE && op->server_id)
-		add_line(text, run, &op->since, &request);
-}
-
-/* What must outlive journal.1. Known servers and open intents come first, as an intent to
- * delete revokes "published". */
-static void add_head(struct cs_strbuf *text, const char *run, const struct cs_stamp *now,
-	const struct cs_journal *journal)
-{
-	struct cs_journal_line bind = {.type = "bind",
-		.auth_url = journal->auth_url,
-		.project = journal->project,
-		.region = journal->region};
-
-	if (journal->auth_url)
-		add_line(text, run, now, &bind);
-	if (journal->paused)
-		add_line(text, run, now, &(struct cs_journal_line){.type = "pause"});
-	for (size_t i = 0; i < journal->known.n; i++) {
-		const char *id = journal->known.items[i];
-		bool published = cs_journal_is_published(journal, id);
-
-		add_line(text, run, now,
-			&(struct cs_journal_line){
-				.type = published ? "published" : "known",
-				.server_id = id});
-	}
-	for (size_t i = 0; i < journal->n_open; i++)
-		add_open(text, run, &journal->open[i]);
-}
-
-int cs_journal_rotate(const char *dir, const char *run, struct cs_error *err)
-{
-	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
-	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf head = CS_STRBUF(READ_MAX_BYTES);
-	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
-	struct cs_stamp now;
-	struct stat st;
-
-	if (stat(path, &st) < 0 || st.st_size <= ROTATE_BYTES)
-		return 0;
-	cs_stamp_now(&now);
-	if (cs_journal_load(dir, &now, &journal, err) < 0)
-		return err->code;
-	add_head(&head, run, &now, &journal);
-	if (cs_strbuf_check(&head, "the head of the journal", err) < 0)
-		return err->code;
-	/* A crash between the two steps leaves everything in journal.1, which is read
-	 * too. */
-	if (rename(path, older) < 0)
-		return cs_error_set_errno(
-			err, errno, "cannot move %s to %s", path, older);
-	return cs_file_replace(path, cs_strbuf_text(&head), head.len, 0640, err);
-}
-
-int cs_journal_append(const char *dir, const char *run,
-	const struct cs_journal_line *line, struct cs_error *err)
-{
-	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
-	struct cs_stamp now;
-
-	cs_stamp_now(&now);
-	CS_AUTO_FREE char *text = cs_journal_line_text(run, &now, line);
-	return cs_file_append_line(path, text, err);
 }

@@ -3,6 +3,7 @@
  * line, fsync'd before the next step; moved to journal.1 when larger than 1 MiB, and what
  * is still true is written again at the head of the new one.
  *
+ *   begin      prev                         a file begins; the chain value before it
  *   bind       auth_url, project, region    what ids in here mean; another one forgets
  *                                           the servers, as their ids mean nothing there
  *   intent     op, action, [server_id], name, why, [measurement], [decision]
@@ -17,8 +18,9 @@
  *   drained    op, server_id, name, detail  how long it took and how many sessions it had
  *   pause, resume                           resume also forgives failed creates
  *
- * Every line has t, bt, boot (struct cs_stamp), run and type. Writers hold the cluster's
- * lock, except for pause and resume, which a single write makes safe. */
+ * Every line has t, bt, boot (struct cs_stamp), run and type, and is sealed with a chain
+ * value (journal_line.h). Writers hold the cluster's lock, except for pause and resume;
+ * each line is written under journal.lock. */
 #ifndef CS_DOMAIN_JOURNAL_H
 #define CS_DOMAIN_JOURNAL_H
 
@@ -26,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/mem.h"
@@ -63,6 +66,7 @@ struct cs_journal {
 	char *auth_url, *project, *region;  /* NULL: not bound yet */
 	int64_t boots_ms[CS_JOURNAL_BOOTS]; /* from intent to service */
 	size_t n_boots;			    /* ever; the oldest are overwritten */
+	char chain[CS_DIGEST_SIZE];	    /* of the last line; "" without sealed ones */
 };
 
 /* A missing journal is an empty one. A damaged line in the middle is CS_E_PROTOCOL (hold,
@@ -94,6 +98,7 @@ const struct cs_journal_op *cs_journal_op_of(const struct cs_journal *journal,
 struct cs_journal_line {
 	const char *type, *op, *action, *outcome, *server_id, *name, *why, *detail;
 	const char *auth_url, *project, *region;
+	const char *prev;
 	int64_t measurement; /* wall ms of the measurement that justified an intent */
 	struct json_object *decision;
 };
@@ -105,6 +110,26 @@ struct cs_journal_line {
 /* The line as it is written, without its end; owned by the caller. */
 char *cs_journal_line_text(const char *run, const struct cs_stamp *at,
 	const struct cs_journal_line *line) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* A line as it was found; everything is borrowed for the call. */
+struct cs_journal_entry {
+	const char *file;
+	size_t number; /* from 1 */
+	struct cs_stamp at;
+	const char *run; /* or NULL */
+	struct cs_journal_line line;
+	const char *problem; /* NULL, or what is wrong with it: the rest may be empty */
+};
+
+/* Returns 0 to go on, or a negative code, with which the reading ends. */
+typedef int cs_journal_visit(
+	void *context, const struct cs_journal_entry *entry, struct cs_error *err);
+
+/* Visits every line of journal.1 and of the journal. `chain` is "" before, and after it
+ * the chain value of the last line. */
+int cs_journal_read(const char *dir, cs_journal_visit *visit, void *context,
+	char chain[CS_DIGEST_SIZE], struct cs_error *err) CS_MUST_CHECK
+	CS_NONNULL(1, 2, 4, 5);
 
 /* Stamped with now and `run`; on disk when it returns 0. */
 int cs_journal_append(const char *dir, const char *run,

@@ -28,7 +28,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_nagios_killed.py \
 	tests/integration/test_scale_killed.py
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS)
-EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/scale_lab.py \
+EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
 	tests/integration/nagios_lab.py
 

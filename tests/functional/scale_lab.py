@@ -17,6 +17,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "fakes"), str(HERE.parents[1] / "demo")]
+import journal_lines  # noqa: E402
 import procs  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
 
@@ -212,8 +213,7 @@ class Lab:
 
     def note(self, ago=1000, **line):
         """A line of the journal, as if written long ago."""
-        with open(self.state / "journal", "a") as journal:
-            journal.write(json.dumps({**self.stamp(ago), "run": "test", **line}) + "\n")
+        journal_lines.append(self.state / "journal", {**self.stamp(ago), "run": "test", **line})
 
     def measure(self, load, ago=0, servers=None, sampled=None):
         servers = len(self.ours()) if servers is None else servers

@@ -374,5 +374,38 @@ def test_wrong_password_is_said_without_it(lab):
     assert "labsecret" not in lab.log()
 
 
+
+# --- the journal
+
+def test_the_audit_tells_the_story_and_finds_what_was_changed(lab):
+    assert lab.run("--audit") == (0, "0 lines, all of them fit; none is sealed\n", "")
+    lab.add(2, published=False)
+    assert lab.run("--create", "1")[0] == 0
+    status, out, err = lab.run("--audit")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert re.fullmatch(rf"\S+Z            {lab.state}/journal begins", lines[0])
+    op = lab.journal(type="intent")[-1]["op"]
+    story = [line.split(op[:8], 1)[1].strip() for line in lines if f"  {op[:8]}  " in line]
+    name = next(s["name"] for s in lab.ours() if s["metadata"].get("clusterscale.op") == op)
+    assert story[0].startswith(f"create '{name}': ") and story[1].startswith("accepted as server ")
+    assert story[2] == "create done: published"
+    count = len(lines) - 1
+    assert re.fullmatch(rf"{count} lines, all of them fit; chain value [0-9a-f]{{32}}", lines[-1])
+
+    path = lab.state / "journal"
+    whole = path.read_text()
+    path.write_text(whole.replace(f'"name":"{name}"', '"name":"mine"', 1))
+    status, out, err = lab.run("--audit")
+    why = "its chain value does not fit: it, or a line before it, was changed, taken out or put in"
+    number = next(i for i, line in enumerate(whole.splitlines(), 1) if f'"name":"{name}"' in line)
+    assert status == 2 and f"{path}: line {number}: {why}\n" in out
+    assert out.endswith(f"1 of {count} lines do not fit: somebody changed the journal in {lab.state}, or the disk did\n")
+    requests = len(lab.creates())
+    status, out, err = lab.run("--create", "1")
+    assert status == 2 and f"the journal {path} is damaged in line {number}: {why}; nothing is scaled until" in err
+    assert len(lab.creates()) == requests
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-q", *sys.argv[1:]]))

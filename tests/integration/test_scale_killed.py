@@ -15,6 +15,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "functional"))
+import journal_lines  # noqa: E402
 from scale_lab import BUILD, POOR, PROGRAM, Lab  # noqa: E402
 
 KILL_AT = BUILD / "tests" / "tools" / "kill_at"
@@ -63,10 +64,8 @@ class Scene:
         there = {server["metadata"].get("clusterscale.op") for server in lab.ours()}
         if all(op["action"] != "create" or op["op"] in there for op in lab.open_ops()):
             return
-        journal = lab.state / "journal"
-        lines = [json.loads(line) for line in journal.read_text().splitlines()]
-        journal.write_text("".join(
-            json.dumps({**line, "t": line["t"] - GRACE_MS, "bt": line["bt"] - GRACE_MS}) + "\n" for line in lines))
+        journal_lines.rewrite(lab.state / "journal",
+                              lambda line: {**line, "t": line["t"] - GRACE_MS, "bt": line["bt"] - GRACE_MS})
         lab.fire("OK")
         lab.settle()
         assert lab.open_ops() == []

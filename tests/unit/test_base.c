@@ -195,9 +195,9 @@ static void test_replace_takes_up_what_a_killed_run_left(void **state)
 	struct cs_error err;
 
 	(void)state;
-	assert_int_equal(cs_file_append_line(left, "longer than what follows", &err), 0);
+	assert_int_equal(cs_file_append(left, "longer than what follows\n", &err), 0);
 	replaces(file, "one");
-	assert_int_equal(cs_file_append_line(elsewhere, "kept", &err), 0);
+	assert_int_equal(cs_file_append(elsewhere, "kept\n", &err), 0);
 	assert_int_equal(link(elsewhere, left), 0);
 	replaces(file, "two");
 	assert_int_equal(mkfifo(left, 0600), 0);
@@ -300,9 +300,9 @@ static void test_append_repairs_a_torn_line(void **state)
 	struct cs_error err;
 
 	(void)state;
-	assert_int_equal(cs_file_append_line(file, "one", &err), 0);
+	assert_int_equal(cs_file_append(file, "one\n", &err), 0);
 	assert_int_equal(truncate(file, 2), 0);
-	assert_int_equal(cs_file_append_line(file, "two", &err), 0);
+	assert_int_equal(cs_file_append(file, "two\n", &err), 0);
 	assert_int_equal(cs_file_read(file, &text, &err), 0);
 	assert_string_equal(cs_strbuf_text(&text), "on\ntwo\n");
 }

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "domain/journal.h"
+#include "domain/journal_line.h"
 
 #define OP_A "11111111-1111-4111-8111-111111111111"
 #define OP_B "22222222-2222-4222-8222-222222222222"
@@ -344,8 +345,10 @@ static int teardown(void **state)
 	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
 
 	(void)state;
+	CS_AUTO_FREE char *lock = cs_asprintf("%s/journal.lock", dir);
 	unlink(path);
 	unlink(older);
+	unlink(lock);
 	return rmdir(dir);
 }
 
@@ -425,14 +428,18 @@ static void fill(size_t bytes)
 {
 	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
 	FILE *file = fopen(path, "a");
+	struct cs_journal journal;
 
-	for (size_t done = 0; done < bytes; done += 100)
-		fprintf(file,
-			"{\"t\":1,\"bt\":0,\"boot\":\"\",\"type\":\"resume\",\"pad\":\"%"
-			"050d\"}"
-			"\n",
-			0);
+	load(&journal);
+	for (size_t done = 0; done < bytes; done += 80) {
+		CS_AUTO_FREE char *line = cs_journal_seal(
+			"{\"t\":1,\"bt\":0,\"boot\":\"\",\"type\":\"resume\"}",
+			journal.chain);
+
+		fprintf(file, "%s\n", line);
+	}
 	fclose(file);
+	cs_journal_done(&journal);
 }
 
 static void rotate(bool expected)
@@ -507,6 +514,135 @@ static void test_boot_times(void **state)
 	cs_journal_done(&journal);
 }
 
+/* The lines of the journal, for a test to tamper with. */
+static void read_lines(struct cs_strbuf *ret)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	struct cs_error err;
+
+	assert_int_equal(cs_file_read(path, ret, &err), 0);
+}
+
+static void write_lines(const char *text)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	struct cs_error err;
+
+	assert_int_equal(cs_file_replace(path, text, strlen(text), 0640, &err), 0);
+}
+
+static void assert_damaged(size_t line, const char *why)
+{
+	CS_AUTO_FREE char *where = cs_asprintf(" is damaged in line %zu: %s", line, why);
+	struct cs_journal journal;
+	struct cs_error err;
+
+	assert_int_equal(cs_journal_load(dir, &now, &journal, &err), CS_E_PROTOCOL);
+	assert_non_null(strstr(err.message, where));
+}
+
+/* Line `number` (from 1) of a text that is changed by it; without its end. */
+static char *cut_line(char *text, size_t number, size_t *ret_len)
+{
+	while (--number > 0)
+		text = strchr(text, '\n') + 1;
+	*ret_len = strcspn(text, "\n");
+	return text;
+}
+
+#define TAMPERED                                                                         \
+	"its chain value does not fit: it, or a line before it, was changed, taken out " \
+	"or put in"
+
+static void test_what_was_tampered_with_does_not_fit(void **state)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf whole = CS_STRBUF(1 << 16);
+	struct cs_journal journal;
+	size_t len;
+
+	(void)state;
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_A});
+	append(&(struct cs_journal_line){.type = "pause"});
+	append(&(struct cs_journal_line){.type = "resume"});
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_B});
+	read_lines(&whole);
+	load(&journal);
+	cs_journal_done(&journal);
+
+	CS_AUTO_FREE char *changed = cs_strdup(cs_strbuf_text(&whole));
+	memcpy(strstr(changed, "pause"), "known", 5);
+	write_lines(changed);
+	assert_damaged(3, TAMPERED);
+
+	CS_AUTO_FREE char *shorter = cs_strdup(cs_strbuf_text(&whole));
+	char *third = cut_line(shorter, 3, &len);
+	memmove(third, third + len + 1, strlen(third + len + 1) + 1);
+	write_lines(shorter);
+	assert_damaged(3, TAMPERED);
+
+	CS_AUTO_FREE char *begun = cs_strdup(cs_strbuf_text(&whole));
+	write_lines(strchr(begun, '\n') + 1);
+	assert_damaged(1, TAMPERED);
+
+	CS_AUTO_FREE char *longer = cs_asprintf("%s{\"t\":1,\"bt\":0,\"boot\":\"\","
+						"\"type\":\"pause\"}\n",
+		cs_strbuf_text(&whole));
+	write_lines(longer);
+	assert_damaged(6, "it is not sealed, and lines before it are");
+}
+
+static void test_the_chain_goes_on_after_the_rotation(void **state)
+{
+	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
+	struct cs_journal journal;
+	size_t len;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		append(&(struct cs_journal_line){.type = "published", .server_id = ID_A});
+		fill(1 << 20);
+		rotate(true);
+		append(&(struct cs_journal_line){.type = "pause"});
+		load(&journal);
+		cs_journal_done(&journal);
+	}
+	/* The end of journal.1 is cut off. */
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(4 << 20);
+	struct cs_error err;
+	assert_int_equal(cs_file_read(older, &text, &err), 0);
+	CS_AUTO_FREE char *cut = cs_strdup(cs_strbuf_text(&text));
+	*(char *)memrchr(cut, '\n', strlen(cut) - 1) = '\0';
+	len = strlen(cut);
+	cut[len] = '\n';
+	assert_int_equal(cs_file_replace(older, cut, len + 1, 0640, &err), 0);
+	assert_damaged(1, "lines are missing before it");
+	/* Without it the journal stands alone. */
+	unlink(older);
+	load(&journal);
+	assert_true(journal.paused);
+	cs_journal_done(&journal);
+}
+
+static void test_a_journal_without_seals_is_taken_over(void **state)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(
+		cs_file_append(path,
+			"{\"t\":1,\"bt\":0,\"boot\":\"\",\"type\":\"pause\"}\n", &err),
+		0);
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_A});
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_B});
+	load(&journal);
+	assert_true(journal.paused);
+	assert_true(cs_journal_is_published(&journal, ID_B));
+	assert_int_equal(strlen(journal.chain), CS_DIGEST_SIZE - 1);
+	cs_journal_done(&journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +668,12 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_rotation_carries_what_is_still_true, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_was_tampered_with_does_not_fit, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_chain_goes_on_after_the_rotation, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_journal_without_seals_is_taken_over, setup, teardown),
 		cmocka_unit_test(test_boot_times),
 	};
 
