@@ -41,6 +41,8 @@ static const struct cs_option options[] = {
 		.help = "show servers, open work and the last actions"},
 	{"explain", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, explain),
 		.help = "show the decision and every reason for it"},
+	{"audit", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, audit),
+		.help = "verify the journal and tell its story"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, dry_run),
 		.help = "show what would be done"},
 	{"pause", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, pause),
@@ -93,8 +95,9 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	} orders[] = {{"--create", values->create > 0}, {"--delete", values->remove},
 		{"--to", values->to > 0}, {"--adopt", values->adopt},
 		{"--status", values->status}, {"--explain", values->explain},
-		{"--pause", values->pause}, {"--resume", values->resume},
-		{"--rebind", values->rebind}, {"--check-config", values->check_config},
+		{"--audit", values->audit}, {"--pause", values->pause},
+		{"--resume", values->resume}, {"--rebind", values->rebind},
+		{"--check-config", values->check_config},
 		{"--dry-run", values->dry_run && !ordered}};
 	const char *first = NULL;
 
@@ -345,6 +348,8 @@ static int dispatch(struct scale_program *program)
 		return fired(program);
 	if (values->status)
 		return show_status(program);
+	if (values->audit)
+		return scale_audit(program);
 	if (values->explain || values->dry_run)
 		return dry_run(program);
 	if (values->pause || values->resume)

@@ -22,7 +22,7 @@ struct scale_values {
 	int64_t create, to;
 	const char *remove, *adopt;
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
-	bool status, explain, dry_run, pause, resume, rebind, check_config, force;
+	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
 	int verbose;
 };
 
@@ -44,6 +44,10 @@ struct scale_program {
 };
 
 void scale_program_done(struct scale_program *program) CS_NONNULL_ALL;
+
+/* nova_scale_audit.c */
+
+int scale_audit(struct scale_program *program) CS_NONNULL_ALL;
 
 /* nova_scale_ports.c */
 
