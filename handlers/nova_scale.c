@@ -43,6 +43,8 @@ static const struct cs_option options[] = {
 		.help = "show the decision and every reason for it"},
 	{"audit", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, audit),
 		.help = "verify the journal and tell its story"},
+	{"output", 0, "FORMAT", CS_OPTION_STRING, offsetof(struct scale_values, output),
+		.help = "with --explain: text, or json: one document"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, dry_run),
 		.help = "show what would be done"},
 	{"pause", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, pause),
@@ -114,6 +116,11 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	if (values->state && (first || values->force))
 		return cs_error_set(err, CS_E_USAGE,
 			"--state says that a core fired this: it goes with no order");
+	if (values->output &&
+		(!values->explain || (strcmp(values->output, "json") != 0 &&
+					     strcmp(values->output, "text") != 0)))
+		return cs_error_set(err, CS_E_USAGE,
+			"--output goes with --explain and is text or json");
 	if (values->force && !values->remove && !values->to)
 		return cs_error_set(
 			err, CS_E_USAGE, "--force only goes with --delete and --to");

@@ -21,6 +21,7 @@ struct scale_values {
 	const char *cluster, *file;
 	int64_t create, to;
 	const char *remove, *adopt;
+	const char *output;
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
 	int verbose;

@@ -196,6 +196,13 @@ static int port_history(void *context, struct cs_history *ret, struct cs_error *
 
 /* The cloud. */
 
+static void port_samples(void *context, struct cs_samples *ret)
+{
+	const struct scale_program *program = context;
+
+	cs_samples_load(program->dir, ret);
+}
+
 static int port_look(void *context, struct cs_fleet_view *ret, struct cs_error *err)
 {
 	struct scale_program *program = context;
@@ -477,6 +484,7 @@ void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
 		.load_journal = port_load,
 		.append = port_append,
 		.history = port_history,
+		.samples = port_samples,
 		.look = port_look,
 		.show = port_show,
 		.prepare = port_prepare,

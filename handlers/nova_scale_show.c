@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "format/json.h"
 #include "nova_scale.h"
 
 #define AGE_SIZE 24
@@ -307,34 +308,61 @@ static void CS_PRINTF(2, 3) tell(struct scale_program *program, const char *form
 		scale_say(program, LOG_INFO, "%s", text);
 }
 
-static void tell_step(struct scale_program *program, const struct cs_step *step)
+/* Owned by the caller. */
+static char *step_text(const struct cs_step *step)
 {
 	const char *name = step->member ? step->member->server->name
 			   : step->op	? step->op->name
 					: "";
 
 	if (step->kind == CS_STEP_CREATE)
-		tell(program, "would %s", step_texts[step->kind]);
-	else
-		tell(program, "would %s '%s' (%s)", step_texts[step->kind], name,
-			step->server_id ? step->server_id : "no id yet");
+		return cs_strdup(step_texts[step->kind]);
+	return cs_asprintf("%s '%s' (%s)", step_texts[step->kind], name,
+		step->server_id ? step->server_id : "no id yet");
 }
 
-static void tell_decision(
-	struct scale_program *program, const struct cs_decision *decision)
+static void tell_step(struct scale_program *program, const struct cs_step *step)
 {
-	static const char *const directions[] = {
-		[CS_DIRECTION_HOLD] = "stay at",
-		[CS_DIRECTION_UP] = "up to",
-		[CS_DIRECTION_DOWN] = "down to",
-	};
+	CS_AUTO_FREE char *text = step_text(step);
 
-	if (!program->values.dry_run) {
-		for (size_t i = 0; i < decision->reasons.n; i++)
-			tell(program, "because: %s", decision->reasons.items[i]);
+	tell(program, "would %s", text);
+}
+
+static void tell_decision(struct scale_program *program, const struct cs_sight *sight)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(1 << 20);
+	struct cs_policy_input in = sight->policy_input;
+	char *rest, *line;
+
+	/* A log is not the place for a line per server and firing. */
+	if (!program->values.explain)
+		in.n_members = 0;
+
+	if (program->values.dry_run)
+		cs_decision_outcome(&sight->decision, &text);
+	else
+		cs_decision_text(&in, &sight->decision, &text);
+	rest = text.data;
+	while ((line = strsep(&rest, "\n")) && *line)
+		tell(program, "%s", line);
+}
+
+/* The decision as the journal keeps it, with the steps that would follow. */
+static void print_decision(
+	const struct scale_program *program, const struct cs_sight *sight)
+{
+	CS_AUTO_JSON struct json_object *document =
+		cs_decision_json(&sight->policy_input, &sight->decision, SIZE_MAX);
+	struct json_object *steps = json_object_new_array();
+
+	cs_json_add_str(document, "cluster", program->cluster->name);
+	for (size_t i = 0; i < sight->plan.n; i++) {
+		CS_AUTO_FREE char *text = step_text(&sight->plan.steps[i]);
+
+		json_object_array_add(steps, json_object_new_string(text));
 	}
-	tell(program, "decision: %s %lld servers", directions[decision->direction],
-		(long long)decision->desired);
+	json_object_object_add(document, "steps", steps);
+	puts(cs_json_text(document));
 }
 
 /* What would stop a create before it is begun. */
@@ -361,7 +389,11 @@ int scale_show_decision(struct scale_program *program, const struct cs_scale *sc
 
 	if (cs_scale_see(scale, &sight, &err) < 0)
 		return scale_failed(program, &err);
-	tell_decision(program, &sight.decision);
+	if (program->values.output && strcmp(program->values.output, "json") == 0) {
+		print_decision(program, &sight);
+		return CS_SCALE_CONVERGED;
+	}
+	tell_decision(program, &sight);
 	for (size_t i = 0; i < sight.plan.n; i++)
 		tell_step(program, &sight.plan.steps[i]);
 	if (program->cluster->mode == CS_MODE_OBSERVE)

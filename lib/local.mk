@@ -51,6 +51,7 @@ lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
 lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
 lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
 lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
+lib_libclusterscale_a_SOURCES += lib/domain/evidence.c lib/domain/evidence.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_apart.c lib/domain/fleet_apart.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h

@@ -16,7 +16,9 @@
 #include "base/macros.h"
 #include "base/mem.h"
 #include "base/stamp.h"
+#include "base/strbuf.h"
 #include "domain/config.h"
+#include "domain/evidence.h"
 #include "domain/history.h"
 #include "domain/journal.h"
 
@@ -56,6 +58,8 @@ struct cs_policy_input {
 	const struct cs_measurement *history;	  /* those before it, oldest first */
 	size_t n_history;
 	int64_t boot_ms; /* from POST to service; 0: CS_POLICY_BOOT_MS */
+	const struct cs_evidence *members; /* behind the measurement, for the record */
+	size_t n_members;
 	struct cs_stamp now;
 	bool finish_only; /* nothing new, except taking back drains to reach min */
 	bool force;	  /* a person said that min does not matter */
@@ -104,9 +108,20 @@ int cs_policy_order(const struct cs_policy_input *in, const struct cs_order *ord
 
 void cs_decision_done(struct cs_decision *decision) CS_NONNULL_ALL;
 
-/* Inputs and outcome as one JSON object; owned by the caller. */
+/* Inputs and outcome as one JSON object; owned by the caller. It has `most_members` at
+ * most, those that do not count first. */
 struct json_object *cs_decision_json(const struct cs_policy_input *in,
-	const struct cs_decision *decision) CS_MUST_CHECK CS_NONNULL_ALL;
+	const struct cs_decision *decision,
+	size_t most_members) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Members, reasons and the decision, a line each: what --explain prints and the plugin's
+ * long output ends with. */
+void cs_decision_text(const struct cs_policy_input *in,
+	const struct cs_decision *decision, struct cs_strbuf *ret) CS_NONNULL_ALL;
+
+/* The last line of it without its end: "decision: up to 4 servers". */
+void cs_decision_outcome(
+	const struct cs_decision *decision, struct cs_strbuf *ret) CS_NONNULL_ALL;
 
 /* The reasons joined by "; ", without the first one, which counts the servers; owned by
  * the caller. */

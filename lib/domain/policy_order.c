@@ -84,6 +84,32 @@ char *cs_decision_why(const struct cs_decision *decision)
 	return cs_strdup(cs_strbuf_text(&text));
 }
 
+void cs_decision_outcome(const struct cs_decision *decision, struct cs_strbuf *ret)
+{
+	static const char *const directions[] = {
+		[CS_DIRECTION_HOLD] = "stay at",
+		[CS_DIRECTION_UP] = "up to",
+		[CS_DIRECTION_DOWN] = "down to",
+	};
+
+	cs_strbuf_addf(ret, "decision: %s %lld servers", directions[decision->direction],
+		(long long)decision->desired);
+}
+
+void cs_decision_text(const struct cs_policy_input *in,
+	const struct cs_decision *decision, struct cs_strbuf *ret)
+{
+	for (size_t i = 0; i < in->n_members; i++) {
+		CS_AUTO_FREE char *line = cs_evidence_text(&in->members[i]);
+
+		cs_strbuf_addf(ret, "%s\n", line);
+	}
+	for (size_t i = 0; i < decision->reasons.n; i++)
+		cs_strbuf_addf(ret, "because: %s\n", decision->reasons.items[i]);
+	cs_decision_outcome(decision, ret);
+	cs_strbuf_add(ret, "\n");
+}
+
 static const char *direction_text(enum cs_direction direction)
 {
 	return direction == CS_DIRECTION_UP	? "up"
@@ -107,8 +133,25 @@ static struct json_object *limiters_of(const struct cs_decision *decision)
 	return limiters;
 }
 
-struct json_object *cs_decision_json(
-	const struct cs_policy_input *in, const struct cs_decision *decision)
+/* What does not count comes first, as it explains most. */
+static struct json_object *members_of(const struct cs_policy_input *in, size_t most)
+{
+	struct json_object *members = json_object_new_array();
+
+	for (int counts = 0; counts < 2; counts++) {
+		for (size_t i = 0; i < in->n_members; i++) {
+			const struct cs_evidence *member = &in->members[i];
+
+			if ((*member->why == '\0') == counts &&
+				json_object_array_length(members) < most)
+				json_object_array_add(members, cs_evidence_json(member));
+		}
+	}
+	return members;
+}
+
+struct json_object *cs_decision_json(const struct cs_policy_input *in,
+	const struct cs_decision *decision, size_t most_members)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *reasons = json_object_new_array();
@@ -135,6 +178,8 @@ struct json_object *cs_decision_json(
 	for (size_t i = 0; i < decision->reasons.n; i++)
 		json_object_array_add(
 			reasons, json_object_new_string(decision->reasons.items[i]));
+	if (in->n_members > 0 && most_members > 0)
+		json_object_object_add(object, "members", members_of(in, most_members));
 	json_object_object_add(object, "limiters", limiters_of(decision));
 	json_object_object_add(object, "reasons", reasons);
 	return object;

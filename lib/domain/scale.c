@@ -136,6 +136,25 @@ static int decide(
 
 /* Observing. */
 
+static void gather(const struct cs_scale *scale, struct cs_sight *sight)
+{
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
+	const struct cs_scale_ports *ports = scale->ports;
+	const struct cs_cpu_spec *cpu = &scale->cluster->cpu;
+	struct cs_policy_input *in = &sight->policy_input;
+	size_t n = sight->view.members.n;
+
+	if (!ports->samples)
+		return;
+	ports->samples(ports->context, &samples);
+	sight->evidence = cs_calloc(n, sizeof *sight->evidence);
+	cs_evidence_collect(&sight->view.members, &samples, in->measurement,
+		(struct cs_sample_spans){cpu->min_span_ms, cpu->max_span_ms}, &in->now,
+		sight->evidence);
+	in->members = sight->evidence;
+	in->n_members = n;
+}
+
 static int observe(
 	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
 {
@@ -169,6 +188,7 @@ static int observe(
 		sight->policy_input.measurement = &sight->history.items[before];
 	}
 	ports->now(ports->context, &sight->policy_input.now);
+	gather(scale, sight);
 	return 0;
 }
 
@@ -187,6 +207,7 @@ int cs_scale_see(const struct cs_scale *scale, struct cs_sight *ret, struct cs_e
 
 void cs_sight_done(struct cs_sight *sight)
 {
+	free(sight->evidence);
 	cs_plan_done(&sight->plan);
 	cs_decision_done(&sight->decision);
 	cs_fleet_view_done(&sight->view);

@@ -24,7 +24,7 @@
 #include "domain/policy.h"
 #include "format/sync_report.h"
 
-/* Every function but the last four returns 0 or fills `err` and returns its code. */
+/* Every function that has an `err` returns 0 or fills `err` and returns its code. */
 struct cs_scale_ports {
 	void *context;
 
@@ -34,6 +34,8 @@ struct cs_scale_ports {
 		void *context, const struct cs_journal_line *line, struct cs_error *err);
 	/* The measurements of late; CS_E_NOT_FOUND when there is none. */
 	int (*history)(void *context, struct cs_history *ret, struct cs_error *err);
+	/* The samples behind them, to explain decisions with. May be NULL. */
+	void (*samples)(void *context, struct cs_samples *ret);
 
 	int (*look)(void *context, struct cs_fleet_view *ret, struct cs_error *err);
 	int (*show)(void *context, const char *id, struct cs_server *ret,
@@ -101,6 +103,7 @@ struct cs_sight {
 	struct cs_journal journal;
 	struct cs_fleet_view view;
 	struct cs_history history;
+	struct cs_evidence *evidence; /* of each member of the view */
 	struct cs_plan_input plan_input;
 	struct cs_policy_input policy_input;
 	struct cs_decision decision;

@@ -50,7 +50,7 @@ static int append_delete_intent(struct cs_act *act, const struct cs_step *step,
 {
 	char op[CS_UUID_SIZE];
 	CS_AUTO_JSON struct json_object *json =
-		decision ? cs_decision_json(&act->sight->policy_input, decision) : NULL;
+		decision ? cs_act_decision_json(act) : NULL;
 	struct cs_journal_line line = {.type = "intent",
 		.op = op,
 		.action = "delete",
@@ -483,8 +483,7 @@ static int act_create(
 	const struct cs_scale_ports *ports = act->scale->ports;
 	const struct cs_decision *decision = &act->sight->decision;
 	CS_AUTO_FREE char *why = cs_decision_why(decision);
-	CS_AUTO_JSON struct json_object *json =
-		cs_decision_json(&act->sight->policy_input, decision);
+	CS_AUTO_JSON struct json_object *json = cs_act_decision_json(act);
 	CS_AUTO_FREE char *id = NULL;
 	char op[CS_UUID_SIZE], name[NAME_SIZE];
 	struct cs_error refusal;
@@ -554,6 +553,7 @@ void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
 	act->stop = false;
 	act->trouble = false;
 	act->created_in_pass = 0;
+	act->recorded_members = false;
 	act->unserved = NULL;
 	cs_strings_done(&act->waits);
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {

@@ -35,6 +35,7 @@ struct cs_act {
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
+	bool recorded_members; /* an intent of this pass has them */
 	struct cs_strings waits; /* what it leaves to be waited for */
 	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
 	const char *unserved;	 /* name of a server that answers, and is late because
@@ -58,6 +59,10 @@ void cs_act_say_once(struct cs_act *act, int priority, const char *format, ...)
 const char *cs_act_name_of(const struct cs_step *step) CS_NONNULL_ALL;
 long long cs_act_seconds_since(
 	const struct cs_act *act, const struct cs_stamp *then) CS_NONNULL_ALL;
+
+/* The decision for an intent. The first of a pass has the members too; owned by the
+ * caller. */
+struct json_object *cs_act_decision_json(struct cs_act *act) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Notes what the server of `step` waits for. */
 void cs_act_await(struct cs_act *act, const struct cs_step *step, const char *format, ...)

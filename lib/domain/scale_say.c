@@ -11,6 +11,8 @@
 #include "base/strbuf.h"
 
 #define SAID_MAX 200
+/* Of a decision, so that a journal of 1 MiB keeps many of them. */
+#define MEMBERS_MAX 50
 /* With passes that are up to 10 s apart nobody waits for more than 30 s. */
 #define REMIND_MS 20000
 
@@ -53,6 +55,15 @@ const char *cs_act_name_of(const struct cs_step *step)
 long long cs_act_seconds_since(const struct cs_act *act, const struct cs_stamp *then)
 {
 	return cs_stamp_age_ms(then, &act->sight->now) / CS_MS_PER_S;
+}
+
+struct json_object *cs_act_decision_json(struct cs_act *act)
+{
+	const struct cs_sight *sight = act->sight;
+	size_t most = act->recorded_members ? 0 : MEMBERS_MAX;
+
+	act->recorded_members = true;
+	return cs_decision_json(&sight->policy_input, &sight->decision, most);
 }
 
 void cs_act_await(struct cs_act *act, const struct cs_step *step, const char *format, ...)

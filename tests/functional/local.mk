@@ -7,6 +7,7 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_demo_parts.py \
 	tests/functional/test_demo_view.py \
+	tests/functional/test_explain.py \
 	tests/functional/test_fleet.py \
 	tests/functional/test_haproxy_root.py \
 	tests/functional/test_haproxy_render.py \

@@ -221,6 +221,18 @@ class Lab:
             history.write(json.dumps({**self.stamp(ago), "load_permille": load, "servers": servers, "missing": 0,
                                       "sampled": servers if sampled is None else sampled, "warming": 0}) + "\n")
 
+    def sample(self, id, load, ago=0, cpus=2, span=60):
+        """What check_cluster_cpu keeps of a server that was LOAD permille busy; None: its first sample."""
+        def one(ago, user, idle):
+            at = self.stamp(ago)
+            return f" {at['t']} {at['bt']} {at['boot']} {at['bt'] // 10} {cpus} {user} 0 0 {idle} 0 0 0 0 0"
+
+        ticks = 100 * cpus * span
+        older = "" if load is None else one(ago + span, 1000, 1000)
+        newer = one(ago, 1000 + ticks * (load or 0) // 1000, 1000 + ticks * (1000 - (load or 0)) // 1000)
+        with open(self.state / "samples", "a") as samples:
+            samples.write(id + newer + older + "\n")
+
     def journal(self, **wanted):
         """The lines of the journal with these members."""
         try:

@@ -251,10 +251,13 @@ def test_status(lab):
 
 
 def test_explain_gives_every_reason(lab):
-    lab.add(2)
+    for server in lab.add(2):
+        lab.sample(server, 800, ago=7)
     lab.measure(800, ago=7)
     status, out, err = lab.run("--explain")
     assert (status, plain(out), err) == (0, (
+        "old (ADDRESS): 80.0 %, 2 CPUs, over 60 s, N s ago\n"
+        "old (ADDRESS): 80.0 %, 2 CPUs, over 60 s, N s ago\n"
         "because: 2 in service, 0 under way, 0 draining; 2 exist; min 2, max 5\n"
         "because: load 80.0 % on 2 of 2 servers, measured N s ago\n"
         "because: at or above scale-up-at 70.0 %: 1 more (step-up)\n"
@@ -274,7 +277,8 @@ def test_explain_with_a_target(lab):
     for ago in range(20, 0, -1):
         lab.measure(400 if ago > 2 else 650, ago=60 * ago)
     lab.measure(690, ago=7)
-    assert lab.run("--explain") == (0, (
+    status, out, err = lab.run("--explain")
+    assert (status, re.sub(r"^old .*\n", "", out, flags=re.M), err) == (0, (
         "because: 3 in service, 0 under way, 0 draining; 3 exist; min 2, max 5\n"
         "because: load 69.0 % on 3 of 3 servers, measured 7 s ago\n"
         "because: demand of 2.0 busy servers at target 70.0 %: 3 servers\n"
@@ -326,6 +330,8 @@ def test_dry_run_changes_nothing(lab):
     (["--pause", "--resume"], "--pause and --resume do not go together: give one of them"),
     (["--status", "--dry-run"], "--status and --dry-run do not go together: give one of them"),
     (["--state", "OK", "--create", "1"], "--state says that a core fired this: it goes with no order"),
+    (["--output", "json"], "--output goes with --explain and is text or json"),
+    (["--explain", "--output", "xml"], "--output goes with --explain and is text or json"),
     (["--force"], "--force only goes with --delete and --to"),
     (["--create", "1", "--force"], "--force only goes with --delete and --to"),
     (["stray"], None),

@@ -651,7 +651,7 @@ static void test_json_says_the_same_as_the_words(void **state)
 	calm(&s);
 	s.measurement.load_permille = 800;
 	cs_policy_decide(&s.in, &d);
-	CS_AUTO_JSON struct json_object *json = cs_decision_json(&s.in, &d);
+	CS_AUTO_JSON struct json_object *json = cs_decision_json(&s.in, &d, SIZE_MAX);
 	assert_string_equal(cs_json_str(json, "direction"), "up");
 	assert_true(cs_json_int(json, "create", &number) && number == 1);
 	assert_true(cs_json_int(json, "desired", &number) && number == 5);

@@ -323,7 +323,7 @@ static void test_limiters_are_in_the_json(void **state)
 	s.in.max = 6;
 	s.spec.spare = 1;
 	cs_policy_decide(&s.in, &d);
-	CS_AUTO_JSON struct json_object *json = cs_decision_json(&s.in, &d);
+	CS_AUTO_JSON struct json_object *json = cs_decision_json(&s.in, &d, SIZE_MAX);
 	struct json_object *limiters = cs_json_arr(json, "limiters");
 	static const struct {
 		const char *name;

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is known of each member's load; see evidence.h. */
+#include <config.h>
+#include "domain/evidence.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strbuf.h"
+#include "format/json.h"
+#include "format/perfdata.h"
+
+#define SECONDS(ms) (long long)((ms) / CS_MS_PER_S)
+
+static const struct cs_baseline *find(const struct cs_samples *samples, const char *id)
+{
+	for (size_t i = 0; i < samples->n; i++) {
+		if (strcmp(samples->items[i].id, id) == 0)
+			return &samples->items[i];
+	}
+	return NULL;
+}
+
+/* What its last two samples say. */
+static void judge(const struct cs_baseline *baseline, struct cs_evidence *ret)
+{
+	struct cs_cpu_load load;
+	enum cs_cpu_verdict verdict;
+
+	ret->state = "warming";
+	snprintf(ret->why, sizeof ret->why, "first sample");
+	if (!baseline->has_older)
+		return;
+	verdict = cs_cpu_load_between(&baseline->older, &baseline->newer, &load);
+	if (verdict == CS_CPU_LOAD) {
+		ret->state = "sampled";
+		ret->why[0] = '\0';
+		ret->load_permille = load.permille;
+		ret->cpus = load.cpus;
+		ret->span_ms = load.span_ms;
+		return;
+	}
+	if (verdict != CS_CPU_REBOOTED)
+		ret->state = "missing";
+	snprintf(ret->why, sizeof ret->why, "%s", cs_cpu_verdict_text(verdict));
+}
+
+static void judge_active(const struct cs_baseline *baseline,
+	const struct cs_measurement *measurement, struct cs_sample_spans spans,
+	const struct cs_stamp *now, struct cs_evidence *ret)
+{
+	ret->state = "missing";
+	if (!baseline) {
+		snprintf(ret->why, sizeof ret->why, "no sample within %lld s",
+			SECONDS(spans.max_ms));
+		return;
+	}
+	ret->age_ms = cs_stamp_age_ms(&baseline->newer.at, now);
+	/* A run soon after another keeps the sample of the other. */
+	if (measurement &&
+		ret->age_ms > cs_stamp_age_ms(&measurement->at, now) + spans.min_ms)
+		snprintf(ret->why, sizeof ret->why, "silent in the last measurement");
+	else
+		judge(baseline, ret);
+}
+
+void cs_evidence_collect(const struct cs_members *members,
+	const struct cs_samples *samples, const struct cs_measurement *measurement,
+	struct cs_sample_spans spans, const struct cs_stamp *now, struct cs_evidence *ret)
+{
+	for (size_t i = 0; i < members->n; i++) {
+		const struct cs_member *member = &members->items[i];
+		const struct cs_server *server = member->server;
+
+		ret[i] = (struct cs_evidence){.id = server->id,
+			.name = server->name,
+			.where = *member->address ? member->address : NULL,
+			.state = "not counted",
+			.age_ms = -1};
+		if (member->state == CS_MEMBER_ACTIVE)
+			judge_active(find(samples, server->id), measurement, spans, now,
+				&ret[i]);
+		else
+			snprintf(ret[i].why, sizeof ret[i].why, "%s",
+				cs_member_state_text(member->state));
+	}
+}
+
+char *cs_evidence_text(const struct cs_evidence *evidence)
+{
+	struct cs_strbuf text = CS_STRBUF(1024);
+	char load[CS_LOAD_TEXT_SIZE];
+
+	cs_strbuf_add(&text, evidence->name);
+	if (evidence->where)
+		cs_strbuf_addf(&text, " (%s)", evidence->where);
+	if (*evidence->why)
+		cs_strbuf_addf(&text, ": %s: %s", evidence->state, evidence->why);
+	else
+		cs_strbuf_addf(&text, ": %s %%, %" PRId64 " CPU%s, over %lld s",
+			cs_load_text(evidence->load_permille, load), evidence->cpus,
+			evidence->cpus == 1 ? "" : "s", SECONDS(evidence->span_ms));
+	if (evidence->age_ms >= 0)
+		cs_strbuf_addf(&text, ", %s%lld s ago", *evidence->why ? "sampled " : "",
+			SECONDS(evidence->age_ms));
+	char *line = cs_strbuf_take(&text);
+	cs_text_clean(line);
+	return line;
+}
+
+struct json_object *cs_evidence_json(const struct cs_evidence *evidence)
+{
+	struct json_object *object = json_object_new_object();
+	char load[CS_LOAD_TEXT_SIZE];
+
+	cs_json_add_str(object, "id", evidence->id);
+	cs_json_add_str(object, "name", evidence->name);
+	if (evidence->where)
+		cs_json_add_str(object, "address", evidence->where);
+	cs_json_add_str(object, "state", evidence->state);
+	if (*evidence->why) {
+		cs_json_add_str(object, "reason", evidence->why);
+	} else {
+		json_object_object_add(object, "cpu",
+			json_object_new_double_s((double)evidence->load_permille / 10,
+				cs_load_text(evidence->load_permille, load)));
+		cs_json_add_int(object, "cpus", evidence->cpus);
+		cs_json_add_int(object, "span_ms", evidence->span_ms);
+	}
+	if (evidence->age_ms >= 0)
+		cs_json_add_int(object, "age_ms", evidence->age_ms);
+	return object;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is known of each member's load when a decision is made: its last sample with age
+ * and weight, or why it does not count. One wording for --explain, for the long output of
+ * check_cluster_cpu and, as JSON, for the journal. Pure. */
+#ifndef CS_DOMAIN_EVIDENCE_H
+#define CS_DOMAIN_EVIDENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macros.h"
+#include "domain/history.h"
+#include "domain/members.h"
+#include "domain/samples.h"
+
+struct json_object;
+
+#define CS_EVIDENCE_WHY_SIZE 128
+
+struct cs_evidence {
+	const char *id, *name, *where; /* borrowed; `where` may be NULL */
+	const char *state;	       /* static: "sampled", "missing", "warming", or
+					  "not counted" of what is not ACTIVE */
+	int64_t age_ms; /* of its newest sample; -1: there is none, or it is
+			   of just now */
+	/* when sampled */
+	int64_t load_permille, cpus, span_ms;
+	/* else */
+	char why[CS_EVIDENCE_WHY_SIZE];
+};
+
+/* One for each member, in their order, from what the last run of check_cluster_cpu has
+ * kept; `measurement` is its result, or NULL. `ret` has room for members->n. */
+void cs_evidence_collect(const struct cs_members *members,
+	const struct cs_samples *samples, const struct cs_measurement *measurement,
+	struct cs_sample_spans spans, const struct cs_stamp *now, struct cs_evidence *ret)
+	CS_NONNULL(1, 2, 5, 6);
+
+/* "web1 (10.0.0.5): 80.0 %, 2 CPUs, over 60 s, 7 s ago"; printable, owned by the caller.
+ */
+char *cs_evidence_text(const struct cs_evidence *evidence) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* {"id", "name", "address", "state", "cpu", "cpus", "span_ms" | "reason", "age_ms"}: what
+ * is not known is absent. Owned by the caller. */
+struct json_object *cs_evidence_json(
+	const struct cs_evidence *evidence) CS_MUST_CHECK CS_NONNULL_ALL;
+
+#endif
