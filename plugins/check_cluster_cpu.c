@@ -129,7 +129,8 @@ static struct cs_measurement what_counts(
 
 /* What nova_scale decides from. Without it the figure is of no use, so it is no figure.
  */
-static void record(const struct cpu_scope *scope, const struct cs_measure_result *result)
+static struct cs_measurement record(
+	const struct cpu_scope *scope, const struct cs_measure_result *result)
 {
 	const struct cs_measurement counts = what_counts(scope, result);
 	struct cs_error err = result->state_error;
@@ -139,6 +140,7 @@ static void record(const struct cpu_scope *scope, const struct cs_measure_result
 			&err, "%s: cannot record the measurement", scope->cluster.name);
 		fail(&err);
 	}
+	return counts;
 }
 
 int main(int argc, char **argv)
@@ -164,7 +166,7 @@ int main(int argc, char **argv)
 	if (scope.state_error.code)
 		result.state_error = scope.state_error;
 	if (scope.cluster.name)
-		record(&scope, &result);
+		report.recorded = record(&scope, &result);
 	report.cluster = scope.cluster.name ? &scope.cluster : NULL;
 	report.servers = scope.servers;
 	report.n = scope.n;

@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "client/snmp.h"
 #include "domain/journal.h"
+#include "domain/plan.h"
 
 static int read_community(
 	const struct cs_cluster *cluster, struct cs_secret **ret, struct cs_error *err)
@@ -69,23 +70,37 @@ static int count_open_work(const struct cs_members *members,
 	const struct cs_cluster *cluster, const char *dir, struct cpu_cluster *ret,
 	struct cs_error *err)
 {
-	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
+	struct cs_journal *journal = &ret->journal;
 	bool publishes = cluster->n_load_balancers > 0 && cluster->mode == CS_MODE_ACT;
 	struct cs_stamp now;
 
 	cs_stamp_now(&now);
-	if (cs_journal_load(dir, &now, &journal, err) < 0)
+	if (cs_journal_load(dir, &now, journal, err) < 0)
 		return err->code;
-	ret->open_requests = (int64_t)journal.n_open;
-	ret->boot_ms = cs_journal_boot_ms(&journal);
+	ret->open_requests = (int64_t)journal->n_open;
+	ret->boot_ms = cs_journal_boot_ms(journal);
 	ret->draining = (int64_t)members->by_state[CS_MEMBER_DRAINING];
 	for (size_t i = 0; publishes && i < members->n; i++) {
 		const struct cs_member *member = &members->items[i];
-		ret->unpublished +=
-			member->state == CS_MEMBER_ACTIVE &&
-			!cs_journal_is_published(&journal, member->server->id);
+		ret->unpublished += member->state == CS_MEMBER_ACTIVE &&
+				    !cs_journal_is_published(journal, member->server->id);
 	}
 	return 0;
+}
+
+/* The same that nova_scale counts. */
+static void take_census(const struct cs_cluster *cluster, const struct cs_stamp *listed,
+	struct cpu_scope *ret)
+{
+	const struct cs_plan_input in = {.cluster = cluster,
+		.view = &ret->view,
+		.journal = &ret->cluster.journal,
+		.now = *listed};
+	struct cs_plan plan = {0};
+
+	cs_plan_open(&in, &plan);
+	cs_plan_count(&in, &plan, &ret->cluster.census);
+	cs_plan_done(&plan);
 }
 
 /* Only from a complete list. Half of the time left is kept for asking the members. */
@@ -117,6 +132,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 	struct cpu_scope *ret, struct cs_error *err)
 {
 	const struct cs_cluster *cluster;
+	struct cs_stamp before;
 
 	if (cs_config_load(source->config_file, &ret->config, err) < 0 ||
 		cs_config_cluster(ret->config, source->cluster, &cluster, err) < 0 ||
@@ -127,13 +143,14 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		.min = cluster->min,
 		.max = cluster->max,
 		.policy = &cluster->policy,
-		.up_at = cluster->policy.scale_up_at_permille,
-		.down_at = cluster->policy.scale_down_at_permille};
+		.up_at = cluster->policy.scale_up_at_permille};
+	cs_stamp_now(&before);
 	if (cs_state_dir_open(ret->state_dir, 0750, err) < 0 ||
 		list_members(cluster, deadline, ret, err) < 0 ||
 		count_open_work(&ret->view.members, cluster, ret->state_dir,
 			&ret->cluster, err) < 0)
 		return err->code;
+	take_census(cluster, &before, ret);
 	/* Without it fewer servers are not wanted; whether it can be kept shows when this
 	 * measurement is recorded. */
 	(void)!cs_history_load(

@@ -4,6 +4,7 @@
 #include "cpu_report.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -141,66 +142,19 @@ static const char *up_text(const struct cpu_report *report)
 		       : "but max is reached";
 }
 
-static enum cs_plugin_state judge_steps(
-	struct cs_strbuf *why, const struct cpu_report *report)
-{
-	const struct cpu_cluster *cluster = report->cluster;
-	const struct cs_measurement *m = measurement_of(report);
-	bool low = m->load_permille <= cluster->down_at;
-	bool spare = low && m->servers > cluster->min;
-	char bound[CS_LOAD_TEXT_SIZE];
-
-	if (m->load_permille >= cluster->up_at) {
-		cs_strbuf_addf(why, ", at or above %s %%: %s",
-			bound_text(cluster->up_at, bound), up_text(report));
-		return CS_CRITICAL;
-	}
-	add_too_many(why, report);
-	if (spare)
-		cs_strbuf_addf(why, ", at or below %s %%: scale down",
-			bound_text(cluster->down_at, bound));
-	else if (low)
-		cs_strbuf_addf(why, ", idle at min %" PRId64, cluster->min);
-	return judge_warnings(why, report, spare);
-}
-
-/* What nova_scale's own function wants for this measurement, if nothing else held it. */
-static int64_t wanted_servers(const struct cpu_report *report)
-{
-	const struct cpu_cluster *cluster = report->cluster;
-	const struct cs_measurement *m = measurement_of(report);
-	struct cs_journal journal = {0};
-	struct cs_policy_input in = {.spec = cluster->policy,
-		.min = cluster->min,
-		.max = cluster->max,
-		.census = {.active = m->servers,
-			.exists = m->servers,
-			.deletable = m->servers},
-		.journal = &journal,
-		.measurement = m,
-		.history = cluster->history.items,
-		.n_history = cluster->history.n,
-		.boot_ms = cluster->boot_ms,
-		.now = m->at,
-		.wordless = true};
-	struct cs_decision decision;
-
-	cs_policy_decide(&in, &decision);
-	cs_decision_done(&decision);
-	return decision.direction == CS_DIRECTION_DOWN ? decision.desired
-						       : decision.wanted;
-}
-
 static enum cs_plugin_state judge_demand(
 	struct cs_strbuf *why, const struct cpu_report *report)
 {
 	int64_t servers = measurement_of(report)->servers;
-	int64_t wanted = wanted_servers(report);
+	int64_t wanted = cpu_wanted(report->cluster, measurement_of(report));
 
 	if (wanted > servers) {
 		cs_strbuf_addf(why, ", %" PRId64 " wanted: %s", wanted, up_text(report));
 		return CS_CRITICAL;
 	}
+	/* A floor of the schedule needs no figure, like min itself. */
+	if (measurement_of(report)->load_permille < 0)
+		return no_figure(why, report);
 	add_too_many(why, report);
 	if (wanted < servers)
 		cs_strbuf_addf(why, ", %" PRId64 " wanted: scale down", wanted);
@@ -219,10 +173,7 @@ static enum cs_plugin_state judge_cluster(
 			why, ", fewer than min %" PRId64 ": scale up", cluster->min);
 		return CS_CRITICAL;
 	}
-	if (m->load_permille < 0)
-		return no_figure(why, report);
-	return cluster->policy->follow == CS_FOLLOW_STEP ? judge_steps(why, report)
-							 : judge_demand(why, report);
+	return judge_demand(why, report);
 }
 
 /* Appends the reason to `why`. */
@@ -284,24 +235,44 @@ static void add_breakdown(struct cs_strbuf *out, const struct cs_cpu_load *load)
 	cs_strbuf_addf(out, " %% of %" PRIu64 " ticks\n", load->total_ticks);
 }
 
+static struct cs_evidence evidence_of(const struct cs_measured *server)
+{
+	struct cs_evidence evidence = {.id = server->id,
+		.name = server->name,
+		.where = server->where,
+		.state = cs_measured_state_text(server->state),
+		.age_ms = -1};
+
+	if (server->state == CS_SERVER_SAMPLED) {
+		evidence.load_permille = server->load.permille;
+		evidence.cpus = server->load.cpus;
+		evidence.span_ms = server->load.span_ms;
+	} else {
+		snprintf(evidence.why, sizeof evidence.why, "%s", server->reason);
+	}
+	return evidence;
+}
+
 static void add_server(
 	struct cs_strbuf *out, const struct cs_measured *server, int verbose)
 {
-	char load[CS_LOAD_TEXT_SIZE];
+	const struct cs_evidence evidence = evidence_of(server);
+	CS_AUTO_FREE char *line = cs_evidence_text(&evidence);
 
-	cs_strbuf_add(out, server->name);
-	if (server->where)
-		cs_strbuf_addf(out, " (%s)", server->where);
-	if (server->state != CS_SERVER_SAMPLED) {
-		cs_strbuf_addf(out, ": %s: %s\n", cs_measured_state_text(server->state),
-			server->reason);
-		return;
-	}
-	cs_strbuf_addf(out, ": %s %%, %" PRId64 " CPU%s, over %" PRId64 " s\n",
-		cs_load_text(server->load.permille, load), server->load.cpus,
-		plural(server->load.cpus), server->load.span_ms / CS_MS_PER_S);
-	if (verbose)
+	cs_strbuf_addf(out, "%s\n", line);
+	if (verbose && server->state == CS_SERVER_SAMPLED)
 		add_breakdown(out, &server->load);
+}
+
+/* What nova_scale makes of it, in its words. */
+static void add_decision(struct cs_strbuf *out, const struct cpu_report *report)
+{
+	struct cs_policy_input in;
+	struct cs_decision decision;
+
+	cpu_decide(report->cluster, &report->recorded, &in, &decision);
+	cs_decision_text(&in, &decision, out);
+	cs_decision_done(&decision);
 }
 
 void cpu_report_text(const struct cpu_report *report)
@@ -314,8 +285,10 @@ void cpu_report_text(const struct cpu_report *report)
 	add_perfdata(&perfdata, report);
 	for (size_t i = 0; i < report->n; i++)
 		add_server(&long_text, &report->servers[i], report->verbose);
-	if (report->cluster)
+	if (report->cluster) {
 		cs_strbuf_add(&long_text, report->cluster->not_counted);
+		add_decision(&long_text, report);
+	}
 	if (report->result->state_error.code)
 		cs_strbuf_addf(&long_text, "no samples kept for the next run: %s\n",
 			report->result->state_error.message);
@@ -335,21 +308,19 @@ static void add_load(struct json_object *object, const char *key, int64_t permil
 
 static struct json_object *server_object(const struct cs_measured *server)
 {
-	struct json_object *object = json_object_new_object();
+	const struct cs_evidence evidence = evidence_of(server);
 
-	cs_json_add_str(object, "id", server->id);
-	cs_json_add_str(object, "name", server->name);
-	if (server->where)
-		cs_json_add_str(object, "address", server->where);
-	cs_json_add_str(object, "state", cs_measured_state_text(server->state));
-	/* Absent, not null or 0, when unknown: JSONPath then finds nothing. */
-	if (server->state == CS_SERVER_SAMPLED) {
-		add_load(object, "cpu", server->load.permille);
-		cs_json_add_int(object, "cpus", server->load.cpus);
-		cs_json_add_int(object, "span_ms", server->load.span_ms);
-	} else {
-		cs_json_add_str(object, "reason", server->reason);
-	}
+	return cs_evidence_json(&evidence);
+}
+
+static struct json_object *decision_object(const struct cpu_report *report)
+{
+	struct cs_policy_input in;
+	struct cs_decision decision;
+
+	cpu_decide(report->cluster, &report->recorded, &in, &decision);
+	struct json_object *object = cs_decision_json(&in, &decision, 0);
+	cs_decision_done(&decision);
 	return object;
 }
 
@@ -389,5 +360,7 @@ void cpu_report_json(const struct cpu_report *report)
 	for (size_t i = 0; i < report->n; i++)
 		json_object_array_add(members, server_object(&report->servers[i]));
 	json_object_object_add(document, "members", members);
+	if (report->cluster)
+		json_object_object_add(document, "decision", decision_object(report));
 	cs_plugin_end_json(state, cs_json_text(document));
 }

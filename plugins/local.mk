@@ -5,6 +5,6 @@ EXTRA_DIST += plugins/check_cluster_cpu.8.scd
 
 plugins_check_cluster_cpu_SOURCES = plugins/check_cluster_cpu.c \
 	plugins/cpu_cluster.c \
-	plugins/cpu_report.c plugins/cpu_report.h \
+	plugins/cpu_decision.c plugins/cpu_report.c plugins/cpu_report.h \
 	plugins/cpu_scope.c plugins/cpu_scope.h
 plugins_check_cluster_cpu_LDADD = $(CS_LIBS) $(NETSNMP_LIBS)
