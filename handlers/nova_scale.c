@@ -43,6 +43,8 @@ static const struct cs_option options[] = {
 		.help = "show the decision and every reason for it"},
 	{"audit", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, audit),
 		.help = "verify the journal and tell its story"},
+	{"at", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, at),
+		.help = "with --explain: a past action, by op, server or time"},
 	{"output", 0, "FORMAT", CS_OPTION_STRING, offsetof(struct scale_values, output),
 		.help = "with --explain: text, or json: one document"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, dry_run),
@@ -116,6 +118,8 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	if (values->state && (first || values->force))
 		return cs_error_set(err, CS_E_USAGE,
 			"--state says that a core fired this: it goes with no order");
+	if (values->at && !values->explain)
+		return cs_error_set(err, CS_E_USAGE, "--at goes with --explain");
 	if (values->output &&
 		(!values->explain || (strcmp(values->output, "json") != 0 &&
 					     strcmp(values->output, "text") != 0)))
@@ -357,6 +361,8 @@ static int dispatch(struct scale_program *program)
 		return show_status(program);
 	if (values->audit)
 		return scale_audit(program);
+	if (values->at)
+		return scale_show_story(program);
 	if (values->explain || values->dry_run)
 		return dry_run(program);
 	if (values->pause || values->resume)

@@ -21,7 +21,7 @@ struct scale_values {
 	const char *cluster, *file;
 	int64_t create, to;
 	const char *remove, *adopt;
-	const char *output;
+	const char *output, *at;
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
 	int verbose;
@@ -85,6 +85,9 @@ int scale_show_status(struct scale_program *program) CS_NONNULL_ALL;
 /* --explain, --dry-run and mode observe. */
 int scale_show_decision(
 	struct scale_program *program, const struct cs_scale *scale) CS_NONNULL_ALL;
+
+/* nova_scale_story.c: --explain --at */
+int scale_show_story(struct scale_program *program) CS_NONNULL_ALL;
 
 /* A line that says something happened: to the log, and to a person. */
 void scale_say(struct scale_program *program, int priority, const char *format, ...)

@@ -133,3 +133,24 @@ struct json_object *cs_evidence_json(const struct cs_evidence *evidence)
 		cs_json_add_int(object, "age_ms", evidence->age_ms);
 	return object;
 }
+
+bool cs_evidence_parse(struct json_object *object, struct cs_evidence *ret)
+{
+	struct json_object *cpu = NULL;
+	const char *why = cs_json_str(object, "reason");
+
+	*ret = (struct cs_evidence){.id = cs_json_str(object, "id"),
+		.name = cs_json_str(object, "name"),
+		.where = cs_json_str(object, "address"),
+		.state = cs_json_str(object, "state"),
+		.age_ms = -1};
+	cs_json_int(object, "age_ms", &ret->age_ms);
+	snprintf(ret->why, sizeof ret->why, "%s", why ? why : "");
+	if (!ret->id || !ret->name || !ret->state || why)
+		return why && ret->id && ret->name && ret->state;
+	if (!json_object_object_get_ex(object, "cpu", &cpu))
+		return false;
+	ret->load_permille = (int64_t)(json_object_get_double(cpu) * 10 + 0.5);
+	return cs_json_int(object, "cpus", &ret->cpus) &&
+	       cs_json_int(object, "span_ms", &ret->span_ms);
+}

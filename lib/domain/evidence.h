@@ -5,6 +5,7 @@
 #ifndef CS_DOMAIN_EVIDENCE_H
 #define CS_DOMAIN_EVIDENCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,5 +45,9 @@ char *cs_evidence_text(const struct cs_evidence *evidence) CS_MUST_CHECK CS_NONN
  * is not known is absent. Owned by the caller. */
 struct json_object *cs_evidence_json(
 	const struct cs_evidence *evidence) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The inverse; `ret` borrows from the object. False when something is missing. */
+bool cs_evidence_parse(struct json_object *object, struct cs_evidence *ret) CS_MUST_CHECK
+	CS_NONNULL(2);
 
 #endif

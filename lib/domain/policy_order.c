@@ -178,6 +178,9 @@ struct json_object *cs_decision_json(const struct cs_policy_input *in,
 	for (size_t i = 0; i < decision->reasons.n; i++)
 		json_object_array_add(
 			reasons, json_object_new_string(decision->reasons.items[i]));
+	if (most_members > 0 && in->n_members > most_members)
+		cs_json_add_int(object, "members_left_off",
+			(int64_t)(in->n_members - most_members));
 	if (in->n_members > 0 && most_members > 0)
 		json_object_object_add(object, "members", members_of(in, most_members));
 	json_object_object_add(object, "limiters", limiters_of(decision));

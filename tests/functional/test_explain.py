@@ -2,8 +2,9 @@
 """nova_scale --explain: why it would do what it would do, now and in the past."""
 
 import json
+import re
+import time
 
-import pytest
 from scale_lab import lab, make_lab, plain, wait_until  # noqa: F401
 
 
@@ -44,3 +45,67 @@ def test_json_is_what_the_journal_keeps(lab):
     assert {key: kept[key] for key in kept if key not in ("members", "reasons")} == {
         key: now[key] for key in now if key not in ("members", "reasons")}
     assert [member["id"] for member in kept["members"]] == [two, one]
+
+
+def story(lab, which, *arguments):
+    status, out, err = lab.run("--explain", "--at", which, *arguments)
+    assert (status, err) == (0, "")
+    return out
+
+
+def test_the_story_of_a_scale_up(lab):
+    one, two = lab.add(2)
+    lab.sample(one, 900, ago=4)
+    lab.sample(two, None, ago=4)
+    lab.measure(900, ago=4, sampled=1)
+    assert lab.run()[0] == 0
+    intent, = lab.journal(type="intent")
+    told = story(lab, intent["op"])
+    assert plain(told) == (
+        f"cluster web at TIME, run {intent['run']}\n"
+        "old (ADDRESS): warming: first sample, sampled N s ago\n"
+        "old (ADDRESS): 90.0 %, 2 CPUs, over 60 s, N s ago\n"
+        "because: 2 in service, 0 under way, 0 draining; 2 exist; min 2, max 5\n"
+        "because: load 90.0 % on 1 of 2 servers, measured N s ago\n"
+        "because: at or above scale-up-at 70.0 %: 1 more (step-up)\n"
+        "decision: up to 3 servers\n"
+        "after N s: 'web' is asked for\n"
+        "after N s: 'web': the cloud agreed, its id is ID\n"
+        "after N s: 'web' is in service: every load balancer serves it\n")
+    new = lab.journal(type="request")[0]["server_id"]
+    for which in ("web", new, time.strftime("%Y-%m-%d %H:%M", time.localtime(intent["t"] / 1000)),
+                  time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(intent["t"] / 1000))):
+        assert story(lab, which) == told
+    document = json.loads(story(lab, new, "--output", "json"))
+    assert document["decision"] == intent["decision"] and document["t"] == intent["t"]
+    assert [line["type"] for line in document["events"]] == ["intent", "request", "published", "result"]
+
+
+def test_the_story_of_a_scale_down_that_is_not_over(lab):
+    ids = lab.add(3)
+    (lab.lbs[0] / "hold").touch()
+    lab.measure(50, ago=4)
+    assert lab.fire("WARNING")[0] == 0
+    wait_until(lambda: lab.journal(type="intent"), "the intent")
+    intent, = lab.journal(type="intent")
+    assert re.sub(r"(?m)^old .*\n", "", plain(story(lab, "old"))) == (
+        f"cluster web at TIME, run {intent['run']}\n"
+        "because: 3 in service, 0 under way, 0 draining; 3 exist; min 2, max 5\n"
+        "because: load 5.0 % on 3 of 3 servers, measured N s ago\n"
+        "because: at or below scale-down-at 10.0 %: 1 fewer (step-down)\n"
+        "decision: down to 2 servers\n"
+        "after N s: 'old' (ID) is to go\n"
+        "'old': this is still open\n")
+    (lab.lbs[0] / "hold").unlink()
+    lab.settle()
+    assert "is drained on 2 load balancers" in story(lab, intent["op"])
+    assert story(lab, intent["op"]).endswith("s: 'old' is deleted\n")
+    assert intent["server_id"] in ids
+
+
+def test_what_the_journal_does_not_have(lab):
+    lab.note(type="intent", op="00000000-0000-4000-8000-000000000001", action="create", name="web9", why="test", ago=100)
+    for which in ("nothing", "1999-01-01 00:00"):
+        status, out, err = lab.run("--explain", "--at", which)
+        assert (status, out) == (3, "") and f"has no action '{which}': give the op" in err
+    assert "because: test\nafter 0 s: 'web9' is asked for\n'web9': this is still open\n" in story(lab, "web9")

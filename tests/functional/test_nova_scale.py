@@ -330,6 +330,7 @@ def test_dry_run_changes_nothing(lab):
     (["--pause", "--resume"], "--pause and --resume do not go together: give one of them"),
     (["--status", "--dry-run"], "--status and --dry-run do not go together: give one of them"),
     (["--state", "OK", "--create", "1"], "--state says that a core fired this: it goes with no order"),
+    (["--at", "now"], "--at goes with --explain"),
     (["--output", "json"], "--output goes with --explain and is text or json"),
     (["--explain", "--output", "xml"], "--output goes with --explain and is text or json"),
     (["--force"], "--force only goes with --delete and --to"),
