@@ -204,8 +204,10 @@ static bool is_unused(const struct cs_policy_input *in, struct cs_decision *d)
 	return true;
 }
 
-/* Stricter of what the journal and Nova know about the last server that was added. */
-static bool cools_down_from_up(const struct cs_policy_input *in, struct cs_decision *d)
+/* Stricter of what the journal and Nova know about the last server that was added. `wish`
+ * more servers, or fewer, are put off by it. */
+static bool cools_down_from_up(
+	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	struct cs_stamp created = {.wall_ms = in->census.last_created_wall_ms};
 	int64_t cool_down_ms = in->spec->cool_down_up_ms;
@@ -214,19 +216,20 @@ static bool cools_down_from_up(const struct cs_policy_input *in, struct cs_decis
 			cool_down_left_ms(&created, cool_down_ms, &in->now));
 
 	if (left > 0)
-		cs_policy_say(d,
+		(void)LIMIT("cool-down-up", wish, 0,
 			"cool-down-up %lld s after the last scale-up: %lld s left: hold",
 			CS_SECONDS(cool_down_ms), CS_SECONDS(left + CS_MS_PER_S - 1));
 	return left > 0;
 }
 
-static bool cools_down_from_down(const struct cs_policy_input *in, struct cs_decision *d)
+static bool cools_down_from_down(
+	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	int64_t cool_down_ms = in->spec->cool_down_down_ms;
 	int64_t left = cool_down_left_ms(&in->journal->last_down, cool_down_ms, &in->now);
 
 	if (left > 0)
-		cs_policy_say(d,
+		(void)LIMIT("cool-down-down", wish, 0,
 			"cool-down-down %lld s after the last scale-down: %lld s left: "
 			"hold",
 			CS_SECONDS(cool_down_ms), CS_SECONDS(left + CS_MS_PER_S - 1));
@@ -280,10 +283,11 @@ static int64_t limit_removal(
 static void go_down(const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	if (in->census.open_work) {
-		cs_policy_say(d, "work is open: no scale-down before it has ended");
+		(void)LIMIT("open-work", -wish, 0,
+			"work is open: no scale-down before it has ended");
 		return;
 	}
-	if (cools_down_from_down(in, d) || cools_down_from_up(in, d))
+	if (cools_down_from_down(in, -wish, d) || cools_down_from_up(in, -wish, d))
 		return;
 	wish = limit_removal(in, wish, d);
 	if (wish <= 0)
@@ -304,7 +308,7 @@ static void follow_wish_up(
 	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	/* The target counts what is under way: nothing is gained by waiting. */
-	if (in->spec->follow != CS_FOLLOW_TARGET && cools_down_from_up(in, d))
+	if (in->spec->follow != CS_FOLLOW_TARGET && cools_down_from_up(in, wish, d))
 		return;
 	if (in->spec->follow != CS_FOLLOW_STEP)
 		wish = LIMIT("grow-by", wish,

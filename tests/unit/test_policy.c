@@ -665,6 +665,35 @@ static void test_json_says_the_same_as_the_words(void **state)
 	cs_decision_done(&d);
 }
 
+static void test_what_puts_it_off_is_a_limiter(void **state)
+{
+	struct situation s;
+	struct cs_decision d;
+
+	(void)state;
+	calm(&s);
+	s.measurement.load_permille = 800;
+	last_up_59(&s);
+	cs_policy_decide(&s.in, &d);
+	assert_int_equal(d.wanted, 5);
+	assert_int_equal(d.desired, 4);
+	assert_int_equal(d.n_limiters, 1);
+	assert_string_equal(d.limiters[0].name, "cool-down-up");
+	assert_int_equal(d.limiters[0].before, 5);
+	assert_int_equal(d.limiters[0].after, 4);
+	cs_decision_done(&d);
+
+	calm(&s);
+	s.measurement.load_permille = 50;
+	s.in.census.open_work = true;
+	cs_policy_decide(&s.in, &d);
+	assert_int_equal(d.n_limiters, 1);
+	assert_string_equal(d.limiters[0].name, "open-work");
+	assert_int_equal(d.limiters[0].before, 3);
+	assert_int_equal(d.limiters[0].after, 4);
+	cs_decision_done(&d);
+}
+
 /* What must hold for any input at all. */
 
 static uint64_t seed;
@@ -794,6 +823,7 @@ int main(void)
 		cmocka_unit_test(test_forced_drain_is_not_taken_back),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_json_says_the_same_as_the_words),
+		cmocka_unit_test(test_what_puts_it_off_is_a_limiter),
 		cmocka_unit_test(test_what_holds_for_any_input),
 	};
 
