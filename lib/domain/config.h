@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "client/probe.h"
 #include "format/cron.h"
+#include "format/schema.h"
 
 enum cs_mode { CS_MODE_OBSERVE, CS_MODE_ACT };
 
@@ -68,11 +69,11 @@ struct cs_policy_spec {
 	int64_t grow_by_permille, shrink_by_permille; /* 1000, 250: in one decision */
 
 	/* step */
-	int64_t scale_up_at_permille;	/* 700 */
-	int64_t scale_down_at_permille; /* 100 */
-	int64_t step_up, step_down;	/* 1 */
-	int64_t cool_down_up_ms;	/* 60 s */
-	int64_t cool_down_down_ms;	/* 120 s */
+	int64_t scale_up_at_permille;	     /* 700 */
+	int64_t scale_down_at_permille;	     /* 100 */
+	struct cs_amount step_up, step_down; /* 1: servers, or a share of the cluster */
+	int64_t cool_down_up_ms;	     /* 60 s */
+	int64_t cool_down_down_ms;	     /* 120 s */
 	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
 	int64_t creates_per_hour; /* size.max, at least 20 */
 	int64_t deletes_per_hour; /* likewise */

@@ -47,6 +47,11 @@ struct cs_wish {
 struct cs_wish cs_policy_wish(
 	const struct cs_policy_input *in, struct cs_decision *decision) CS_NONNULL_ALL;
 
+/* The servers of a step, at least one: a share of those in service or under way is
+ * rounded up on the way up and down on the way down. */
+int64_t cs_policy_step_up(const struct cs_policy_input *in) CS_NONNULL_ALL;
+int64_t cs_policy_step_down(const struct cs_policy_input *in) CS_NONNULL_ALL;
+
 /* The load that the remaining servers must stay below. */
 int64_t cs_policy_up_at(const struct cs_policy_spec *spec) CS_NONNULL_ALL;
 

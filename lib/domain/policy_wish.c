@@ -29,6 +29,24 @@ int64_t cs_policy_worst_demand(const struct cs_measurement *m)
 
 /* Step: the load against two thresholds. */
 
+int64_t cs_policy_step_up(const struct cs_policy_input *in)
+{
+	const struct cs_amount *step = &in->spec->step_up;
+
+	if (step->number > 0)
+		return step->number;
+	return cs_max(1, (cs_policy_capacity(in) * step->permille + 999) / 1000);
+}
+
+int64_t cs_policy_step_down(const struct cs_policy_input *in)
+{
+	const struct cs_amount *step = &in->spec->step_down;
+
+	if (step->number > 0)
+		return step->number;
+	return cs_max(1, cs_policy_capacity(in) * step->permille / 1000);
+}
+
 static struct cs_wish step_up(const struct cs_policy_input *in, struct cs_decision *d)
 {
 	const struct cs_measurement *m = in->measurement;
@@ -40,13 +58,14 @@ static struct cs_wish step_up(const struct cs_policy_input *in, struct cs_decisi
 	bool waits = spec->cool_down_up_ms > 0;
 
 	cs_policy_say(d, "at or above scale-up-at " CS_PERCENT ": %lld more (step-up)",
-		CS_PERCENT_OF(spec->scale_up_at_permille), (long long)spec->step_up);
+		CS_PERCENT_OF(spec->scale_up_at_permille),
+		(long long)cs_policy_step_up(in));
 	if (waits && expected < spec->scale_up_at_permille) {
 		cs_policy_say(d, "what is under way brings it to " CS_PERCENT ": hold",
 			CS_PERCENT_OF(expected));
 		return (struct cs_wish){0, CS_WISH_BUSY};
 	}
-	return (struct cs_wish){capacity + spec->step_up, CS_WISH_BUSY};
+	return (struct cs_wish){capacity + cs_policy_step_up(in), CS_WISH_BUSY};
 }
 
 static struct cs_wish step_wish(const struct cs_policy_input *in, struct cs_decision *d)
@@ -75,8 +94,9 @@ static struct cs_wish step_wish(const struct cs_policy_input *in, struct cs_deci
 	}
 	cs_policy_say(d,
 		"at or below scale-down-at " CS_PERCENT ": %lld fewer (step-down)",
-		CS_PERCENT_OF(spec->scale_down_at_permille), (long long)spec->step_down);
-	return (struct cs_wish){0, capacity - spec->step_down};
+		CS_PERCENT_OF(spec->scale_down_at_permille),
+		(long long)cs_policy_step_down(in));
+	return (struct cs_wish){0, capacity - cs_policy_step_down(in)};
 }
 
 /* Target: the demand, in permille of a server, now and lately. */

@@ -40,6 +40,7 @@ static void describe_wanted(const struct cs_schema_key *key, struct cs_strbuf *r
 		[CS_SCHEMA_INT] = "a whole number",
 		[CS_SCHEMA_SECONDS] = "seconds (or 90s, 5m, 1h)",
 		[CS_SCHEMA_PERCENT] = "a percentage without its sign",
+		[CS_SCHEMA_AMOUNT] = "a whole number",
 		[CS_SCHEMA_CHOICE] = "one of",
 		[CS_SCHEMA_SECTION] = "keys with values",
 		[CS_SCHEMA_LIST] = "a list of keys with values",
@@ -54,6 +55,9 @@ static void describe_wanted(const struct cs_schema_key *key, struct cs_strbuf *r
 				ret, "%s %s", word == key->choices ? "" : ",", *word);
 	} else if (key->type == CS_SCHEMA_INT) {
 		cs_strbuf_addf(ret, " from %" PRId64 " to %" PRId64, key->min, key->max);
+	} else if (key->type == CS_SCHEMA_AMOUNT) {
+		cs_strbuf_addf(ret, " from %" PRId64 " to %" PRId64 ", or 1%% to 100%%",
+			key->min, key->max);
 	} else if (key->type == CS_SCHEMA_PERCENT) {
 		cs_strbuf_addf(ret, " from %" PRId64 " to %" PRId64, key->min / 10,
 			key->max / 10);
@@ -111,6 +115,23 @@ static bool parse_seconds(const char *text, const struct cs_schema_key *key, int
 	return cs_parse_scaled(text, CS_MS_PER_S, key->min, key->max, ret);
 }
 
+static bool parse_amount(
+	const char *text, const struct cs_schema_key *key, struct cs_amount *ret)
+{
+	struct cs_amount amount = {0};
+	size_t len = strlen(text);
+
+	if (len > 0 && text[len - 1] == '%') {
+		CS_AUTO_FREE char *number = cs_strndup(text, len - 1);
+		if (!cs_parse_scaled(number, 10, 10, 1000, &amount.permille))
+			return false;
+	} else if (!cs_parse_int(text, key->min, key->max, &amount.number)) {
+		return false;
+	}
+	*ret = amount;
+	return true;
+}
+
 static bool parse_choice(const char *text, const char *const *choices, int *ret)
 {
 	for (int i = 0; choices[i]; i++) {
@@ -157,6 +178,8 @@ static bool store(
 		return node->plain && parse_seconds(text, key, slot);
 	case CS_SCHEMA_PERCENT:
 		return node->plain && cs_parse_scaled(text, 10, key->min, key->max, slot);
+	case CS_SCHEMA_AMOUNT:
+		return node->plain && parse_amount(text, key, slot);
 	case CS_SCHEMA_CHOICE:
 		return parse_choice(text, key->choices, slot);
 	default:

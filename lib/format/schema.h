@@ -17,6 +17,11 @@
 #include "base/macros.h"
 #include "format/yaml.h"
 
+/* A number, or a share of what there is; one of both is 0. */
+struct cs_amount {
+	int64_t number, permille;
+};
+
 enum cs_schema_type {
 	CS_SCHEMA_STRING,  /* char *, one line, not empty */
 	CS_SCHEMA_TEXT,	   /* char *, one line, may be empty */
@@ -26,6 +31,8 @@ enum cs_schema_type {
 	CS_SCHEMA_INT,	   /* int64_t within [min, max] */
 	CS_SCHEMA_SECONDS, /* int64_t ms; "300", "2.5", "5m", "1h"; min and max in ms */
 	CS_SCHEMA_PERCENT, /* int64_t permille; "70", "70.5"; min and max in permille */
+	CS_SCHEMA_AMOUNT,  /* struct cs_amount; "2" within [min, max], or "20%" up to 100%
+			    */
 	CS_SCHEMA_CHOICE,  /* int: place of the word in `choices` */
 	CS_SCHEMA_SECTION, /* a mapping of its own with `keys`; offset is added */
 	CS_SCHEMA_LIST,	   /* of mappings with `keys`: an array of structs */

@@ -85,7 +85,7 @@ static void test_defaults_fill_what_is_not_said(void **state)
 	assert_string_equal(web->policy.timezone, "UTC");
 	assert_int_equal(web->policy.scale_up_at_permille, 700);
 	assert_int_equal(web->policy.scale_down_at_permille, 100);
-	assert_int_equal(web->policy.step_up, 1);
+	assert_int_equal(web->policy.step_up.number, 1);
 	assert_int_equal(web->policy.cool_down_up_ms, 60000);
 	assert_int_equal(web->policy.cool_down_down_ms, 120000);
 	assert_int_equal(web->policy.max_age_ms, 90000);
@@ -174,7 +174,10 @@ static void test_wrong_values_name_file_line_key_and_both_sides(void **state)
 	refuse_text(LEAST "    policy: {step-up: '1'}\n",
 		"c.yaml:6: key 'clusters.web.policy.step-up': expected a whole number "
 		"from "
-		"1 to 10000, found '1'");
+		"1 to 10000, or 1% to 100%, found '1'");
+	refuse_text(LEAST "    policy: {step-down: 0%}\n",
+		"c.yaml:6: key 'clusters.web.policy.step-down': expected a whole number "
+		"from 1 to 10000, or 1% to 100%, found '0%'");
 	refuse_text(LEAST "    policy:\n",
 		"c.yaml:6: key 'clusters.web.policy': expected keys with values, found "
 		"nothing");

@@ -32,8 +32,8 @@ static void calm(struct situation *s)
 	*s = (struct situation){
 		.spec = {.scale_up_at_permille = 700,
 			.scale_down_at_permille = 100,
-			.step_up = 1,
-			.step_down = 1,
+			.step_up = {.number = 1},
+			.step_down = {.number = 1},
 			.cool_down_up_ms = 60000,
 			.cool_down_down_ms = 300000,
 			.max_age_ms = 90000,
@@ -131,7 +131,7 @@ static void test_thresholds(void **state)
 
 static void steps_of_three(struct situation *s)
 {
-	s->spec.step_up = s->spec.step_down = 3;
+	s->spec.step_up.number = s->spec.step_down.number = 3;
 }
 
 static void room_for_two(struct situation *s)
@@ -665,6 +665,36 @@ static void test_json_says_the_same_as_the_words(void **state)
 	cs_decision_done(&d);
 }
 
+/* Up is rounded up, down is rounded down, and one is the least. */
+static void test_steps_in_per_cent(void **state)
+{
+	static const struct {
+		int64_t active, permille, up, down;
+	} cases[] = {{4, 200, 1, 1}, {10, 200, 2, 2}, {11, 200, 3, 2}, {14, 200, 3, 2},
+		{15, 200, 3, 3}, {3, 10, 1, 1}, {6, 500, 3, 3}};
+	struct situation s;
+	struct cs_decision d;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		calm(&s);
+		s.in.max = 100;
+		s.in.min = 1;
+		s.in.census.active = s.in.census.exists = s.in.census.deletable =
+			s.measurement.servers = s.measurement.sampled = cases[i].active;
+		s.spec.step_up = s.spec.step_down =
+			(struct cs_amount){.permille = cases[i].permille};
+		s.measurement.load_permille = 800;
+		cs_policy_decide(&s.in, &d);
+		assert_int_equal(d.create, cases[i].up);
+		cs_decision_done(&d);
+		s.measurement.load_permille = 10;
+		cs_policy_decide(&s.in, &d);
+		assert_int_equal(d.remove, cases[i].down);
+		cs_decision_done(&d);
+	}
+}
+
 static void test_what_puts_it_off_is_a_limiter(void **state)
 {
 	struct situation s;
@@ -719,8 +749,8 @@ static void random_situation(struct situation *s)
 	census->open_work = any(0, 1);
 	census->created_last_hour = any(0, 25);
 	census->last_created_wall_ms = any(0, 1) ? NOW_MS - any(-10, 200) * 1000 : 0;
-	s->spec.step_up = any(1, 4);
-	s->spec.step_down = any(1, 4);
+	s->spec.step_up.number = any(1, 4);
+	s->spec.step_down.number = any(1, 4);
 	s->spec.scale_down_at_permille = any(0, 500);
 	s->spec.scale_up_at_permille = any(501, 1000);
 	s->measurement.load_permille = any(-1, 1000);
@@ -823,6 +853,7 @@ int main(void)
 		cmocka_unit_test(test_forced_drain_is_not_taken_back),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_json_says_the_same_as_the_words),
+		cmocka_unit_test(test_steps_in_per_cent),
 		cmocka_unit_test(test_what_puts_it_off_is_a_limiter),
 		cmocka_unit_test(test_what_holds_for_any_input),
 	};
