@@ -167,6 +167,24 @@ static bool take_measurement(
 	return true;
 }
 
+/* What was measured in one minute becomes one point, the mean. An earlier minute than
+ * before means that the clock was set back: passed over. */
+static void add_measured(
+	struct cs_trace *trace, const struct cs_trace_point *point, size_t *n_minute)
+{
+	struct cs_trace_point *last = trace->n > 0 ? &trace->points[trace->n - 1] : NULL;
+
+	if (last && point->minute < last->minute)
+		return;
+	if (last && point->minute == last->minute) {
+		++*n_minute;
+		last->count += (point->count - last->count) / (double)*n_minute;
+		return;
+	}
+	*add_point(trace) = *point;
+	*n_minute = 1;
+}
+
 /* A last line without its end is a write that never happened. */
 static int parse_history(
 	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
@@ -175,21 +193,155 @@ static int parse_history(
 	const char *end;
 
 	for (size_t line = 1; (end = strchr(at, '\n')); line++, at = end + 1) {
-		struct cs_trace_point point,
-			*last = trace->n > 0 ? &trace->points[trace->n - 1] : NULL;
+		struct cs_trace_point point;
 		bool known;
 
 		if (!take_measurement(at, (size_t)(end - at), &point, &known))
 			return refuse(name, line, at, "a measurement of a history", err);
-		if (!known || (last && point.minute < last->minute))
-			continue; /* also when the clock was set back */
-		if (last && point.minute == last->minute) {
-			n_minute++;
-			last->count += (point.count - last->count) / (double)n_minute;
+		if (known)
+			add_measured(trace, &point, &n_minute);
+	}
+	trace->busy_servers = true;
+	return 0;
+}
+
+/* Performance data of a core. */
+
+#define FIELDS_MAX 32
+
+struct fields {
+	const char *at[FIELDS_MAX];
+	size_t len[FIELDS_MAX], n;
+};
+
+/* Without "TIMET::" and alike, which the template of PNP4Nagios and Icinga 2 has. */
+static void add_field(struct fields *fields, const char *at, size_t len)
+{
+	const char *colons = memmem(at, len, "::", 2);
+
+	if (fields->n == FIELDS_MAX)
+		return;
+	if (colons && strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == (size_t)(colons - at)) {
+		len -= (size_t)(colons + 2 - at);
+		at = colons + 2;
+	}
+	fields->at[fields->n] = at;
+	fields->len[fields->n++] = len;
+}
+
+static void split(const char *line, size_t len, struct fields *ret)
+{
+	const char *end = line + len, *tab;
+
+	for (; (tab = memchr(line, '\t', (size_t)(end - line))); line = tab + 1)
+		add_field(ret, line, (size_t)(tab - line));
+	add_field(ret, line, (size_t)(end - line));
+}
+
+/* The first field that is a number of seconds since the epoch, as $TIMET$ is. */
+static bool find_time(const struct fields *fields, size_t *ret, int64_t *ret_seconds)
+{
+	for (size_t i = 0; i < fields->n; i++) {
+		int64_t seconds = 0;
+		size_t k = 0;
+
+		for (; k < fields->len[i] && k < 12 && is_digit(fields->at[i][k]); k++)
+			seconds = seconds * 10 + (fields->at[i][k] - '0');
+		if (k < 9 || k < fields->len[i])
 			continue;
+		*ret = i;
+		*ret_seconds = seconds;
+		return true;
+	}
+	return false;
+}
+
+/* "LABEL=12.5UNIT" among values separated by blanks. */
+static bool find_value(
+	const char *at, size_t len, const char *label, const char *unit, double *ret)
+{
+	const char *end = at + len;
+	size_t label_len = strlen(label), unit_len = strlen(unit);
+
+	for (const char *p = at; p && p < end; p = memchr(p, ' ', (size_t)(end - p))) {
+		double value = 0, place = 1;
+
+		p += *p == ' ';
+		if ((size_t)(end - p) <= label_len || memcmp(p, label, label_len) != 0 ||
+			!is_digit(p[label_len]))
+			continue;
+		for (p += label_len; p < end && is_digit(*p); p++)
+			value = value * 10 + (*p - '0');
+		if (p + 1 < end && *p == '.') {
+			for (p++; p < end && is_digit(*p); p++)
+				value += (*p - '0') * (place /= 10);
 		}
-		*add_point(trace) = point;
-		n_minute = 1;
+		if ((size_t)(end - p) < unit_len || memcmp(p, unit, unit_len) != 0)
+			return false;
+		*ret = value;
+		return true;
+	}
+	return false;
+}
+
+/* The load in busy servers; false for other services and for checks without a figure. */
+static bool find_load(const struct fields *fields, double *ret)
+{
+	for (size_t i = 0; i < fields->n; i++) {
+		double load, servers;
+
+		if (!find_value(fields->at[i], fields->len[i], "load=", "%", &load) ||
+			!find_value(
+				fields->at[i], fields->len[i], "servers=", "", &servers))
+			continue;
+		*ret = load * servers / 100;
+		return load <= 100 && servers <= SERVERS_MAX;
+	}
+	return false;
+}
+
+/* Host and description stand behind the time in every template in use. */
+static bool is_other_service(
+	const struct fields *fields, size_t time, const struct fields *first)
+{
+	for (size_t i = 1; i <= 2; i++) {
+		size_t k = time + i;
+
+		if (k >= fields->n || k >= first->n || fields->len[k] != first->len[k] ||
+			memcmp(fields->at[k], first->at[k], first->len[k]) != 0)
+			return true;
+	}
+	return false;
+}
+
+static int parse_perfdata(
+	const char *at, const char *name, struct cs_trace *trace, struct cs_error *err)
+{
+	struct fields first = {0};
+	size_t n_minute = 0;
+	const char *end;
+
+	for (size_t line = 1; (end = strchr(at, '\n')); line++, at = end + 1) {
+		struct cs_trace_point point;
+		struct fields fields = {0};
+		int64_t seconds;
+		size_t time;
+
+		split(at, (size_t)(end - at), &fields);
+		if (!find_load(&fields, &point.count))
+			continue;
+		if (!find_time(&fields, &time, &seconds))
+			return refuse(
+				name, line, at, "a field with the time, $TIMET$", err);
+		if (first.n == 0)
+			first = fields;
+		if (is_other_service(&fields, time, &first))
+			return refuse(name, line, at,
+				"one cluster only, that of the first line (pick it with "
+				"grep)",
+				err);
+		point.minute = seconds / 60;
+		add_measured(trace, &point, &n_minute);
 	}
 	trace->busy_servers = true;
 	return 0;
@@ -200,7 +352,9 @@ static int parse_csv(
 {
 	if (strncmp(at, HEAD "\n", strlen(HEAD) + 1) != 0)
 		return refuse(name, 1, at,
-			"the head line \"" HEAD "\", or a history of a cluster", err);
+			"the head line \"" HEAD
+			"\", a history of a cluster, or performance data",
+			err);
 	return parse_points(at + strlen(HEAD) + 1, name, trace, err);
 }
 
@@ -211,8 +365,12 @@ int cs_trace_parse(const char *text, size_t len, const char *name, struct cs_tra
 
 	if (strlen(text) != len)
 		return cs_error_set(err, CS_E_CONFIG, "%s: it has NUL bytes", name);
-	if ((text[0] == '{' ? parse_history : parse_csv)(text, name, &trace, err) < 0)
-		return err->code;
+	bool tabs = memchr(text, '\t', strcspn(text, "\n")) != NULL;
+	int rc = text[0] == '{' ? parse_history(text, name, &trace, err)
+		 : tabs		? parse_perfdata(text, name, &trace, err)
+				: parse_csv(text, name, &trace, err);
+	if (rc < 0)
+		return rc;
 	if (trace.n == 0)
 		return cs_error_set(err, CS_E_CONFIG, "%s: there is no load in it", name);
 	*ret = trace;

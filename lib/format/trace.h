@@ -4,7 +4,12 @@
  * (UTC), a count being a decimal number of requests: the form in which the WorldCup'98
  * trace and its like are passed around. Or the history of a cluster (domain/history.h),
  * JSON lines of which "t", "load_permille" and "servers" count: what was served is the
- * number of busy servers, on average over the lines of a minute. */
+ * number of busy servers, on average over the lines of a minute. Or the performance data
+ * of check_cluster_cpu as a core writes it, tab-separated: a field with $TIMET$, then
+ * host and service, and a field with "load=...%" and "servers=..."; that fits the
+ * template of Nagios ("[SERVICEPERFDATA]\t$TIMET$\t$HOSTNAME$\t$SERVICEDESC$\t...") and
+ * those of PNP4Nagios and Icinga 2 ("DATATYPE::SERVICEPERFDATA\tTIMET::$TIMET$\t...").
+ * Lines of other plugins are passed over. */
 #ifndef CS_FORMAT_TRACE_H
 #define CS_FORMAT_TRACE_H
 
@@ -26,7 +31,7 @@ struct cs_trace_point {
 struct cs_trace {
 	struct cs_trace_point *points;
 	size_t n;
-	bool busy_servers; /* it is a history */
+	bool busy_servers; /* it is not CSV */
 };
 
 /* CS_E_CONFIG "NAME:LINE: expected ..., found ..."; `text` ends with a NUL behind `len`

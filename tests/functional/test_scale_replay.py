@@ -118,6 +118,16 @@ def test_the_history_of_a_cluster_is_a_load(tmp_path):
     assert rows("--trace", history, "--peak-servers", 5)["clusterscale"]["largest"] == 5
 
 
+def test_the_performance_data_of_a_core_is_a_load(tmp_path):
+    perfdata = tmp_path / "service-perfdata"
+    perfdata.write_text("".join(
+        f"[SERVICEPERFDATA]\t{1_000_000_020 + i * 60}\tweb\tcluster cpu\t0.05\t0.1\tCLUSTER CPU OK - web: load\t"
+        f"load={45 + 45 * (i % 2)}.0%;;70;0;100 servers={20 - 10 * (i % 2)} sampled=10 missing=0 min=2 max=20\n"
+        for i in range(600)))
+    row = rows("--trace", perfdata, "--policy", config(tmp_path, largest=20))["clusterscale"]
+    assert (row["largest"], row["cost"], row["actions"]) == (13, 1, 0)
+
+
 def test_max_holds_and_so_do_budgets(tmp_path):
     trace = write_trace(tmp_path / "t.csv", [100] * 60 + [5000] * 240)
     row = rows("--trace", trace, "--peak-servers", 50, "--policy", config(tmp_path, largest=9))["clusterscale"]

@@ -54,6 +54,45 @@ static void test_history(void **state)
 	assert_true(trace.points[1].count == 2);
 }
 
+#define NAGIOS(time, service, perfdata)                                               \
+	"[SERVICEPERFDATA]\t" time "\tweb\t" service "\t0.01\t0.1\tCLUSTER CPU OK - " \
+	"web: load 1.0 % of 9 servers\t" perfdata "\n"
+#define ICINGA(time, perfdata)                                                          \
+	"DATATYPE::SERVICEPERFDATA\tTIMET::" time "\tHOSTNAME::web\tSERVICEDESC::cpu\t" \
+	"SERVICEPERFDATA::" perfdata "\tSERVICECHECKCOMMAND::cpu\tSERVICESTATE::OK\n"
+
+static void test_performance_data(void **state)
+{
+	static const char *const texts[] = {
+		NAGIOS("1000000020", "disk", "/=5MB;7;8;0;10") NAGIOS("1000000020", "cpu",
+			"load=35.0%;;70;0;100 servers=4 sampled=4 missing=0")
+			NAGIOS("1000000030", "cpu", "servers=4 sampled=0 missing=4")
+				NAGIOS("1000000050", "cpu",
+					"load=45.0%;;70;0;100 servers=4 sampled=4")
+					NAGIOS("1000000080", "cpu",
+						"load=12.5%;;70;0;100 servers=2"),
+		ICINGA("1000000020", "load=40%;;70;0;100 servers=4 sampled=4")
+			ICINGA("1000000080", "load=12.5% servers=2"),
+	};
+	struct cs_trace trace;
+	struct cs_error err;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++) {
+		assert_int_equal(
+			cs_trace_parse(texts[i], strlen(texts[i]), "t", &trace, &err), 0);
+		assert_true(trace.busy_servers);
+		assert_int_equal(trace.n, 2);
+		assert_int_equal(trace.points[0].minute, 1000000020 / 60);
+		assert_true(
+			trace.points[0].count > 1.599 && trace.points[0].count < 1.601);
+		assert_int_equal(trace.points[1].minute, 1000000080 / 60);
+		assert_true(
+			trace.points[1].count > 0.249 && trace.points[1].count < 0.251);
+		cs_trace_done(&trace);
+	}
+}
+
 static void test_minutes(void **state)
 {
 	static const char *const wrong[] = {"", "1998", "1998-6-01", "1998-13-01",
@@ -76,11 +115,20 @@ static void test_what_is_refused(void **state)
 	static const struct {
 		const char *text, *message;
 	} cases[] = {
-		{"", "t:1: expected the head line \"period,count\", or a history of a "
-		     "cluster, found ''"},
+		{"", "t:1: expected the head line \"period,count\", a history of a "
+		     "cluster, or performance data, found ''"},
 		{"count,period\n", "t:1: expected the head line"},
 		{"{\"t\":1}\n", "t:1: expected a measurement of a history, found"},
 		{LINE(60000, 1, 1) "x\n", "t:2: expected a measurement of a history"},
+		{NAGIOS("1000000020", "cpu", "load=35.0% servers=4")
+				NAGIOS("1000000080", "other", "load=35.0% servers=4"),
+			"t:2: expected one cluster only, that of the first line"},
+		{NAGIOS("today", "cpu", "load=35.0% servers=4"),
+			"t:1: expected a field with the time, $TIMET$"},
+		{NAGIOS("1000000020", "cpu", "load=101% servers=4"),
+			"t: there is no load in it"},
+		{NAGIOS("1000000020", "cpu", "load=35.0 servers=4"),
+			"t: there is no load in it"},
 		{LINE(60000, 1001, 1), "t:1: "},
 		{LINE(-60000, 100, 1), "t:1: "},
 		{LINE(60000, -1, 1), "t: there is no load in it"},
@@ -119,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_points),
 		cmocka_unit_test(test_history),
+		cmocka_unit_test(test_performance_data),
 		cmocka_unit_test(test_minutes),
 		cmocka_unit_test(test_what_is_refused),
 	};
