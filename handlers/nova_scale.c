@@ -44,7 +44,7 @@ static const struct cs_option options[] = {
 	{"audit", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, audit),
 		.help = "verify the journal and tell its story"},
 	{"at", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, at),
-		.help = "with --explain: a past action, by op, server or time"},
+		.help = "with --explain: an action by op, server or time"},
 	{"output", 0, "FORMAT", CS_OPTION_STRING, offsetof(struct scale_values, output),
 		.help = "with --explain: text, or json: one document"},
 	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, dry_run),

@@ -35,7 +35,7 @@ struct values {
 
 static const struct cs_option options[] = {
 	{"trace", 0, "FILE", CS_OPTION_STRING, offsetof(struct values, trace),
-		.help = "the load: CSV of period,count, a history, or perfdata"},
+		.help = "the load: CSV, a history, or performance data"},
 	{"policy", 0, "FILE:NAME", CS_OPTION_STRING, offsetof(struct values, policy),
 		.help = "cluster NAME of a configuration (the defaults)"},
 	{"boot", 0, "SECONDS", CS_OPTION_SECONDS, offsetof(struct values, boot_ms), 0,

@@ -340,7 +340,8 @@ static void follow_load(const struct cs_policy_input *in, struct cs_decision *d)
 		follow_wish_up(in, wish.low - capacity, d);
 	} else if (capacity > in->max && wish.high != CS_WISH_BUSY) {
 		cs_policy_say(d, "more than max %lld: fewer", (long long)in->max);
-		follow_wish_down(in, cs_min(cs_policy_step_down(in), capacity - in->max), d);
+		follow_wish_down(
+			in, cs_min(cs_policy_step_down(in), capacity - in->max), d);
 	} else if (wish.high < capacity) {
 		follow_wish_down(in, capacity - wish.high, d);
 	}

@@ -35,7 +35,7 @@ struct cs_act {
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
-	bool recorded_members; /* an intent of this pass has them */
+	bool recorded_members;	 /* an intent of this pass has them */
 	struct cs_strings waits; /* what it leaves to be waited for */
 	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
 	const char *unserved;	 /* name of a server that answers, and is late because
