@@ -135,10 +135,13 @@ static int wait_for_lock(
 {
 	CS_AUTO_FREE char *path = cs_asprintf("%s/samples.lock", setup->state_dir);
 	struct cs_deadline deadline = cs_deadline_within(setup->deadline, LOCK_WAIT_MS);
-	int r = cs_lock_take(path, "check", ret, err);
+	struct cs_error held; /* of an attempt: in the end it may succeed */
+	int r = cs_lock_take(path, "check", ret, &held);
 
 	while (r == CS_E_LOCKED && cs_deadline_sleep(deadline, LOCK_RETRY_MS))
-		r = cs_lock_take(path, "check", ret, err);
+		r = cs_lock_take(path, "check", ret, &held);
+	if (r < 0)
+		*err = held;
 	return r;
 }
 

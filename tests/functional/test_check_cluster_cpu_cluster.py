@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import time
 
@@ -14,7 +15,7 @@ import pytest
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "fakes"), str(TESTS / "demo")]
 import procs  # noqa: E402
-from cpu_plugin import Plugin, busy  # noqa: E402
+from cpu_plugin import PROGRAM, Plugin, busy  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
 from snmp_agent import cpu  # noqa: E402
 
@@ -250,6 +251,19 @@ def test_the_history_gets_a_line_per_run(cluster):
     assert lines[1] == {"load_permille": 350, "servers": 2, "sampled": 2, "missing": 0, "warming": 0}
     assert before - 1000 < stamp["t"] < time.time() * 1000
     assert stamp["boot"] == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_runs_at_the_same_time_record_all_of_them(cluster):
+    cluster.add(300, 400)
+    command = [PROGRAM, "-n", "web", "-f", str(cluster.folder / "clusterscale.yaml")]
+    for round in range(1, 3):
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        for done in running:
+            out, _ = done.communicate(timeout=60)
+            assert out.startswith("CLUSTER CPU OK - web: load 35.0 % of 2 servers (2 sampled) |"), out
+        lines = cluster.history()
+        assert len(lines) == 4 * round and {line["load_permille"] for line in lines} == {350}
+    assert len(cluster.samples.read_text().splitlines()) == 2
 
 
 def test_only_active_members_count_and_the_others_explain_themselves(cluster):
