@@ -29,15 +29,28 @@ static const struct field {
 	{"warming", offsetof(struct cs_measurement, warming)},
 };
 
-static int rotate(const char *path, struct cs_error *err)
+static bool is_large(const char *path)
 {
-	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
 	struct stat st;
 
-	if (stat(path, &st) < 0 || st.st_size <= ROTATE_BYTES)
+	return stat(path, &st) == 0 && st.st_size > ROTATE_BYTES;
+}
+
+/* Two runs that see a large file must not both move it: the second would move the one
+ * line of the first over everything. Whoever finds the lock held leaves it to a later
+ * run. */
+static int rotate(const char *dir, const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *old = cs_asprintf("%s.1", path);
+	CS_AUTO_FREE char *lock_path = cs_asprintf("%s/samples.lock", dir);
+	CS_CLEANUP(cs_lock_release) struct cs_lock lock = CS_LOCK_NONE;
+
+	if (!is_large(path))
 		return 0;
-	/* Another run may have done it in this moment. */
-	if (rename(path, old) < 0 && errno != ENOENT)
+	int rc = cs_lock_take(lock_path, "rotation", &lock, err);
+	if (rc < 0)
+		return rc == CS_E_LOCKED ? 0 : rc;
+	if (is_large(path) && rename(path, old) < 0)
 		return cs_error_set_errno(err, errno, "cannot rename %s", path);
 	return 0;
 }
@@ -52,7 +65,7 @@ int cs_history_append(
 		cs_json_add_int(line, fields[i].key,
 			*(const int64_t *)((const char *)measurement + fields[i].offset));
 	cs_json_add_str(line, "boot", measurement->at.boot_id);
-	if (rotate(path, err) < 0)
+	if (rotate(dir, path, err) < 0)
 		return err->code;
 	CS_AUTO_FREE char *whole = cs_asprintf("%s\n", cs_json_text(line));
 	return cs_file_append(path, whole, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The measurements of a cluster: one line of JSON per run of check_cluster_cpu in
- * <dir>/history, appended and fsync'd; moved to history.1 when larger than 1 MiB. */
+ * <dir>/history, appended and fsync'd; moved to history.1 when larger than 1 MiB. Any
+ * number of runs may append at the same time, and read meanwhile. */
 #ifndef CS_DOMAIN_HISTORY_H
 #define CS_DOMAIN_HISTORY_H
 

@@ -8,18 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "domain/history.h"
 
 struct folder {
 	char dir[32];
-	char *path, *old;
+	char *path, *old, *lock;
 };
 
 static int make_folder(void **state)
@@ -30,6 +33,7 @@ static int make_folder(void **state)
 	assert_non_null(mkdtemp(folder->dir));
 	folder->path = cs_asprintf("%s/history", folder->dir);
 	folder->old = cs_asprintf("%s/history.1", folder->dir);
+	folder->lock = cs_asprintf("%s/samples.lock", folder->dir);
 	*state = folder;
 	return 0;
 }
@@ -40,9 +44,11 @@ static int remove_folder(void **state)
 
 	unlink(folder->path);
 	unlink(folder->old);
+	unlink(folder->lock);
 	rmdir(folder->dir);
 	free(folder->path);
 	free(folder->old);
+	free(folder->lock);
 	free(folder);
 	return 0;
 }
@@ -169,6 +175,100 @@ static void test_rotates_and_still_finds_the_last(void **state)
 	assert_int_equal(last_load(folder), 100);
 }
 
+/* Two that saw a large file at once would move it twice, the second time without it. */
+static void test_only_one_at_a_time_rotates(void **state)
+{
+	struct folder *folder = *state;
+	CS_AUTO_FREE char *filler = cs_calloc(1, (1 << 20) + 1);
+	CS_CLEANUP(cs_lock_release) struct cs_lock lock = CS_LOCK_NONE;
+	struct cs_error err;
+	struct stat st;
+
+	memset(filler, 'x', 1 << 20);
+	add_text(folder, filler);
+	add_text(folder, "\n");
+	assert_int_equal(cs_lock_take(folder->lock, "test", &lock, &err), 0);
+	append(folder, 100);
+	assert_int_equal(stat(folder->old, &st), -1);
+	assert_int_equal(last_load(folder), 100);
+	cs_lock_release(&lock);
+	append(folder, 200);
+	assert_int_equal(stat(folder->old, &st), 0);
+	assert_int_equal(last_load(folder), 200);
+}
+
+/* Lines of a file that cs_history_parse_line() takes. */
+static size_t count_lines(const char *path)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(8 << 20);
+	struct cs_measurement ignored;
+	struct cs_error err;
+	size_t n = 0;
+	char *rest, *line;
+
+	assert_int_equal(cs_file_read(path, &text, &err), 0);
+	rest = text.data;
+	while ((line = strsep(&rest, "\n")))
+		n += cs_history_parse_line(line, strlen(line), &ignored);
+	return n;
+}
+
+/* Appends LINES_EACH lines as soon as the other end of `start` is closed. */
+#define WRITERS 6
+#define LINES_EACH 3
+static pid_t start_writer(const char *dir, const int start[2])
+{
+	struct cs_measurement m = measurement(300);
+	struct cs_error err;
+	pid_t pid = fork();
+	char byte;
+
+	if (pid != 0)
+		return pid;
+	close(start[1]);
+	if (read(start[0], &byte, 1) != 0)
+		_exit(1);
+	for (int i = 0; i < LINES_EACH; i++) {
+		if (cs_history_append(dir, &m, &err) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+/* All find the file too large at the same time, and only one may move it away. */
+static void test_writers_at_once_lose_nothing(void **state)
+{
+	struct folder *folder = *state;
+
+	for (int round = 0; round < 10; round++) {
+		CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(8 << 20);
+		pid_t writers[WRITERS];
+		struct cs_error err;
+		int start[2], status;
+
+		while (text.len <= 1 << 20)
+			cs_strbuf_add(&text, "a line of before, which is 40 bytes\n");
+		unlink(folder->old);
+		assert_int_equal(cs_file_replace(folder->path, cs_strbuf_text(&text),
+					 text.len, 0640, &err),
+			0);
+		assert_int_equal(pipe(start), 0);
+		for (int i = 0; i < WRITERS; i++)
+			writers[i] = start_writer(folder->dir, start);
+		close(start[0]);
+		close(start[1]);
+		for (int i = 0; i < WRITERS; i++) {
+			assert_int_equal(waitpid(writers[i], &status, 0), writers[i]);
+			assert_int_equal(status, 0);
+		}
+		struct stat st;
+		assert_int_equal(stat(folder->old, &st), 0);
+		assert_true(st.st_size >= (off_t)text.len);
+		assert_int_equal(count_lines(folder->old) + count_lines(folder->path),
+			WRITERS * LINES_EACH);
+	}
+}
+
 static void test_a_folder_that_is_gone_is_an_error(void **state)
 {
 	struct cs_measurement m = measurement(1);
@@ -190,6 +290,8 @@ int main(void)
 		TEST(test_unreadable_and_torn_lines_are_passed_over),
 		TEST(test_a_line_without_a_field_is_no_measurement),
 		TEST(test_rotates_and_still_finds_the_last),
+		TEST(test_only_one_at_a_time_rotates),
+		TEST(test_writers_at_once_lose_nothing),
 		TEST(test_a_folder_that_is_gone_is_an_error),
 	};
 
