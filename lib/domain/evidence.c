@@ -14,13 +14,17 @@
 
 #define SECONDS(ms) (long long)((ms) / CS_MS_PER_S)
 
+static int compare_id(const void *id, const void *baseline)
+{
+	return strcmp(id, ((const struct cs_baseline *)baseline)->id);
+}
+
 static const struct cs_baseline *find(const struct cs_samples *samples, const char *id)
 {
-	for (size_t i = 0; i < samples->n; i++) {
-		if (strcmp(samples->items[i].id, id) == 0)
-			return &samples->items[i];
-	}
-	return NULL;
+	if (samples->n_sorted == 0)
+		return NULL;
+	return bsearch(id, samples->items, samples->n_sorted, sizeof *samples->items,
+		compare_id);
 }
 
 /* What its last two samples say. */
@@ -103,7 +107,8 @@ char *cs_evidence_text(const struct cs_evidence *evidence)
 			cs_load_text(evidence->load_permille, load), evidence->cpus,
 			evidence->cpus == 1 ? "" : "s", SECONDS(evidence->span_ms));
 	if (evidence->age_ms >= 0)
-		cs_strbuf_addf(&text, ", %s%lld s ago", *evidence->why ? "sampled " : "",
+		cs_strbuf_addf(&text, ", %s%lld s ago",
+			strcmp(evidence->state, "missing") == 0 ? "last sample " : "",
 			SECONDS(evidence->age_ms));
 	char *line = cs_strbuf_take(&text);
 	cs_text_clean(line);

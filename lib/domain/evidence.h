@@ -31,7 +31,8 @@ struct cs_evidence {
 };
 
 /* One for each member, in their order, from what the last run of check_cluster_cpu has
- * kept; `measurement` is its result, or NULL. `ret` has room for members->n. */
+ * kept (as read from its file); `measurement` is its result, or NULL. `ret` has room for
+ * members->n. */
 void cs_evidence_collect(const struct cs_members *members,
 	const struct cs_samples *samples, const struct cs_measurement *measurement,
 	struct cs_sample_spans spans, const struct cs_stamp *now, struct cs_evidence *ret)

@@ -20,8 +20,8 @@ def test_each_member_with_its_sample_or_why_it_does_not_count(lab):
     assert (status, err, sorted(members)) == (0, "", [
         "web1 (ADDRESS): 85.0 %, 4 CPUs, over 60 s, N s ago",
         "web2 (ADDRESS): 79.0 %, 1 CPU, over 60 s, N s ago",
-        "web3 (ADDRESS): missing: silent in the last measurement, sampled N s ago",
-        "web4 (ADDRESS): warming: first sample, sampled N s ago",
+        "web3 (ADDRESS): missing: silent in the last measurement, last sample N s ago",
+        "web4 (ADDRESS): warming: first sample, N s ago",
         "web5 (ADDRESS): missing: no sample within 180 s",
         "web6: not counted: error"])
 
@@ -63,7 +63,7 @@ def test_the_story_of_a_scale_up(lab):
     told = story(lab, intent["op"])
     assert plain(told) == (
         f"cluster web at TIME, run {intent['run']}\n"
-        "old (ADDRESS): warming: first sample, sampled N s ago\n"
+        "old (ADDRESS): warming: first sample, N s ago\n"
         "old (ADDRESS): 90.0 %, 2 CPUs, over 60 s, N s ago\n"
         "because: 2 in service, 0 under way, 0 draining; 2 exist; min 2, max 5\n"
         "because: load 90.0 % on 1 of 2 servers, measured N s ago\n"
