@@ -21,6 +21,7 @@
 #define SERVERS_MAX 10000
 #define STATUS_GOOD "200-399"
 #define BUDGET_MIN 20 /* creates and deletes per hour */
+#define DAY_BUDGET 10 /* that of an hour so many times */
 
 /* Nova makes the name the host name, and HAProxy the server's. */
 #define NAME_LEN_MAX 58 /* 63 of a host name, less "-" and 4 hex digits */
@@ -99,8 +100,14 @@ static const struct cs_schema_key policy_keys[] = {
 	{"cool-down-down", CS_SCHEMA_SECONDS, AT(cool_down_down_ms), 0, DAY_MS,
 		.fallback = "120"},
 	{"max-age", CS_SCHEMA_SECONDS, AT(max_age_ms), 1000, HOUR_MS, .fallback = "90"},
+	{"creates-per-run", CS_SCHEMA_INT, AT(creates_per_run), 1, SERVERS_MAX},
+	{"deletes-per-run", CS_SCHEMA_INT, AT(deletes_per_run), 1, SERVERS_MAX},
 	{"creates-per-hour", CS_SCHEMA_INT, AT(creates_per_hour), 1, SERVERS_MAX},
 	{"deletes-per-hour", CS_SCHEMA_INT, AT(deletes_per_hour), 1, SERVERS_MAX},
+	{"creates-per-day", CS_SCHEMA_INT, AT(creates_per_day), 1, 24 * SERVERS_MAX},
+	{"deletes-per-day", CS_SCHEMA_INT, AT(deletes_per_day), 1, 24 * SERVERS_MAX},
+	{"shrink-per-run", CS_SCHEMA_PERCENT, AT(shrink_per_run_permille), 10, 1000,
+		.fallback = "50"},
 	{"schedule", CS_SCHEMA_LIST, AT(schedule), .keys = schedule_keys,
 		.size_bytes = sizeof(struct cs_schedule_entry),
 		.count_offset = offsetof(struct cs_policy_spec, n_schedule)},
@@ -255,16 +262,24 @@ static int check_policy(const struct cs_cluster *cluster, const struct context *
 	return 0;
 }
 
+static void fill_budget(int64_t *budget, int64_t fallback)
+{
+	if (*budget == 0)
+		*budget = fallback;
+}
+
 /* A cluster that may have many servers may also get them within an hour. */
 static void fill_budgets(struct cs_cluster *cluster)
 {
 	struct cs_policy_spec *policy = &cluster->policy;
 	int64_t budget = cluster->max > BUDGET_MIN ? cluster->max : BUDGET_MIN;
 
-	if (policy->creates_per_hour == 0)
-		policy->creates_per_hour = budget;
-	if (policy->deletes_per_hour == 0)
-		policy->deletes_per_hour = budget;
+	fill_budget(&policy->creates_per_hour, budget);
+	fill_budget(&policy->deletes_per_hour, budget);
+	fill_budget(&policy->creates_per_run, policy->creates_per_hour);
+	fill_budget(&policy->deletes_per_run, policy->deletes_per_hour);
+	fill_budget(&policy->creates_per_day, DAY_BUDGET * policy->creates_per_hour);
+	fill_budget(&policy->deletes_per_day, DAY_BUDGET * policy->deletes_per_hour);
 }
 
 static int finish_schedule(struct cs_cluster *cluster, const struct context *at)

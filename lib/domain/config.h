@@ -75,8 +75,11 @@ struct cs_policy_spec {
 	int64_t cool_down_up_ms;	     /* 60 s */
 	int64_t cool_down_down_ms;	     /* 120 s */
 	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
-	int64_t creates_per_hour; /* size.max, at least 20 */
-	int64_t deletes_per_hour; /* likewise */
+	/* Budgets; 0: none, which no configuration says */
+	int64_t creates_per_run, deletes_per_run;   /* as per hour */
+	int64_t creates_per_hour, deletes_per_hour; /* size.max, at least 20 */
+	int64_t creates_per_day, deletes_per_day;   /* 10 times those per hour */
+	int64_t shrink_per_run_permille;	    /* 500: of the cluster, in one run */
 
 	struct cs_schedule_entry *schedule;
 	size_t n_schedule;

@@ -10,6 +10,7 @@
 #include "domain/journal_line.h"
 
 #define HOUR_MS (3600 * CS_MS_PER_S)
+#define DAY_MS (24 * HOUR_MS)
 
 const char *cs_action_text(enum cs_action action)
 {
@@ -137,12 +138,12 @@ static void count_intent(struct fold *fold)
 	struct cs_journal *journal = fold->journal;
 
 	/* A line from the future counts: it never widens a budget. */
-	if (cs_stamp_age_ms(&fold->at, fold->now) < HOUR_MS) {
-		if (fold->is_create)
-			journal->creates_last_hour++;
-		else
-			journal->deletes_last_hour++;
-	}
+	int64_t age_ms = cs_stamp_age_ms(&fold->at, fold->now);
+	bool in_hour = age_ms < HOUR_MS, in_day = age_ms < DAY_MS;
+	journal->creates_last_hour += fold->is_create && in_hour;
+	journal->deletes_last_hour += !fold->is_create && in_hour;
+	journal->creates_last_day += fold->is_create && in_day;
+	journal->deletes_last_day += !fold->is_create && in_day;
 	if (fold->line.measurement)
 		journal->used_measurement_wall_ms = fold->line.measurement;
 }

@@ -61,6 +61,7 @@ struct cs_journal {
 	bool paused;
 	struct cs_stamp last_up, last_down;	      /* RESULTs; wall_ms 0: never */
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
+	int64_t creates_last_day, deletes_last_day;   /* likewise */
 	int64_t failed_creates_in_row;
 	int64_t used_measurement_wall_ms; /* the last that justified an intent, 0: none */
 	char *auth_url, *project, *region;  /* NULL: not bound yet */

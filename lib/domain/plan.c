@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #define HOUR_MS (3600 * CS_MS_PER_S)
+#define DAY_MS (24 * HOUR_MS)
 
 void cs_plan_add(struct cs_plan *plan, struct cs_step step)
 {
@@ -104,12 +105,13 @@ static bool serves_nobody(const struct cs_member *member)
 static bool budget_allows_delete(
 	const struct cs_plan_input *in, const struct cs_plan *plan)
 {
-	int64_t used = in->journal->deletes_last_hour;
+	int64_t planned = 0;
 
 	for (size_t i = 0; i < plan->n; i++)
-		used += plan->steps[i].kind == CS_STEP_REMOVE ||
-			plan->steps[i].kind == CS_STEP_ADOPT_DRAIN;
-	return used < in->cluster->policy.deletes_per_hour;
+		planned += plan->steps[i].kind == CS_STEP_REMOVE ||
+			   plan->steps[i].kind == CS_STEP_ADOPT_DRAIN;
+	return planned <
+	       cs_policy_deletes_left(&in->cluster->policy, in->journal, &in->run);
 }
 
 /* The three kinds of listed members: being deleted, being created, and settled. */
@@ -330,6 +332,8 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 		return;
 	if (created > in->now.wall_ms - HOUR_MS)
 		census->created_last_hour++;
+	if (created > in->now.wall_ms - DAY_MS)
+		census->created_last_day++;
 	if (created > census->last_created_wall_ms)
 		census->last_created_wall_ms = created;
 }

@@ -65,6 +65,7 @@ struct cs_plan_input {
 	const struct cs_fleet_view *view;
 	const struct cs_journal *journal;
 	struct cs_stamp now; /* taken before the list */
+	struct cs_run_use run;
 };
 
 /* The steps of open work, and repairs. */

@@ -81,21 +81,6 @@ static int64_t breaker_left_ms(const struct cs_policy_input *in)
 	return cool_down_left_ms(&in->journal->last_up, CS_POLICY_BREAKER_MS, &in->now);
 }
 
-static int64_t creates_left(const struct cs_policy_input *in)
-{
-	int64_t used =
-		cs_max(in->journal->creates_last_hour, in->census.created_last_hour);
-
-	return cs_max(0, in->spec->creates_per_hour - used);
-}
-
-int64_t cs_policy_deletes_left(const struct cs_policy_input *in)
-{
-	int64_t used = cs_max(in->journal->deletes_last_hour, in->census.draining);
-
-	return cs_max(0, in->spec->deletes_per_hour - used);
-}
-
 /* `after` more servers instead of `before`. */
 #define LIMIT(name, before, after, ...)                              \
 	(cs_policy_limit(d, name, cs_policy_capacity(in) + (before), \
@@ -106,15 +91,12 @@ int64_t cs_policy_limit_creates(
 	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	int64_t room = cs_max(0, in->max - in->census.exists);
-	int64_t budget = creates_left(in);
 	int64_t failed = in->journal->failed_creates_in_row;
 
 	wish = LIMIT("max", wish, cs_min(wish, room),
 		"max %lld and %lld exist: room for %lld", (long long)in->max,
 		(long long)in->census.exists, (long long)room);
-	wish = LIMIT("creates-per-hour", wish, cs_min(wish, budget),
-		"creates-per-hour %lld: %lld left", (long long)in->spec->creates_per_hour,
-		(long long)budget);
+	wish = cs_policy_budget_creates(in, wish, d);
 	if (breaker_left_ms(in) > 0)
 		return LIMIT("breaker", wish, 0,
 			"%lld creates in a row failed: creates are held for %lld s, or "
@@ -266,15 +248,13 @@ static int64_t limit_removal(
 	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	int64_t above_min = cs_max(0, cs_policy_capacity(in) - in->min);
-	int64_t left = cs_policy_deletes_left(in);
 	int64_t deletable = in->census.deletable;
 
 	wish = -LIMIT("min", -wish, -cs_min(wish, above_min),
 		"min %lld: %lld fewer at most", (long long)in->min, (long long)above_min);
 	wish = limit_by_load(in, wish, d);
-	wish = -LIMIT("deletes-per-hour", -wish, -cs_min(wish, left),
-		"deletes-per-hour %lld: %lld left", (long long)in->spec->deletes_per_hour,
-		(long long)left);
+	wish = cs_policy_limit_share(in, wish, d);
+	wish = cs_policy_budget_deletes(in, wish, d);
 	return -LIMIT("deletable", -wish, -cs_min(wish, deletable),
 		"%lld servers carry our mark and are not locked: no more is deleted",
 		(long long)deletable);

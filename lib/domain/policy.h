@@ -45,8 +45,16 @@ struct cs_census {
 	int64_t exists;	   /* every server ever asked for that is not proved gone */
 	int64_t deletable; /* may be chosen for deletion */
 	int64_t created_last_hour;    /* of ours, as Nova says */
+	int64_t created_last_day;     /* likewise */
 	int64_t last_created_wall_ms; /* the youngest of ours, as Nova says; 0: none */
 	bool open_work;		      /* anything is under way or undecided */
+};
+
+/* What the present run has done already; zero before a run. */
+struct cs_run_use {
+	int64_t creates, deletes; /* intents */
+	int64_t removed;	  /* those of the deletes that a decision chose */
+	int64_t capacity;	  /* in service or under way when it began */
 };
 
 struct cs_policy_input {
@@ -57,6 +65,7 @@ struct cs_policy_input {
 	const struct cs_measurement *measurement; /* the newest; NULL: there is none */
 	const struct cs_measurement *history;	  /* those before it, oldest first */
 	size_t n_history;
+	struct cs_run_use run;
 	int64_t boot_ms; /* from POST to service; 0: CS_POLICY_BOOT_MS */
 	const struct cs_evidence *members; /* behind the measurement, for the record */
 	size_t n_members;
@@ -101,10 +110,14 @@ struct cs_order {
 };
 
 /* Needs no measurement and waits for no cool-down, but max, budgets and the hold after
- * failed creates stand, and so does min without in->force: CS_E_REFUSED says which one
- * forbids it. All or nothing. */
+ * failed creates stand, and so do min and the share per run without in->force:
+ * CS_E_REFUSED says which one forbids it. All or nothing. */
 int cs_policy_order(const struct cs_policy_input *in, const struct cs_order *order,
 	struct cs_decision *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* How many more servers may be deleted now, whatever for. */
+int64_t cs_policy_deletes_left(const struct cs_policy_spec *spec,
+	const struct cs_journal *journal, const struct cs_run_use *run) CS_NONNULL_ALL;
 
 void cs_decision_done(struct cs_decision *decision) CS_NONNULL_ALL;
 

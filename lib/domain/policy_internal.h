@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Between the parts of the decision: policy.c (the decision and its limits),
- * policy_wish.c (what asks for servers), policy_order.c (what a person orders). */
+ * policy_wish.c (what asks for servers), policy_budget.c (what is left of the budgets),
+ * policy_order.c (what a person orders). */
 #ifndef CS_DOMAIN_POLICY_INTERNAL_H
 #define CS_DOMAIN_POLICY_INTERNAL_H
 
@@ -59,10 +60,18 @@ int64_t cs_policy_up_at(const struct cs_policy_spec *spec) CS_NONNULL_ALL;
  * Permille of a server. */
 int64_t cs_policy_worst_demand(const struct cs_measurement *m) CS_NONNULL_ALL;
 
-/* How many of `wish` more servers may be asked for, and how many deletes are left. */
+/* How many of `wish` more servers may be asked for now. */
 int64_t cs_policy_limit_creates(const struct cs_policy_input *in, int64_t wish,
 	struct cs_decision *decision) CS_NONNULL_ALL;
-int64_t cs_policy_deletes_left(const struct cs_policy_input *in) CS_NONNULL_ALL;
+
+/* How many of `wish` more or fewer servers the budgets allow, and the share of the
+ * cluster that a run may take away. */
+int64_t cs_policy_budget_creates(const struct cs_policy_input *in, int64_t wish,
+	struct cs_decision *decision) CS_NONNULL_ALL;
+int64_t cs_policy_budget_deletes(const struct cs_policy_input *in, int64_t wish,
+	struct cs_decision *decision) CS_NONNULL_ALL;
+int64_t cs_policy_limit_share(const struct cs_policy_input *in, int64_t wish,
+	struct cs_decision *decision) CS_NONNULL_ALL;
 
 void cs_policy_say_census(
 	const struct cs_policy_input *in, struct cs_decision *decision) CS_NONNULL_ALL;

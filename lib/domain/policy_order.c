@@ -8,15 +8,17 @@
 
 /* By hand. */
 
+static const char *last_reason(const struct cs_decision *d)
+{
+	return d->reasons.items[d->reasons.n - 1];
+}
+
 static int order_up(const struct cs_policy_input *in, int64_t n, struct cs_decision *d,
 	struct cs_error *err)
 {
-	if (cs_policy_limit_creates(in, n, d) < n) {
-		const char *why = d->reasons.items[d->reasons.n - 1];
-
-		return cs_error_set(
-			err, CS_E_REFUSED, "cannot create %lld: %s", (long long)n, why);
-	}
+	if (cs_policy_limit_creates(in, n, d) < n)
+		return cs_error_set(err, CS_E_REFUSED, "cannot create %lld: %s",
+			(long long)n, last_reason(d));
 	d->direction = CS_DIRECTION_UP;
 	d->create = n;
 	d->desired += n;
@@ -37,11 +39,13 @@ static int order_down(const struct cs_policy_input *in, const struct cs_order *o
 			"cannot delete %lld: %lld would be left and min is %lld "
 			"(--force overrides this)",
 			n, (long long)left, (long long)in->min);
-	if (n > cs_policy_deletes_left(in))
+	if (cs_policy_budget_deletes(in, n, d) < n)
+		return cs_error_set(
+			err, CS_E_REFUSED, "cannot delete %lld: %s", n, last_reason(d));
+	if (!in->force && cs_policy_limit_share(in, order->lost, d) < order->lost)
 		return cs_error_set(err, CS_E_REFUSED,
-			"cannot delete %lld: deletes-per-hour %lld: %lld left", n,
-			(long long)in->spec->deletes_per_hour,
-			(long long)cs_policy_deletes_left(in));
+			"cannot delete %lld: %s (--force overrides this)", n,
+			last_reason(d));
 	d->direction = CS_DIRECTION_DOWN;
 	d->remove = n;
 	d->desired = left;

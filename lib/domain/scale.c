@@ -172,12 +172,14 @@ static int observe(
 	sight->plan_input = (struct cs_plan_input){.cluster = cluster,
 		.view = &sight->view,
 		.journal = &sight->journal,
-		.now = sight->now};
+		.now = sight->now,
+		.run = scale->used};
 	sight->policy_input = (struct cs_policy_input){.spec = &cluster->policy,
 		.min = cluster->min,
 		.max = cluster->max,
 		.journal = &sight->journal,
 		.boot_ms = cs_journal_boot_ms(&sight->journal),
+		.run = scale->used,
 		.finish_only = scale->finish_only,
 		.force = scale->force};
 	if (sight->history.n > 0) {
@@ -282,8 +284,11 @@ static enum pass pass(struct run *run)
 	if (ports->observed)
 		ports->observed(ports->context, &sight.view, &sight.journal);
 	say_decision(run, &sight);
+	if (run->first)
+		run->act.used.capacity = capacity_of(&sight);
 	run->first = false;
 	cs_act_pass(&run->act, &sight);
+	run->scale.used = run->act.used;
 	if (run->act.unrecorded)
 		return PASS_FAILED;
 	if (run->act.stop)

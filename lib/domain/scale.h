@@ -83,6 +83,7 @@ struct cs_scale {
 	bool finish_only;   /* begin nothing new */
 	int64_t limit_ms;   /* for the whole run */
 	int64_t trouble_ms; /* end when every pass met an error for so long */
+	struct cs_run_use used; /* zero; kept by cs_scale_run() */
 };
 
 /* What a run ended with; the exit status of nova_scale. */

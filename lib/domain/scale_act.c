@@ -61,6 +61,7 @@ static int append_delete_intent(struct cs_act *act, const struct cs_step *step,
 		.decision = json};
 
 	cs_uuid_make(op);
+	act->used.deletes++;
 	return append(act, &line, err);
 }
 
@@ -502,6 +503,7 @@ static int act_create(
 		.why = why,
 		.measurement = decision->measurement_wall_ms,
 		.decision = json};
+	act->used.creates++;
 	if (append(act, &intent, err) < 0)
 		return err->code;
 	if (ports->create(ports->context, name, op, &id, &refusal) < 0)
@@ -518,6 +520,7 @@ static int act_choose(
 
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", cs_act_name_of(step),
 		step->server_id, why);
+	act->used.removed++;
 	if (append_delete_intent(act, step, why, decision, err) < 0)
 		return err->code;
 	return step->member->state == CS_MEMBER_ACTIVE ? act_mark(act, step, err) : 0;

@@ -30,6 +30,7 @@ struct cs_act {
 	bool trouble;		  /* the last pass met an error: go slower */
 	struct cs_act_drain *drains;
 	size_t n_drains;
+	struct cs_run_use used;
 
 	/* of the present pass */
 	const struct cs_sight *sight;

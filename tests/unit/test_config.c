@@ -90,6 +90,9 @@ static void test_defaults_fill_what_is_not_said(void **state)
 	assert_int_equal(web->policy.cool_down_down_ms, 120000);
 	assert_int_equal(web->policy.max_age_ms, 90000);
 	assert_int_equal(web->policy.creates_per_hour, 20);
+	assert_int_equal(web->policy.creates_per_run, 20);
+	assert_int_equal(web->policy.deletes_per_day, 200);
+	assert_int_equal(web->policy.shrink_per_run_permille, 500);
 	assert_false(web->haproxy.present);
 	assert_string_equal(web->haproxy.cloud, "mycloud");
 	assert_int_equal(web->haproxy.port, 80);

@@ -520,6 +520,53 @@ static void deletes_used_up(struct situation *s)
 	s->journal.deletes_last_hour = 20;
 }
 
+static void run_used_up(struct situation *s)
+{
+	steps_of_three(s);
+	s->spec.creates_per_run = s->spec.deletes_per_run = 5;
+	s->in.run = (struct cs_run_use){.creates = 3, .deletes = 4, .capacity = 4};
+	s->in.min = 1;
+}
+
+static void day_used_up(struct situation *s)
+{
+	steps_of_three(s);
+	s->spec.creates_per_day = s->spec.deletes_per_day = 100;
+	s->journal.creates_last_day = s->journal.deletes_last_day = 99;
+	s->in.min = 1;
+}
+
+static void nova_saw_a_day(struct situation *s)
+{
+	day_used_up(s);
+	s->in.census.created_last_day = 100;
+}
+
+static void half_per_run(struct situation *s)
+{
+	steps_of_three(s);
+	s->spec.shrink_per_run_permille = 500;
+	s->in.min = 1;
+}
+
+static void some_went(struct situation *s)
+{
+	half_per_run(s);
+	s->in.run = (struct cs_run_use){.deletes = 2, .removed = 2, .capacity = 5};
+}
+
+static void half_went(struct situation *s)
+{
+	some_went(s);
+	s->in.run.removed = 3;
+}
+
+static void half_went_forced(struct situation *s)
+{
+	half_went(s);
+	s->in.force = true;
+}
+
 static void two_failed(struct situation *s)
 {
 	s->journal.failed_creates_in_row = 2;
@@ -557,6 +604,16 @@ static void test_budgets_and_holds(void **state)
 		{"budget cuts", nineteen_created, 800, 0, 1, 0, "1 left"},
 		{"Nova's count is stricter", nova_saw_twenty, 800, 0, 0, 0, "0 left"},
 		{"deletes", deletes_used_up, 0, 0, 0, 0, "deletes-per-hour 20: 0 left"},
+		{"up in this run", run_used_up, 800, 0, 2, 0,
+			"creates-per-run 5: 2 left"},
+		{"down in this run", run_used_up, 0, 0, 0, 1, "deletes-per-run 5: 1"},
+		{"up today", day_used_up, 800, 0, 1, 0, "creates-per-day 100: 1 left"},
+		{"Nova knows of more", nova_saw_a_day, 800, 0, 0, 0, "per-day 100: 0"},
+		{"down today", day_used_up, 0, 0, 0, 1, "deletes-per-day 100: 1 left"},
+		{"half at once", half_per_run, 0, 0, 0, 2, "50.0 %: 2 of 4 servers"},
+		{"half, rounded up, in all", some_went, 0, 0, 0, 1,
+			"3 of 5 servers, 2 went already"},
+		{"no more", half_went, 0, 0, 0, 0, "shrink-per-run"},
 		{"two failures", two_failed, 800, 0, 1, 0, NULL},
 		{"three failures", three_failed, 800, 0, 0, 0, "held for 839 s"},
 		{"then one is tried", three_failed_long_ago, 800, 0, 1, 0,
@@ -614,6 +671,13 @@ static void test_orders(void **state)
 		{"all of them", forced, {.remove = 4, .lost = 4}, 0, 0,
 			"no server would be left"},
 		{"broken ones", at_min, {.remove = 2, .lost = 0}, 0, 2, NULL},
+		{"half went", half_went, {.remove = 1, .lost = 1}, 0, 0,
+			"3 went already (3 -> 4 servers) (--force overrides this)"},
+		{"forced once more", half_went_forced, {.remove = 1, .lost = 1}, 0, 1,
+			NULL},
+		{"broken ones are no share", half_went, {.remove = 1}, 0, 1, NULL},
+		{"run used up", run_used_up, {.remove = 2, .lost = 2}, 0, 0,
+			"deletes-per-run 5: 1 left"},
 		{"deletes used up", deletes_used_up, {.remove = 1, .lost = 1}, 0, 0,
 			"deletes-per-hour 20"},
 		{"nothing", as_it_is, {0}, 0, 0, NULL},
