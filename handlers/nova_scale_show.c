@@ -282,6 +282,7 @@ static const char *const step_texts[] = {
 	[CS_STEP_PUBLISH] = "probe and publish",
 	[CS_STEP_FAIL] = "give up the create of",
 	[CS_STEP_REMOVE] = "remove the failed",
+	[CS_STEP_EXCESS] = "remove, beyond max,",
 	[CS_STEP_ADOPT_DRAIN] = "finish the drain of",
 	[CS_STEP_MARK] = "drain and delete",
 	[CS_STEP_DRAIN] = "drain and delete",

@@ -62,6 +62,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/journal_line.c lib/domain/journal_li
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
+lib_libclusterscale_a_SOURCES += lib/domain/plan_excess.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy_budget.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy_internal.h
@@ -82,6 +83,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/publish_world.c
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale.c lib/domain/scale.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale_act.c lib/domain/scale_act.h
+lib_libclusterscale_a_SOURCES += lib/domain/scale_excess.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_lb.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_say.c
 

@@ -109,6 +109,7 @@ static bool budget_allows_delete(
 
 	for (size_t i = 0; i < plan->n; i++)
 		planned += plan->steps[i].kind == CS_STEP_REMOVE ||
+			   plan->steps[i].kind == CS_STEP_EXCESS ||
 			   plan->steps[i].kind == CS_STEP_ADOPT_DRAIN;
 	return planned <
 	       cs_policy_deletes_left(&in->cluster->policy, in->journal, &in->run);
@@ -148,7 +149,10 @@ static void plan_create(const struct cs_plan_input *in, const struct cs_member *
 
 	if (!op->server_id)
 		add(plan, CS_STEP_NOTE_ID, member, op, NULL);
-	if (member->state == CS_MEMBER_ACTIVE)
+	if (member->state != CS_MEMBER_DRAINING && cs_plan_is_excess(in, member))
+		add(plan, may_remove ? CS_STEP_EXCESS : CS_STEP_WAIT, member, op,
+			"it is beyond max: another master created too, or max was lowered");
+	else if (member->state == CS_MEMBER_ACTIVE)
 		add(plan, CS_STEP_PUBLISH, member, op,
 			late && may_remove ? late_text : NULL);
 	else if (member->state == CS_MEMBER_ERROR)
@@ -173,7 +177,9 @@ static void plan_settled(const struct cs_plan_input *in, const struct cs_member 
 
 	if (member->state == CS_MEMBER_DRAINING && may_delete)
 		add(plan, CS_STEP_ADOPT_DRAIN, member, NULL, NULL);
-	else if (member->state == CS_MEMBER_ACTIVE && !published)
+	/* What is beyond max is removed by its creator, or by the policy. */
+	else if (member->state == CS_MEMBER_ACTIVE && !published &&
+		 !cs_plan_is_excess(in, member))
 		add(plan, CS_STEP_PUBLISH, member, NULL, NULL);
 	else if (member->state == CS_MEMBER_BUILDING && is_young(in, member))
 		add(plan, CS_STEP_WAIT, member, NULL, NULL);

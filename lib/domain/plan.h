@@ -32,6 +32,7 @@ enum cs_step_kind {
 	CS_STEP_PUBLISH,     /* ACTIVE: probe, load balancers, record */
 	CS_STEP_FAIL,	     /* the create failed; the server stays */
 	CS_STEP_REMOVE,	     /* the create failed: intent to delete, then its result */
+	CS_STEP_EXCESS,	     /* its own create, beyond max: likewise */
 	CS_STEP_ADOPT_DRAIN, /* marked draining without an intent: write one */
 	CS_STEP_MARK,	     /* intent to delete, not (readably) marked yet */
 	CS_STEP_DRAIN,	     /* marked: load balancers; DELETE once drained */
@@ -94,6 +95,18 @@ bool cs_plan_may_delete(
  */
 size_t cs_plan_victims(const struct cs_plan_input *in, size_t n,
 	const struct cs_member **ret) CS_NONNULL_ALL;
+
+/* Is it beyond max? First come those that this journal knows to be in service, then the
+ * others by `created`, then id; what Nova is deleting does not count.
+ *
+ * A single master never asks for more than max, whatever fails, as its intents count.
+ * Two with journals of their own can ask at the same moment, and Nova has nothing that
+ * keeps them from it. So each reads the list again after every create, removes what is
+ * beyond max and its own, and publishes nothing that is beyond max. More than max exist
+ * until the next list of each; as long as a create takes longer to be ACTIVE than to be
+ * listed, none of the excess gets into service. */
+bool cs_plan_is_excess(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 
 /* Does it count as in service or under way? */
 bool cs_plan_is_capacity(

@@ -10,8 +10,7 @@
 #include "base/strbuf.h"
 #include "domain/scale_act.h"
 
-/* Nova asks Neutron for every list: once a second is what it bears from everybody. */
-#define PASS_MS 1000
+#define PASS_MS CS_ACT_LIST_MS
 #define PASS_TROUBLE_MS 10000
 /* For servers that this journal did not begin, and that may never get into service. */
 #define OTHERS_MS 30000
@@ -300,8 +299,7 @@ static enum pass pass(struct run *run)
 }
 
 /* From list to list, whatever the pass took; slower and slower in trouble. */
-static void wait_for_next_pass(
-	struct run *run, const struct cs_stamp *pass_began, int64_t *pass_ms)
+static void wait_for_next_pass(struct run *run, int64_t *pass_ms)
 {
 	const struct cs_scale_ports *ports = run->scale.ports;
 	struct cs_stamp now;
@@ -310,7 +308,7 @@ static void wait_for_next_pass(
 	if (*pass_ms > PASS_TROUBLE_MS)
 		*pass_ms = PASS_TROUBLE_MS;
 	ports->now(ports->context, &now);
-	int64_t took_ms = cs_stamp_age_ms(pass_began, &now);
+	int64_t took_ms = cs_stamp_age_ms(&run->act.looked, &now);
 	if (took_ms < *pass_ms)
 		ports->sleep(ports->context, *pass_ms - took_ms);
 }
@@ -334,12 +332,13 @@ static enum pass loop(struct run *run)
 		ports->now(ports->context, &pass_began);
 		if (is_over(run, &pass_began))
 			return PASS_AGAIN;
+		run->act.looked = pass_began;
 		enum pass ended = pass(run);
 		if (ended != PASS_AGAIN)
 			return ended;
 		if (!run->act.trouble)
 			run->calm = pass_began;
-		wait_for_next_pass(run, &pass_began, &pass_ms);
+		wait_for_next_pass(run, &pass_ms);
 	}
 }
 

@@ -16,7 +16,7 @@
 
 #define NAME_SIZE 256
 
-/* The journal. A line that cannot be written stops the pass: nothing may follow it. */
+/* The journal. */
 static int append(
 	struct cs_act *act, const struct cs_journal_line *line, struct cs_error *err)
 {
@@ -29,7 +29,7 @@ static int append(
 	return 0;
 }
 
-static int append_result(struct cs_act *act, const char *op, enum cs_action action,
+int cs_act_append_result(struct cs_act *act, const char *op, enum cs_action action,
 	const char *outcome, const char *detail, struct cs_error *err)
 {
 	struct cs_journal_line line = {.type = "result",
@@ -45,7 +45,7 @@ static int append_result(struct cs_act *act, const char *op, enum cs_action acti
 	return append(act, &line, err);
 }
 
-static int append_delete_intent(struct cs_act *act, const struct cs_step *step,
+int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
 	const char *why, const struct cs_decision *decision, struct cs_error *err)
 {
 	char op[CS_UUID_SIZE];
@@ -94,7 +94,7 @@ static int act_prove_gone(
 	if (by_us) {
 		cs_act_say(act, LOG_NOTICE, "server '%s' (%s) is deleted, after %lld s",
 			op->name, step->server_id, cs_act_seconds_since(act, &op->since));
-		return append_result(
+		return cs_act_append_result(
 			act, op->op, op->action, CS_OUTCOME_DONE, "404", err);
 	}
 	struct cs_journal_line gone = {.type = "gone",
@@ -102,7 +102,7 @@ static int act_prove_gone(
 		.detail = "deleted by somebody else"};
 	cs_act_say(act, LOG_WARNING, "server '%s' (%s) was deleted by somebody else",
 		cs_act_name_of(step), step->server_id);
-	if (op && append_result(act, op->op, op->action, CS_OUTCOME_CANCELLED,
+	if (op && cs_act_append_result(act, op->op, op->action, CS_OUTCOME_CANCELLED,
 			  gone.detail, err) < 0)
 		return err->code;
 	if (append(act, &gone, err) < 0)
@@ -118,8 +118,8 @@ static int act_disprove(
 		"the create of '%s' was never carried out: no server with its mark after "
 		"%lld s",
 		step->op->name, cs_act_seconds_since(act, &step->op->since));
-	return append_result(act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED,
-		"no server with this op in a complete list", err);
+	return cs_act_append_result(act, step->op->op, CS_ACTION_CREATE,
+		CS_OUTCOME_FAILED, "no server with this op in a complete list", err);
 }
 
 static int append_request(
@@ -181,7 +181,7 @@ static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_er
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is left for a person: %s",
 		cs_act_name_of(step), step->server_id, why);
-	return append_result(
+	return cs_act_append_result(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
@@ -193,11 +193,11 @@ static int remove_failed(struct cs_act *act, const struct cs_step *step,
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is removed: %s",
 		cs_act_name_of(step), step->server_id, why);
-	if (append_delete_intent(act, step, why, NULL, err) < 0)
+	if (cs_act_append_delete_intent(act, step, why, NULL, err) < 0)
 		return err->code;
 	if (!step->op)
 		return 0;
-	return append_result(
+	return cs_act_append_result(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
@@ -251,7 +251,7 @@ static int record_published(
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service after %lld s",
 		cs_act_name_of(step), step->server_id, step->member->address,
 		cs_act_seconds_since(act, &step->op->since));
-	return append_result(
+	return cs_act_append_result(
 		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_DONE, "published", err);
 }
 
@@ -284,7 +284,8 @@ static int act_adopt_drain(
 {
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) was found draining: finished here",
 		cs_act_name_of(step), step->server_id);
-	return append_delete_intent(act, step, "found marked as draining", NULL, err);
+	return cs_act_append_delete_intent(
+		act, step, "found marked as draining", NULL, err);
 }
 
 static int act_mark(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
@@ -350,8 +351,8 @@ static int act_drop(struct cs_act *act, const struct cs_step *step, struct cs_er
 	cs_act_say(act, LOG_WARNING, "the %s of '%s' (%s) is given up: %s",
 		cs_action_text(step->op->action), step->op->name, step->server_id,
 		step->why);
-	return append_result(act, step->op->op, step->op->action, CS_OUTCOME_CANCELLED,
-		step->why, err);
+	return cs_act_append_result(act, step->op->op, step->op->action,
+		CS_OUTCOME_CANCELLED, step->why, err);
 }
 
 static int act_tag(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
@@ -382,7 +383,7 @@ static int act_undrain(
 		    NULL, err) < 0 &&
 		err->code != CS_E_NOT_FOUND)
 		return err->code;
-	return append_result(act, intended ? step->op->op : op, CS_ACTION_DELETE,
+	return cs_act_append_result(act, intended ? step->op->op : op, CS_ACTION_DELETE,
 		CS_OUTCOME_CANCELLED, why, err);
 }
 
@@ -456,7 +457,7 @@ static int create_failed(struct cs_act *act, const char *op, const char *name,
 		why->code == CS_E_QUOTA
 			? "; have the project's quota raised, or lower size.max"
 			: "");
-	return append_result(
+	return cs_act_append_result(
 		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why->message, err);
 }
 
@@ -488,9 +489,14 @@ static int act_create(
 	CS_AUTO_FREE char *id = NULL;
 	char op[CS_UUID_SIZE], name[NAME_SIZE];
 	struct cs_error refusal;
+	bool room;
 
 	(void)step;
 	if (act->create_failed)
+		return 0;
+	if (cs_act_room_for_another(act, &room, err) < 0)
+		return err->code;
+	if (!room)
 		return 0;
 	if (may_create(act, err) < 0)
 		return err->code;
@@ -521,7 +527,7 @@ static int act_choose(
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", cs_act_name_of(step),
 		step->server_id, why);
 	act->used.removed++;
-	if (append_delete_intent(act, step, why, decision, err) < 0)
+	if (cs_act_append_delete_intent(act, step, why, decision, err) < 0)
 		return err->code;
 	return step->member->state == CS_MEMBER_ACTIVE ? act_mark(act, step, err) : 0;
 }
@@ -537,6 +543,7 @@ static const struct {
 	[CS_STEP_PUBLISH] = {act_publish, "publishing"},
 	[CS_STEP_FAIL] = {act_fail, "giving up"},
 	[CS_STEP_REMOVE] = {act_remove, "removing"},
+	[CS_STEP_EXCESS] = {cs_act_excess, "removing"},
 	[CS_STEP_ADOPT_DRAIN] = {act_adopt_drain, "finishing the drain of"},
 	[CS_STEP_MARK] = {act_mark, "marking"},
 	[CS_STEP_DRAIN] = {act_drain, "draining"},
@@ -557,6 +564,7 @@ void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
 	act->trouble = false;
 	act->created_in_pass = 0;
 	act->recorded_members = false;
+	act->held = false;
 	act->unserved = NULL;
 	cs_strings_done(&act->waits);
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {

@@ -31,12 +31,14 @@ struct cs_act {
 	struct cs_act_drain *drains;
 	size_t n_drains;
 	struct cs_run_use used;
+	struct cs_stamp looked; /* when the last list was asked for */
 
 	/* of the present pass */
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
 	bool recorded_members;	 /* an intent of this pass has them */
+	bool held;		 /* no more creates in this pass */
 	struct cs_strings waits; /* what it leaves to be waited for */
 	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
 	const char *unserved;	 /* name of a server that answers, and is late because
@@ -46,6 +48,30 @@ struct cs_act {
 /* Carries out every step of `sight` in order, until one of them stops the pass. */
 void cs_act_pass(struct cs_act *act, const struct cs_sight *sight) CS_NONNULL_ALL;
 void cs_act_done(struct cs_act *act) CS_NONNULL_ALL;
+
+/* A line that cannot be written stops the pass: nothing may follow it. */
+int cs_act_append_result(struct cs_act *act, const char *op, enum cs_action action,
+	const char *outcome, const char *detail,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* `decision` NULL: nothing was decided. */
+int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
+	const char *why, const struct cs_decision *decision,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 2, 3, 5);
+
+/* scale_excess.c */
+
+/* Nova asks Neutron for every list: once a second is what it bears from everybody. */
+#define CS_ACT_LIST_MS 1000
+
+/* Reads the list again after every create but the last of a pass, whose list is that of
+ * the next pass: somebody else may have asked for servers meanwhile. Without room, or
+ * without a list, the pass creates no more. */
+int cs_act_room_for_another(struct cs_act *act, bool *ret_room,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Carries out CS_STEP_EXCESS. */
+int cs_act_excess(struct cs_act *act, const struct cs_step *step,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* scale_say.c */
 

@@ -71,6 +71,7 @@ static void make(struct cloud *cloud, const struct spec *specs, size_t n)
 {
 	*cloud = (struct cloud){
 		.cluster = {.name = (char *)"web",
+			.max = 20,
 			.servers = {.adopt_image = true, .build_timeout_ms = 600000},
 			.policy = {.deletes_per_hour = 20}}};
 	cloud->view.list.servers = cs_calloc(n + 1, sizeof *cloud->view.list.servers);
@@ -110,8 +111,8 @@ static void done(struct cloud *cloud)
 static const char *kind_text(enum cs_step_kind kind)
 {
 	static const char *const texts[] = {"PROVE_GONE", "DISPROVE", "NOTE_ID", "WAIT",
-		"PUBLISH", "FAIL", "REMOVE", "ADOPT_DRAIN", "MARK", "DRAIN", "DELETE",
-		"DROP", "TAG", "UNDRAIN", "CREATE", "CHOOSE"};
+		"PUBLISH", "FAIL", "REMOVE", "EXCESS", "ADOPT_DRAIN", "MARK", "DRAIN",
+		"DELETE", "DROP", "TAG", "UNDRAIN", "CREATE", "CHOOSE"};
 
 	return texts[kind];
 }
@@ -438,6 +439,53 @@ static void test_repairs_are_not_open_work(void **state)
 	done(&cloud);
 }
 
+/* Two of three, by creation: what is in service stays, of the rest the newest goes. */
+static void test_excess_is_removed_by_its_creator(void **state)
+{
+	static const struct {
+		const char *name, *journal, *status, *steps;
+	} cases[] = {
+		{"all in service", PUBLISHED(ID(1)) PUBLISHED(ID(2)) PUBLISHED(ID(3)),
+			"ACTIVE", ""},
+		{"ours is the newest",
+			PUBLISHED(ID(1)) PUBLISHED(ID(2)) CREATE(T30, OP(1))
+				REQUEST(T30, OP(1), ID(3)),
+			"BUILD", "EXCESS:3"},
+		{"ours is ACTIVE already",
+			PUBLISHED(ID(1)) PUBLISHED(ID(2)) CREATE(T30, OP(1))
+				REQUEST(T30, OP(1), ID(3)),
+			"ACTIVE", "EXCESS:3"},
+		{"ours is older, the newest is not ours",
+			PUBLISHED(ID(1)) CREATE(T30, OP(1)) REQUEST(T30, OP(1), ID(2)),
+			"ACTIVE", "PUBLISH:2"},
+		{"ours is older, and the others are in service",
+			PUBLISHED(ID(1)) PUBLISHED(ID(3)) CREATE(T30, OP(1))
+				REQUEST(T30, OP(1), ID(2)),
+			"ACTIVE", "EXCESS:2"},
+		{"it is removed already",
+			PUBLISHED(ID(1)) PUBLISHED(ID(2)) CREATE(T30, OP(1))
+				REQUEST(T30, OP(1), ID(3)) DELETE(T30, OP(2), ID(3)),
+			"BUILD", "DELETE:3"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		struct spec specs[] = {{.id = ID(1), .age_s = 1000},
+			{.id = ID(2), .age_s = 31},
+			{.id = ID(3), .age_s = 30, .status = cases[i].status}};
+		struct cloud cloud;
+
+		make(&cloud, specs, CS_ARRAY_SIZE(specs));
+		cloud.cluster.max = 2;
+		add_lines(&cloud.journal, cases[i].journal);
+		cs_plan_open(&cloud.in, &cloud.plan);
+		CS_AUTO_FREE char *steps = steps_text(&cloud.plan);
+		if (strcmp(steps, cases[i].steps) != 0)
+			fail_msg("%s: '%s'", cases[i].name, steps);
+		done(&cloud);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_youngest_drain_comes_back_and_loses_its_steps),
 		cmocka_unit_test(test_nova_says_how_many_were_created),
 		cmocka_unit_test(test_repairs_are_not_open_work),
+		cmocka_unit_test(test_excess_is_removed_by_its_creator),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
