@@ -17,6 +17,11 @@ static void wait_for_list(struct cs_act *act)
 	ports->now(ports->context, &act->looked);
 }
 
+static bool is_delete(const struct cs_journal_op *op)
+{
+	return op && op->action == CS_ACTION_DELETE;
+}
+
 static int look_again(struct cs_act *act, int64_t *ret_exist, struct cs_error *err)
 {
 	struct cs_scale again = *act->scale;
@@ -27,6 +32,14 @@ static int look_again(struct cs_act *act, int64_t *ret_exist, struct cs_error *e
 	wait_for_list(act);
 	if (cs_scale_see(&again, &sight, err) < 0)
 		return err->code;
+	/* Whether it is gone or the list is partial, the next pass finds out. */
+	for (size_t i = 0; i < sight.plan.n; i++) {
+		const struct cs_step *step = &sight.plan.steps[i];
+
+		if (step->kind == CS_STEP_PROVE_GONE && !is_delete(step->op))
+			return cs_error_set(err, CS_E_PROTOCOL, "the list lacks '%s'",
+				cs_act_name_of(step));
+	}
 	*ret_exist = sight.policy_input.census.exists;
 	return 0;
 }

@@ -50,6 +50,7 @@ def run(bench):
         bursts(bench, replay)
         calm_after_storm(bench, replay)
         speed(bench, replay)
+    masters(bench)
 
 
 class Replay:
@@ -201,3 +202,20 @@ def speed(bench, replay):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     bench.bar("replay of 500,000 minutes: CPU time",
               after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, 2, " s")
+
+
+def masters(bench):
+    """One or two masters on a cloud where anything fails; prints its seed when a run breaks a limit."""
+    runs = 1000 if bench.short else 10000
+    program = bench.build / "tests/unit/test_masters"
+    done = subprocess.run([program], env={**os.environ, "CS_RUNS": str(runs)}, capture_output=True, text=True,
+                          check=False)
+    facts = [line for line in done.stdout.splitlines() if line.startswith("# {")]
+    if not facts:
+        sys.exit(f"bench: {program} exited {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    row = json.loads(facts[0][2:])
+    bench.record(**row)
+    moment = f"two masters: above for the time of a list in {row['above_moment']}"
+    bench.bar(f"max in {row['runs']} runs, one master: above at any instant", row["above_alone"], 0)
+    bench.bar(f"max in {row['runs']} runs: above in service", row["above_serving"], 0)
+    bench.bar(f"max in {row['runs']} runs: above in the end", row["above_settled"], 0, peer=moment)

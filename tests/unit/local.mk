@@ -120,3 +120,7 @@ tests_unit_test_transcripts_LDADD = $(UNIT_LIBS)
 UNIT_TESTS += tests/unit/test_yaml
 tests_unit_test_yaml_SOURCES = tests/unit/test_yaml.c
 tests_unit_test_yaml_LDADD = $(UNIT_LIBS)
+
+UNIT_TESTS += tests/unit/test_masters
+tests_unit_test_masters_SOURCES = tests/unit/test_masters.c
+tests_unit_test_masters_LDADD = $(UNIT_LIBS)
