@@ -218,29 +218,34 @@ static bool cools_down_from_down(
 	return left > 0;
 }
 
-/* Where the remaining servers would stand, if those that gave no figure were full. */
-static int64_t projected(const struct cs_measurement *m, int64_t remaining)
+/* Where so many servers would stand, if those that gave no figure were full. */
+static int64_t projected(const struct cs_measurement *m, int64_t servers)
 {
-	return cs_policy_worst_demand(m) / remaining;
+	return servers > 0 ? cs_policy_worst_demand(m) / servers : INT64_MAX;
 }
 
-/* The largest removal up to `wish` after which the remaining servers bear the load. */
+/* The largest removal up to `wish` after which the remaining servers bear the load, also
+ * when one of them fails; beyond max that one is not kept. */
 static int64_t limit_by_load(
 	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
-	int64_t capacity = cs_policy_capacity(in), bearable = wish;
+	int64_t spare = cs_policy_capacity(in) > in->max ? 0 : 1;
+	int64_t bearing = cs_policy_capacity(in) - spare, bearable = wish;
 	int64_t limit = cs_policy_up_at(in->spec);
 
-	while (bearable > 0 && projected(in->measurement, capacity - bearable) >= limit)
+	while (bearable > 0 && projected(in->measurement, bearing - bearable) >= limit)
 		bearable--;
-	if (bearable == wish)
-		return wish;
-	int64_t reached = projected(in->measurement, capacity - bearable - 1);
+	int64_t left = bearing - bearable - 1;
+	if (left < 1)
+		return -LIMIT("proof", -wish, -bearable,
+			"no server would remain without one more: not %lld fewer",
+			(long long)(bearable + 1));
 	return -LIMIT("proof", -wish, -bearable,
-		"the remaining %lld would stand at " CS_PERCENT
+		"the remaining%s, %lld, would stand at " CS_PERCENT
 		", the limit is " CS_PERCENT ": not %lld fewer",
-		(long long)(capacity - bearable - 1), CS_PERCENT_OF(reached),
-		CS_PERCENT_OF(limit), (long long)(bearable + 1));
+		spare ? " without one more" : "", (long long)left,
+		CS_PERCENT_OF(projected(in->measurement, left)), CS_PERCENT_OF(limit),
+		(long long)(bearable + 1));
 }
 
 /* The largest removal up to `wish` that every rule allows. */

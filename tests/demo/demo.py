@@ -39,14 +39,14 @@ CLUSTER = "web"
 PROGRAMS = ("check_cluster_cpu", "nova_scale", "haproxy_sync")
 COMMUNITY = "demo-community"
 MIN, MAX = 2, 8
-UP_AT, DOWN_AT = 70, 30
+UP_AT, DOWN_AT = 70, 25
 CHECK_INTERVAL_S, PROGRESS_S = 3, 5
 CAPACITY = 75  # requests/s that keep one instance 100 % busy
-# LOW is 40 % of two servers. HIGH is more than two or three can serve, 76 % of five, 63 % of six.
-LOW, HIGH = 60, 285
+# LOW is 28 % of two servers and less than UP_AT of one, as two stay only if one could do. HIGH is more than two or three can serve, 76 % of five, 63 % of six.
+LOW, HIGH = 42, 285
 LOW_S, STEADY_S = 8, 10
 ENOUGH_PEAK, ENOUGH_REQUESTS = 5, 20_500
-REQUESTS_BEFORE_LOW = 17_500  # the low load at the end adds the rest
+REQUESTS_BEFORE_LOW = 18_400  # the low load at the end adds the rest
 START_LIMIT_S, UP_LIMIT_S, DOWN_LIMIT_S, SETTLE_LIMIT_S = 45, 110, 100, 20
 LONGEST_RUN_DIR = 60  # sockets lie below it, and a socket's path has at most 107 characters
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

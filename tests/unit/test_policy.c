@@ -474,6 +474,12 @@ static void narrow_steps(struct situation *s)
 	steps_of_three(s);
 }
 
+static void two_in_service(struct situation *s)
+{
+	narrow(s);
+	s->in.census.active = s->in.census.exists = 2;
+}
+
 static void one_silent(struct situation *s)
 {
 	narrow(s);
@@ -490,14 +496,20 @@ static void measured_on_more(struct situation *s)
 static void test_remaining_servers_must_bear_the_load(void **state)
 {
 	static const struct expectation cases[] = {
-		/* 4 servers at 52.4 %: 3 would stand at 69.8 % */
-		{"they just do", narrow, 524, 0, 0, 1, NULL},
-		{"they would not", narrow, 525, 0, 0, 0, "stand at 70.0 %"},
-		{"fewer go", narrow_steps, 340, 0, 0, 2, "not 3 fewer"},
-		{"the silent one counts as full", one_silent, 366, 0, 0, 1, NULL},
-		{"then it is too much", one_silent, 367, 0, 0, 0, "70.0 %"},
-		{"load of servers that are gone", measured_on_more, 350, 0, 0, 0,
-			"70.0 %"},
+		/* 4 servers at 34.9 %: 3 less one more would stand at 69.8 % */
+		{"they just do", narrow, 349, 0, 0, 1, NULL},
+		{"they would not", narrow, 350, 0, 0, 0,
+			"without one more, 2, would stand at 70.0 %"},
+		{"fewer go", narrow_steps, 174, 0, 0, 2, "not 3 fewer"},
+		{"one alone is not enough", two_in_service, 0, 0, 0, 0,
+			"no server would remain without one more"},
+		{"the silent one counts as full", one_silent, 133, 0, 0, 1, NULL},
+		{"then it is too much", one_silent, 134, 0, 0, 0, "70.1 %"},
+		{"load of servers that are gone", measured_on_more, 234, 0, 0, 0,
+			"70.2 %"},
+		{"beyond max no spare one is kept", over_max, 524, 0, 0, 1, "max 3"},
+		{"but the load is borne", over_max, 525, 0, 0, 0,
+			"the remaining, 3, would stand at 70.0 %"},
 	};
 
 	(void)state;
@@ -544,7 +556,8 @@ static void nova_saw_a_day(struct situation *s)
 
 static void half_per_run(struct situation *s)
 {
-	steps_of_three(s);
+	s->spec.step_down = 5;
+	s->in.census.active = s->in.census.exists = s->in.census.deletable = 6;
 	s->spec.shrink_per_run_permille = 500;
 	s->in.min = 1;
 }
@@ -586,11 +599,11 @@ static void three_failed_long_ago(struct situation *s)
 	s->journal.last_up = AGO(900);
 }
 
-static void two_deletable(struct situation *s)
+static void one_deletable(struct situation *s)
 {
 	s->in.min = 1;
 	steps_of_three(s);
-	s->in.census.deletable = 2;
+	s->in.census.deletable = 1;
 }
 
 static void none_deletable(struct situation *s)
@@ -610,7 +623,7 @@ static void test_budgets_and_holds(void **state)
 		{"up today", day_used_up, 800, 0, 1, 0, "creates-per-day 100: 1 left"},
 		{"Nova knows of more", nova_saw_a_day, 800, 0, 0, 0, "per-day 100: 0"},
 		{"down today", day_used_up, 0, 0, 0, 1, "deletes-per-day 100: 1 left"},
-		{"half at once", half_per_run, 0, 0, 0, 2, "50.0 %: 2 of 4 servers"},
+		{"half at once", half_per_run, 0, 0, 0, 3, "50.0 %: 3 of 6 servers"},
 		{"half, rounded up, in all", some_went, 0, 0, 0, 1,
 			"3 of 5 servers, 2 went already"},
 		{"no more", half_went, 0, 0, 0, 0, "shrink-per-run"},
@@ -618,8 +631,8 @@ static void test_budgets_and_holds(void **state)
 		{"three failures", three_failed, 800, 0, 0, 0, "held for 839 s"},
 		{"then one is tried", three_failed_long_ago, 800, 0, 1, 0,
 			"one is tried"},
-		{"unmarked and locked stay", two_deletable, 0, 0, 0, 2,
-			"2 servers carry"},
+		{"unmarked and locked stay", one_deletable, 0, 0, 0, 1,
+			"1 servers carry"},
 		{"all of them", none_deletable, 0, 0, 0, 0, "0 servers carry"},
 	};
 
@@ -672,7 +685,7 @@ static void test_orders(void **state)
 			"no server would be left"},
 		{"broken ones", at_min, {.remove = 2, .lost = 0}, 0, 2, NULL},
 		{"half went", half_went, {.remove = 1, .lost = 1}, 0, 0,
-			"3 went already (3 -> 4 servers) (--force overrides this)"},
+			"3 went already (5 -> 6 servers) (--force overrides this)"},
 		{"forced once more", half_went_forced, {.remove = 1, .lost = 1}, 0, 1,
 			NULL},
 		{"broken ones are no share", half_went, {.remove = 1}, 0, 1, NULL},
