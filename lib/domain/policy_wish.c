@@ -27,7 +27,14 @@ int64_t cs_policy_worst_demand(const struct cs_measurement *m)
 	return m->load_permille * (m->servers - silent) + 1000 * silent;
 }
 
-/* Step: the load against two thresholds. */
+/* The high end of where the load may be. */
+static int64_t worst_load(const struct cs_measurement *m)
+{
+	return cs_policy_worst_demand(m) / cs_max(1, m->servers);
+}
+
+/* Step: the load against two thresholds; the mean of those that answered for more, the
+ * high end for fewer. */
 
 int64_t cs_policy_step_up(const struct cs_policy_input *in)
 {
@@ -84,6 +91,15 @@ static struct cs_wish step_wish(const struct cs_policy_input *in, struct cs_deci
 			": hold",
 			CS_PERCENT_OF(spec->scale_down_at_permille),
 			CS_PERCENT_OF(spec->scale_up_at_permille));
+		return (struct cs_wish){0, capacity};
+	}
+	int64_t worst = worst_load(in->measurement);
+	if (worst > spec->scale_down_at_permille) {
+		cs_policy_say(d,
+			"at or below scale-down-at " CS_PERCENT ", but at " CS_PERCENT
+			" if those without a figure were full: hold",
+			CS_PERCENT_OF(spec->scale_down_at_permille),
+			CS_PERCENT_OF(worst));
 		return (struct cs_wish){0, capacity};
 	}
 	if (capacity <= in->min) {

@@ -111,6 +111,19 @@ static void one_unpublished(struct situation *s)
 	s->measurement.sampled = 3;
 }
 
+static void one_of_four_silent(struct situation *s)
+{
+	s->measurement.sampled = 3;
+}
+
+static void one_silent_of_many(struct situation *s)
+{
+	s->in.max = 20;
+	s->in.census.active = s->in.census.exists = s->in.census.deletable = 20;
+	s->measurement.servers = 20;
+	s->measurement.sampled = 19;
+}
+
 static void test_thresholds(void **state)
 {
 	static const struct expectation cases[] = {
@@ -120,6 +133,12 @@ static void test_thresholds(void **state)
 		{"below scale-up-at", as_it_is, 699, 0, 0, 0, "between"},
 		{"at scale-up-at", as_it_is, 700, 0, 1, 0, "step-up"},
 		{"full", as_it_is, 1000, 0, 1, 0, "step-up"},
+		{"the silent one may be full", one_of_four_silent, 0, 0, 0, 0,
+			"but at 25.0 % if those without a figure were full"},
+		{"it may not be idle either", one_of_four_silent, 700, 0, 1, 0,
+			"step-up"},
+		{"fuller than that it cannot be", one_silent_of_many, 50, 0, 0, 1,
+			"step-down"},
 		{"help is under way", one_unpublished, 900, 0, 0, 0,
 			"brings it to 67.5 %"},
 		{"and not enough", one_unpublished, 960, 0, 1, 0, "step-up"},
