@@ -29,7 +29,7 @@ enum exit_status { EXIT_CONVERGED, EXIT_OPEN, EXIT_FAILED, EXIT_REFUSED };
 
 struct values {
 	const char *cluster, *file;
-	bool dry_run, allow_empty, verbose, check_config;
+	bool dry_run, allow_empty, status, verbose, check_config;
 };
 
 #define AT(member) .offset = offsetof(struct values, member)
@@ -42,6 +42,8 @@ static const struct cs_option options[] = {
 		.help = "show what would change in HAProxy's file"},
 	{"allow-empty", 0, NULL, CS_OPTION_FLAG, AT(allow_empty),
 		.help = "the backend may be left without any server"},
+	{"status", 0, NULL, CS_OPTION_FLAG, AT(status),
+		.help = "show what HAProxy and its file have, change nothing"},
 	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
 		.help = "read the configuration, say what is wrong with it"},
@@ -139,14 +141,44 @@ static int publish(const struct cs_config *config, const struct cs_cluster *clus
 	return cs_publish_run(&site, &ports, values->dry_run, ret, err);
 }
 
+static const char *own_name(char ret[HOST_NAME_MAX + 1])
+{
+	snprintf(ret, HOST_NAME_MAX + 1, "localhost");
+	gethostname(ret, HOST_NAME_MAX);
+	return ret;
+}
+
+/* Changes nothing, asks no cloud and waits for nobody. */
+static enum exit_status show_status(
+	const struct cs_config *config, const struct cs_cluster *cluster)
+{
+	CS_CLEANUP(cs_publish_site_close)
+	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
+	CS_CLEANUP(cs_lb_status_done) struct cs_lb_status status = {0};
+	char lb[HOST_NAME_MAX + 1];
+	struct cs_error err;
+
+	if (cs_publish_site_look(config, cluster, &site, &err) < 0)
+		return fail(&err);
+	struct cs_publish_world world = {.config = config,
+		.site = &site,
+		.deadline = cs_deadline_in(RUN_LIMIT_MS),
+		.say = say};
+	struct cs_publish_ports ports = cs_publish_world_ports(&world);
+	if (cs_publish_status(&site, &ports, &status, &err) < 0)
+		return fail(&err);
+	CS_AUTO_FREE char *text = cs_lb_status_text(&status, own_name(lb));
+	printf("%s\n", text);
+	return fflush(stdout) != 0 ? EXIT_FAILED : EXIT_CONVERGED;
+}
+
 static enum exit_status finish(const struct cs_publish_report *report)
 {
-	char lb[HOST_NAME_MAX + 1] = "localhost";
+	char lb[HOST_NAME_MAX + 1];
 
-	gethostname(lb, sizeof lb - 1);
 	if (report->diff)
 		fputs(report->diff, stdout);
-	CS_AUTO_FREE char *text = cs_publish_report_text(report, lb);
+	CS_AUTO_FREE char *text = cs_publish_report_text(report, own_name(lb));
 	printf("%s\n", text);
 	if (fflush(stdout) != 0)
 		return EXIT_FAILED;
@@ -174,6 +206,8 @@ static enum exit_status run(const struct values *values)
 		printf("%s: good\n", config->path);
 		return EXIT_CONVERGED;
 	}
+	if (values->status)
+		return show_status(config, cluster);
 	if (publish(config, cluster, values, &report, &err) < 0)
 		return fail(&err);
 	return finish(&report);

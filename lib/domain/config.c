@@ -150,7 +150,8 @@ static const struct cs_schema_key haproxy_keys[] = {
 #define AT(member) .offset = offsetof(struct cs_load_balancer, member)
 static const struct cs_schema_key load_balancer_keys[] = {
 	{"name", CS_SCHEMA_STRING, AT(name), .required = true},
-	{"sync", CS_SCHEMA_STRINGS, AT(sync), .required = true}, {0}};
+	{"sync", CS_SCHEMA_STRINGS, AT(sync), .required = true},
+	{"status", CS_SCHEMA_STRINGS, AT(status)}, {0}};
 #undef AT
 
 static const char *const modes[] = {

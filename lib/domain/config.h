@@ -112,7 +112,8 @@ struct cs_haproxy_spec {
 /* load-balancers: how nova_scale reaches each haproxy_sync */
 struct cs_load_balancer {
 	char *name;
-	struct cs_strings sync; /* argv, no shell */
+	struct cs_strings sync;	  /* argv, no shell */
+	struct cs_strings status; /* likewise; empty: check_cluster_drift does not look */
 };
 
 struct cs_cluster {

@@ -47,6 +47,7 @@
 #include "client/probe.h"
 #include "domain/config.h"
 #include "domain/fleet.h"
+#include "format/lb_status.h"
 
 /* What a pass does to the world. Functions that return int return 0 or fill `err` and
  * return its code. */
@@ -101,6 +102,9 @@ struct cs_publish_site {
  * it after 30 s. Borrows the clusters. */
 int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,
 	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* The same for a look that changes nothing: without the lock, whoever holds it. */
+int cs_publish_site_look(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_site_close(struct cs_publish_site *site) CS_NONNULL_ALL;
 
 struct cs_publish_draining {
@@ -133,6 +137,12 @@ void cs_publish_report_done(struct cs_publish_report *report) CS_NONNULL_ALL;
 /* The report as the one line that nova_scale reads. `lb` names this load balancer. */
 char *cs_publish_report_text(const struct cs_publish_report *report,
 	const char *lb) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* What the file, the record and the running HAProxy have of the asked cluster. Changes
+ * nothing and asks no cloud; ports: read and ask. */
+int cs_publish_status(const struct cs_publish_site *site,
+	const struct cs_publish_ports *ports, struct cs_lb_status *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* The real world, for one run. Borrows all of it. */
 struct cs_publish_world {

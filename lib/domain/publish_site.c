@@ -105,7 +105,7 @@ static int take_lock(const char *path, struct cs_publish_site *site, struct cs_e
 	return r;
 }
 
-static int open_site(const struct cs_config *config, const struct cs_cluster *cluster,
+static int find_site(const struct cs_config *config, const struct cs_cluster *cluster,
 	struct cs_publish_site *site, struct cs_error *err)
 {
 	const struct cs_haproxy_spec *spec = &cluster->haproxy;
@@ -124,13 +124,36 @@ static int open_site(const struct cs_config *config, const struct cs_cluster *cl
 		return err->code;
 	}
 	if (add_clusters(config, cluster, site, err) < 0 ||
-		(geteuid() == 0 && cs_trust_check(spec->state_dir, err) < 0) ||
+		(geteuid() == 0 && cs_trust_check(spec->state_dir, err) < 0))
+		return err->code;
+	site->record_path = state_path(site, spec, "applied");
+	site->backup_path = state_path(site, spec, "backup");
+	return 0;
+}
+
+static int open_site(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *site, struct cs_error *err)
+{
+	const struct cs_haproxy_spec *spec = &cluster->haproxy;
+
+	if (find_site(config, cluster, site, err) < 0 ||
 		cs_state_dir_open(spec->state_dir, STATE_DIR_MODE, err) < 0)
 		return err->code;
 	CS_AUTO_FREE char *lock_path = state_path(site, spec, "lock");
-	site->record_path = state_path(site, spec, "applied");
-	site->backup_path = state_path(site, spec, "backup");
 	return take_lock(lock_path, site, err);
+}
+
+int cs_publish_site_look(const struct cs_config *config, const struct cs_cluster *cluster,
+	struct cs_publish_site *ret, struct cs_error *err)
+{
+	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
+	int r = find_site(config, cluster, &site, err);
+
+	if (r < 0)
+		cs_publish_site_close(&site);
+	else
+		*ret = site;
+	return r;
 }
 
 int cs_publish_site_open(const struct cs_config *config, const struct cs_cluster *cluster,

@@ -12,6 +12,7 @@ PYTESTS = \
 	tests/functional/test_haproxy_root.py \
 	tests/functional/test_haproxy_render.py \
 	tests/functional/test_haproxy_bad_cases.py \
+	tests/functional/test_haproxy_status.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_haproxy_versions.py \
 	tests/functional/test_kill_at.py \

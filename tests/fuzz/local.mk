@@ -65,6 +65,11 @@ tests_fuzz_fuzz_keystone_token_SOURCES = tests/fuzz/fuzz_keystone_token.c $(FUZZ
 tests_fuzz_fuzz_keystone_token_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_keystone_token_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_lb_status
+tests_fuzz_fuzz_lb_status_SOURCES = tests/fuzz/fuzz_lb_status.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_lb_status_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_lb_status_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_nova_page
 tests_fuzz_fuzz_nova_page_SOURCES = tests/fuzz/fuzz_nova_page.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_nova_page_LDADD = $(FUZZ_LIBS)

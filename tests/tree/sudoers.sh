@@ -6,16 +6,21 @@ complain() { [ -z "$2" ] || { printf '%s:\n%s\n' "$1" "$2"; failed=1; }; }
 rule=${top_builddir:?}/contrib/sudoers.d/clusterscale
 cd "${top_srcdir:?}" || exit 99
 
-command=$(sed -nE 's/^Cmnd_Alias CLUSTERSCALE = //p' "$rule")
+commands=$(sed -nE '/^Cmnd_Alias CLUSTERSCALE = /,/[^\\]$/s/^(Cmnd_Alias CLUSTERSCALE = |[[:blank:]]+)//p' "$rule")
+command=$(printf '%s\n' "$commands" | sed -nE '1s/, \\$//p')
 printf '%s\n' "$command" | grep -qxE '/[^ *?,]*/eventhandlers/haproxy_sync -n [A-Za-z0-9][A-Za-z0-9_-]*' ||
-	complain "$rule does not allow exactly one command" "$command"
+	complain "$rule does not allow exactly one command that changes something" "$command"
+[ "$(printf '%s\n' "$commands" | sed 1d)" = "$command --status" ] ||
+	complain "$rule does not allow its --status, and nothing else" "$commands"
 words=${command#*/eventhandlers/}
 for text in README.md handlers/haproxy_sync.8.scd contrib/cron/clusterscale.in; do
 	grep -qF "/eventhandlers/$words" "$text" || complain "$text does not call" "$words"
 done
 listed=$(printf '%s' "$words" | sed 's/ /, /g')
-grep -qF "/eventhandlers/$listed]" contrib/clusterscale.yaml ||
-	complain "contrib/clusterscale.yaml does not call" "$listed"
+for call in "$listed]" "$listed, --status]"; do
+	grep -qF "/eventhandlers/$call" contrib/clusterscale.yaml ||
+		complain "contrib/clusterscale.yaml does not call" "$call"
+done
 
 [ $failed = 0 ] || exit 1
 PATH=$PATH:/usr/sbin:/sbin
