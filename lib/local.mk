@@ -53,6 +53,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
 lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
 lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
 lib_libclusterscale_a_SOURCES += lib/domain/evidence.c lib/domain/evidence.h
+lib_libclusterscale_a_SOURCES += lib/domain/drift.c lib/domain/drift.h lib/domain/drift_lb.c
 lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_apart.c lib/domain/fleet_apart.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h

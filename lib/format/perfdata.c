@@ -49,3 +49,12 @@ void cs_perfdata_add_count(struct cs_strbuf *out, const char *label, int64_t cou
 	add_label(out, label);
 	cs_strbuf_addf(out, "=%" PRId64, count);
 }
+
+void cs_perfdata_add_seconds(
+	struct cs_strbuf *out, const char *label, int64_t ms, int64_t crit_ms)
+{
+	add_label(out, label);
+	cs_strbuf_addf(out, "=%" PRId64 "s", ms / 1000);
+	if (crit_ms > 0)
+		cs_strbuf_addf(out, ";;%" PRId64, crit_ms / 1000);
+}

@@ -24,6 +24,10 @@ void cs_perfdata_add_load(struct cs_strbuf *out, const char *label, int64_t perm
 void cs_perfdata_add_count(
 	struct cs_strbuf *out, const char *label, int64_t count) CS_NONNULL_ALL;
 
+/* "open_age=42s", or "open_age=42s;;900" with a limit (0: none); whole seconds. */
+void cs_perfdata_add_seconds(struct cs_strbuf *out, const char *label, int64_t ms,
+	int64_t crit_ms) CS_NONNULL_ALL;
+
 /* A load in percent with one decimal, "83.2"; the text that is compared and printed. */
 #define CS_LOAD_TEXT_SIZE 24
 const char *cs_load_text(int64_t permille, char ret[CS_LOAD_TEXT_SIZE]) CS_NONNULL_ALL;

@@ -11,9 +11,9 @@ run_make install >"$root.log" 2>&1 || complain "make install" "$(tail -n 20 "$ro
 rm -f "$root.log"
 # The folders cron, sudoers.d and systemd of the documentation have units.sh and sudoers.sh.
 installed=$(find "$root" -type f ! -path '*/cron/*' ! -path '*/sudoers.d/*' ! -path '*/systemd/*' | sed 's,.*/,,' | sort | tr '\n' ' ')
-wanted="check_cluster_cpu clouds.yaml clusterscale.cfg clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale scale_replay "
+wanted="check_cluster_cpu check_cluster_drift clouds.yaml clusterscale.cfg clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale scale_replay "
 [ ! -f "$top_builddir/handlers/nova_scale.8" ] ||
-	wanted="check_cluster_cpu check_cluster_cpu.8 clouds.yaml clusterscale.cfg clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 scale_replay scale_replay.8 "
+	wanted="check_cluster_cpu check_cluster_cpu.8 check_cluster_drift check_cluster_drift.8 clouds.yaml clusterscale.cfg clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 scale_replay scale_replay.8 "
 [ "$installed" = "$wanted" ] || complain "installed" "$installed"
 
 # The path in "open PATH: ..." is the compiled-in one.
