@@ -208,8 +208,9 @@ static void compare_size(const struct cs_drift_input *in, struct cs_drift *ret)
 	if (in->decision->wanted > cluster->max || is_limited_by_max(in->decision))
 		cs_drift_add(ret, CS_SEVERITY_CRITICAL, "at-max",
 			"raise size.max, or bear that the servers are busy",
-			"%lld servers are wanted, and max is %lld",
-			(long long)in->decision->wanted, max);
+			"%lld servers are wanted, and max %lld leaves no room: %lld "
+			"exist",
+			(long long)in->decision->wanted, max, (long long)exists);
 	if (ret->servers < cluster->min)
 		cs_drift_add(ret,
 			in->census->active + in->census->building < cluster->min

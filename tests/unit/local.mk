@@ -16,6 +16,10 @@ UNIT_TESTS += tests/unit/test_cpuload
 tests_unit_test_cpuload_SOURCES = tests/unit/test_cpuload.c
 tests_unit_test_cpuload_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_drift
+tests_unit_test_drift_SOURCES = tests/unit/test_drift.c
+tests_unit_test_drift_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_fleet_rows
 tests_unit_test_fleet_rows_SOURCES = tests/unit/test_fleet_rows.c
 tests_unit_test_fleet_rows_LDADD = $(UNIT_LIBS)
