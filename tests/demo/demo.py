@@ -20,6 +20,7 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -36,7 +37,7 @@ from simcloud import SimCloud
 from watch import Watch, clock
 
 CLUSTER = "web"
-PROGRAMS = ("check_cluster_cpu", "nova_scale", "haproxy_sync")
+PROGRAMS = ("check_cluster_cpu", "check_cluster_drift", "nova_scale", "haproxy_sync")
 COMMUNITY = "demo-community"
 MIN, MAX = 2, 8
 UP_AT, DOWN_AT = 70, 25
@@ -86,7 +87,21 @@ clusters:
       state-dir: {dir}/haproxy/state
       drain-timeout: 20
     load-balancers:
-      - {{name: lb1, sync: [{sync}, -n, {cluster}, -f, {dir}/clusterscale.yaml]}}
+      - name: lb1
+        sync: [{sync}, -n, {cluster}, -f, {dir}/clusterscale.yaml]
+        status: [{sync}, -n, {cluster}, -f, {dir}/clusterscale.yaml, --status]
+"""
+# The service that notifies, which must disturb nothing.
+DRIFT_SERVICE = """\
+define service {{
+	use                   cluster-drift
+	host_name             {host}
+	service_description   drift
+	_CLUSTER              {cluster}
+	_CONFIG               {config}
+	check_interval        {interval_s}
+	retry_interval        {interval_s}
+}}
 """
 CLOUD_YAML = """\
   {name}:
@@ -129,7 +144,9 @@ class Demo:
         if self.programs["nova_scale"] != plugins / "eventhandlers/nova_scale":
             raise Failed(f"no eventhandlers/nova_scale in {plugins}, where Nagios looks for it")
         return nagios.Nagios(self.dir / "nagios", plugins, self.on_check, cluster=CLUSTER,
-                      config=self.config, interval_s=CHECK_INTERVAL_S)
+                      config=self.config, interval_s=CHECK_INTERVAL_S,
+                      more_objects=DRIFT_SERVICE.format(host=nagios.HOST, cluster=CLUSTER, config=self.config,
+                                                        interval_s=CHECK_INTERVAL_S))
 
     def small_core(self):
         cluster = ["-n", CLUSTER, "-f", self.config]
@@ -271,6 +288,14 @@ class Demo:
         self.until(lambda: self.watch.at_rest(MIN) and self.core.state == "OK", DOWN_LIMIT_S,
                    f"the cluster shrinks to its minimum of {MIN}", lasting_s=CHECK_INTERVAL_S + 1)
         self.until(self.sent(ENOUGH_REQUESTS), UP_LIMIT_S, f"{ENOUGH_REQUESTS} requests are sent")
+        self.until(self.agrees, SETTLE_LIMIT_S, "check_cluster_drift finds nothing")
+
+    def agrees(self):
+        done = subprocess.run([self.programs["check_cluster_drift"], "-n", CLUSTER, "-f", self.config],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            self.story.say(f"check_cluster_drift: {done.stdout.partition(' | ')[0]}")
+        return done.returncode == 0
 
     def go(self, rate, seconds):
         self.story.say(f"load: to {rate} requests/s within {seconds} s")

@@ -12,7 +12,7 @@ import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("top_builddir", TESTS.parent))
-PROGRAMS = {"plugins/check_cluster_cpu": ".", "handlers/nova_scale": "eventhandlers",
+PROGRAMS = {"plugins/check_cluster_cpu": ".", "plugins/check_cluster_drift": ".", "handlers/nova_scale": "eventhandlers",
             "handlers/haproxy_sync": "eventhandlers"}
 
 sys.path.insert(0, str(TESTS / "demo"))
