@@ -74,7 +74,7 @@ struct cs_policy_spec {
 	struct cs_amount step_up, step_down; /* 1: servers, or a share of the cluster */
 	int64_t cool_down_up_ms;	     /* 60 s */
 	int64_t cool_down_down_ms;	     /* 120 s */
-	int64_t max_age_ms;	  /* max-age, 90 s: older measurements justify nothing */
+	int64_t max_age_ms; /* max-age, 90 s: older measurements justify nothing */
 	/* Budgets; 0: none, which no configuration says */
 	int64_t creates_per_run, deletes_per_run;   /* as per hour */
 	int64_t creates_per_hour, deletes_per_hour; /* size.max, at least 20 */

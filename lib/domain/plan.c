@@ -151,7 +151,8 @@ static void plan_create(const struct cs_plan_input *in, const struct cs_member *
 		add(plan, CS_STEP_NOTE_ID, member, op, NULL);
 	if (member->state != CS_MEMBER_DRAINING && cs_plan_is_excess(in, member))
 		add(plan, may_remove ? CS_STEP_EXCESS : CS_STEP_WAIT, member, op,
-			"it is beyond max: another master created too, or max was lowered");
+			"it is beyond max: another master created too, or max was "
+			"lowered");
 	else if (member->state == CS_MEMBER_ACTIVE)
 		add(plan, CS_STEP_PUBLISH, member, op,
 			late && may_remove ? late_text : NULL);

@@ -78,11 +78,11 @@ struct cs_scale {
 	const struct cs_scale_ports *ports;
 	enum cs_scale_verb verb;
 	int64_t n;
-	const char *target; /* name or id, or NULL */
-	bool force;	    /* below min, until this run ends */
-	bool finish_only;   /* begin nothing new */
-	int64_t limit_ms;   /* for the whole run */
-	int64_t trouble_ms; /* end when every pass met an error for so long */
+	const char *target;	/* name or id, or NULL */
+	bool force;		/* below min, until this run ends */
+	bool finish_only;	/* begin nothing new */
+	int64_t limit_ms;	/* for the whole run */
+	int64_t trouble_ms;	/* end when every pass met an error for so long */
 	struct cs_run_use used; /* zero; kept by cs_scale_run() */
 };
 

@@ -575,7 +575,7 @@ static void nova_saw_a_day(struct situation *s)
 
 static void half_per_run(struct situation *s)
 {
-	s->spec.step_down = 5;
+	s->spec.step_down = (struct cs_amount){5, 0};
 	s->in.census.active = s->in.census.exists = s->in.census.deletable = 6;
 	s->spec.shrink_per_run_permille = 500;
 	s->in.min = 1;
