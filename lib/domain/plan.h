@@ -103,8 +103,8 @@ size_t cs_plan_victims(const struct cs_plan_input *in, size_t n,
  * Two with journals of their own can ask at the same moment, and Nova has nothing that
  * keeps them from it. So each reads the list again after every create, removes what is
  * beyond max and its own, and publishes nothing that is beyond max. More than max exist
- * until the next list of each; as long as a create takes longer to be ACTIVE than to be
- * listed, none of the excess gets into service. */
+ * until the next list of each; as long as its creator reads a list before it is ACTIVE,
+ * none of the excess gets into service. */
 bool cs_plan_is_excess(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 

@@ -215,7 +215,7 @@ def masters(bench):
         sys.exit(f"bench: {program} exited {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     row = json.loads(facts[0][2:])
     bench.record(**row)
-    moment = f"two masters: above for the time of a list in {row['above_moment']}"
+    moment = (f"two masters: above until both read the next list in {row['above_moment']} runs, "
+              f"in service while the creator was away in {row['above_serving']}")
     bench.bar(f"max in {row['runs']} runs, one master: above at any instant", row["above_alone"], 0)
-    bench.bar(f"max in {row['runs']} runs: above in service", row["above_serving"], 0)
     bench.bar(f"max in {row['runs']} runs: above in the end", row["above_settled"], 0, peer=moment)
