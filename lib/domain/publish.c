@@ -374,6 +374,15 @@ static void report_marked(const struct cs_publish_pass *pass,
 		server->exposed ? "; a worker older than its drain still runs" : "");
 }
 
+static void add_serving(
+	const struct cs_publish_server *server, struct cs_publish_report *report)
+{
+	cs_strings_add(&report->serving, server->id);
+	report->sessions = cs_reallocarray(
+		report->sessions, report->serving.n, sizeof *report->sessions);
+	report->sessions[report->serving.n - 1] = server->sessions;
+}
+
 static void report_servers(
 	const struct cs_publish_pass *pass, struct cs_publish_report *report)
 {
@@ -388,7 +397,7 @@ static void report_servers(
 			report_marked(pass, server, report);
 		else if (cs_publish_is_present(server) &&
 			 cs_haproxy_serves(server->current))
-			cs_strings_add(&report->serving, server->id);
+			add_serving(server, report);
 		else if (server->member->state == CS_MEMBER_ACTIVE)
 			report->open = true;
 	}
@@ -475,6 +484,7 @@ void cs_publish_report_done(struct cs_publish_report *report)
 	for (size_t i = 0; i < report->n_draining; i++)
 		free(report->draining[i].id);
 	free(report->draining);
+	free(report->sessions);
 	cs_strings_done(&report->serving);
 	cs_strings_done(&report->drained);
 	free(report->diff);
@@ -495,10 +505,14 @@ char *cs_publish_report_text(const struct cs_publish_report *report, const char 
 {
 	CS_AUTO_JSON struct json_object *object = json_object_new_object();
 	struct json_object *draining = json_object_new_array();
+	struct json_object *sessions = json_object_new_object();
 
 	cs_json_add_str(object, "lb", lb);
 	cs_json_add_int(object, "list_taken", report->list_taken_wall_ms);
 	add_ids(object, "serving", &report->serving);
+	json_object_object_add(object, "sessions", sessions);
+	for (size_t i = 0; i < report->serving.n; i++)
+		cs_json_add_int(sessions, report->serving.items[i], report->sessions[i]);
 	json_object_object_add(object, "draining", draining);
 	for (size_t i = 0; i < report->n_draining; i++) {
 		struct json_object *server = json_object_new_object();

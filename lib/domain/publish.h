@@ -117,6 +117,7 @@ struct cs_publish_draining {
 struct cs_publish_report {
 	int64_t list_taken_wall_ms;
 	struct cs_strings serving; /* the running HAProxy has it UP, or unchecked */
+	int64_t *sessions;	   /* of each of them */
 	struct cs_publish_draining *draining;
 	size_t n_draining;
 	struct cs_strings drained; /* marked, and in no worker that could send to it */

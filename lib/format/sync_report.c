@@ -49,6 +49,13 @@ static bool read_ids(const struct cs_sync_report *report, struct json_object *ar
 	return true;
 }
 
+static void add_sessions(
+	struct cs_sync_sessions **items, size_t *n, const char *id, int64_t sessions)
+{
+	*items = cs_reallocarray(*items, *n + 1, sizeof **items);
+	(*items)[(*n)++] = (struct cs_sync_sessions){cs_strdup(id), sessions};
+}
+
 static bool read_draining(struct json_object *array, struct cs_sync_report *report)
 {
 	for (size_t i = 0; i < json_object_array_length(array); i++) {
@@ -58,10 +65,24 @@ static bool read_draining(struct json_object *array, struct cs_sync_report *repo
 
 		if (!is_new_id(report, id) || !cs_json_int(item, "sessions", &sessions))
 			return false;
-		report->draining = cs_reallocarray(report->draining,
-			report->n_draining + 1, sizeof *report->draining);
-		report->draining[report->n_draining++] = (struct cs_sync_draining){
-			.id = cs_strdup(id), .sessions = sessions};
+		add_sessions(&report->draining, &report->n_draining, id, sessions);
+	}
+	return true;
+}
+
+static bool read_sessions(struct json_object *object, struct cs_sync_report *report)
+{
+	if (!object)
+		return true;
+	json_object_object_foreach(object, id, value)
+	{
+		int64_t sessions;
+
+		(void)value;
+		if (!contains(&report->serving, id) ||
+			!cs_json_int(object, id, &sessions))
+			return false;
+		add_sessions(&report->sessions, &report->n_sessions, id, sessions);
 	}
 	return true;
 }
@@ -75,6 +96,7 @@ static bool read_report(struct json_object *object, struct cs_sync_report *repor
 	return cs_json_int(object, "list_taken", &report->list_taken_wall_ms) &&
 	       serving && draining && drained &&
 	       read_ids(report, serving, &report->serving) &&
+	       read_sessions(cs_json_obj(object, "sessions"), report) &&
 	       read_draining(draining, report) &&
 	       read_ids(report, drained, &report->drained);
 }
@@ -118,13 +140,28 @@ void cs_sync_report_done(struct cs_sync_report *report)
 	cs_strings_done(&report->drained);
 	for (size_t i = 0; i < report->n_draining; i++)
 		free(report->draining[i].id);
+	for (size_t i = 0; i < report->n_sessions; i++)
+		free(report->sessions[i].id);
 	free(report->draining);
+	free(report->sessions);
 	*report = (struct cs_sync_report){0};
 }
 
 bool cs_sync_report_serves(const struct cs_sync_report *report, const char *server_id)
 {
 	return contains(&report->serving, server_id);
+}
+
+bool cs_sync_report_sessions(
+	const struct cs_sync_report *report, const char *server_id, int64_t *ret)
+{
+	for (size_t i = 0; i < report->n_sessions; i++) {
+		if (strcmp(report->sessions[i].id, server_id) == 0) {
+			*ret = report->sessions[i].sessions;
+			return true;
+		}
+	}
+	return false;
 }
 
 bool cs_sync_report_drained(

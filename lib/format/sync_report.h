@@ -2,10 +2,12 @@
 /* The last line of what haproxy_sync prints: one load balancer's word on every server,
  *
  *     {"lb": "lb1", "list_taken": 1700000000000, "serving": ["<id>"],
- *      "draining": [{"id": "<id>", "sessions": 3}], "drained": ["<id>"]}
+ *      "sessions": {"<id>": 2}, "draining": [{"id": "<id>", "sessions": 3}],
+ *      "drained": ["<id>"]}
  *
  * Servers are named by their Nova id, times are wall ms. A server that is in none of the
- * lists is unknown there: absence proves nothing. */
+ * lists is unknown there: absence proves nothing. `sessions` are those of the serving
+ * ones, and may be left out. */
 #ifndef CS_FORMAT_SYNC_REPORT_H
 #define CS_FORMAT_SYNC_REPORT_H
 
@@ -17,7 +19,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 
-struct cs_sync_draining {
+struct cs_sync_sessions {
 	char *id;
 	int64_t sessions;
 };
@@ -26,8 +28,8 @@ struct cs_sync_draining {
 struct cs_sync_report {
 	int64_t list_taken_wall_ms; /* the Nova list that it rests on */
 	struct cs_strings serving, drained;
-	struct cs_sync_draining *draining;
-	size_t n_draining;
+	struct cs_sync_sessions *draining, *sessions; /* sessions: of serving ones */
+	size_t n_draining, n_sessions;
 };
 
 /* CS_E_PROTOCOL when the last line is anything else, or contradicts itself by giving one
@@ -38,6 +40,10 @@ void cs_sync_report_done(struct cs_sync_report *report) CS_NONNULL_ALL;
 
 bool cs_sync_report_serves(
 	const struct cs_sync_report *report, const char *server_id) CS_NONNULL_ALL;
+
+/* False when it does not tell the sessions of that server. */
+bool cs_sync_report_sessions(const struct cs_sync_report *report, const char *server_id,
+	int64_t *ret) CS_NONNULL_ALL;
 
 /* Drained, as of a list that was taken after `since_wall_ms`. */
 bool cs_sync_report_drained(const struct cs_sync_report *report, const char *server_id,

@@ -41,6 +41,28 @@ static void test_last_line_counts(void **state)
 	cs_sync_report_done(&report);
 }
 
+static void test_sessions_of_serving_servers_may_be_told(void **state)
+{
+	struct cs_sync_report report;
+	struct cs_error err;
+	int64_t sessions;
+
+	(void)state;
+	assert_int_equal(
+		parse("{\"list_taken\":1,\"serving\":[\"" A "\",\"" B "\"],"
+		      "\"sessions\":{\"" A "\":2},\"draining\":[],\"drained\":[]}",
+			&report, &err),
+		0);
+	assert_true(cs_sync_report_sessions(&report, A, &sessions));
+	assert_int_equal(sessions, 2);
+	assert_false(cs_sync_report_sessions(&report, B, &sessions));
+	cs_sync_report_done(&report);
+	assert_int_equal(parse("{\"list_taken\":1,\"serving\":[],\"sessions\":{\"" A
+			       "\":2},\"draining\":[],\"drained\":[]}",
+				 &report, &err),
+		CS_E_PROTOCOL);
+}
+
 static void test_drained_counts_only_after_the_mark(void **state)
 {
 	struct cs_sync_report report;
@@ -98,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_line_counts),
+		cmocka_unit_test(test_sessions_of_serving_servers_may_be_told),
 		cmocka_unit_test(test_drained_counts_only_after_the_mark),
 		cmocka_unit_test(test_anything_else_is_refused),
 	};
