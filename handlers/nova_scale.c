@@ -77,6 +77,7 @@ void scale_program_done(struct scale_program *program)
 	cs_lock_release(&program->lock);
 	cs_strings_done(&program->shown);
 	free(program->user_data);
+	free(program->image_id);
 	free(program->dir);
 	free(program->path);
 	cs_config_free(program->config);

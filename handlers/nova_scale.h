@@ -35,8 +35,10 @@ struct scale_program {
 	char *path; /* of the configuration; absolute: detached we are in / */
 	char *dir;  /* <state-dir>/<cluster> */
 	struct cs_lock lock;
-	struct cs_fleet *fleet;	 /* NULL until the cloud is needed */
-	char *user_data;	 /* base64, NULL until a create needs it */
+	struct cs_fleet *fleet; /* NULL until the cloud is needed */
+	char *user_data;	/* base64, NULL until a create needs it */
+	char *image_id;		/* of new servers; NULL: not asked for, or unknown */
+	bool image_asked;
 	bool acts;		 /* may change something: bind, measure, record */
 	bool measured;		 /* check_cluster_cpu was run already */
 	bool began;		 /* something that a firing may undo */
@@ -73,6 +75,10 @@ int scale_append(struct scale_program *program, const struct cs_journal_line *li
 /* Takes the cluster's lock; CS_E_LOCKED names the holder. */
 int scale_lock(
 	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* nova_scale_evidence.c */
+void scale_find_evidence(
+	struct scale_program *program, struct cs_plan_evidence *ret) CS_NONNULL_ALL;
 
 /* nova_scale_verbs.c: what is not a reconcile. Exit statuses; failures are said. */
 int scale_adopt(struct scale_program *program) CS_NONNULL_ALL;

@@ -455,6 +455,11 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	return cs_error_advise(err, "to try it:%s", cs_strbuf_text(&command));
 }
 
+static void port_evidence(void *context, struct cs_plan_evidence *ret)
+{
+	scale_find_evidence(context, ret);
+}
+
 static void port_now(void *context, struct cs_stamp *ret)
 {
 	(void)context;
@@ -494,6 +499,7 @@ void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
 		.add_tag = port_add_tag,
 		.probe = port_probe,
 		.sync = port_sync,
+		.evidence = port_evidence,
 		.now = port_now,
 		.sleep = port_sleep,
 		.report = port_report,

@@ -150,8 +150,8 @@ static const char *remark_on(
 
 	if (op)
 		return op->action == CS_ACTION_CREATE ? "being created" : "being deleted";
-	if (server->locked)
-		return "locked";
+	if (server->locked || server->is_protected)
+		return server->locked ? "locked" : "protected";
 	if (!member->ours)
 		return "not ours";
 	if (cs_journal_is_published(journal, server->id))

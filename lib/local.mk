@@ -65,6 +65,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan_excess.c
+lib_libclusterscale_a_SOURCES += lib/domain/plan_victims.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy_budget.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy_internal.h

@@ -39,7 +39,8 @@ struct cs_server {
 	char *fault;		 /* message of an ERROR server, or NULL */
 	int64_t created_wall_ms; /* -1 unknown */
 	bool locked;
-	bool hidden; /* no metadata at all: its cell is down */
+	bool is_protected; /* clusterscale.protected, as metadata or as a tag */
+	bool hidden;	   /* no metadata at all: its cell is down */
 	struct cs_server_address *addresses;
 	size_t n_addresses;
 	/* our marks in its metadata, NULL when absent */
@@ -66,6 +67,9 @@ struct cs_server_request {
 #define CS_NOVA_MARK_CLUSTER "clusterscale.cluster"
 #define CS_NOVA_MARK_OP "clusterscale.op"
 #define CS_NOVA_MARK_DRAINING "clusterscale.draining"
+/* A person's: a metadata key of any value, or a tag. With a point, as a tag with a colon
+ * is that of a cluster. */
+#define CS_NOVA_MARK_PROTECTED "clusterscale.protected"
 
 /* Negotiates the microversion (floor 2.26, wanted 2.73; the version document of the
  * endpoint says what there is). */

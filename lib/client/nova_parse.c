@@ -70,12 +70,15 @@ static void parse_addresses(struct json_object *addresses, struct cs_server *ret
 	}
 }
 
-static void parse_tags(struct json_object *tags, struct cs_strings *ret)
+static void parse_tags(struct json_object *tags, struct cs_server *ret)
 {
 	for (size_t i = 0; tags && i < json_object_array_length(tags); i++) {
 		struct json_object *tag = json_object_array_get_idx(tags, i);
-		if (json_object_is_type(tag, json_type_string))
-			cs_strings_add(ret, json_object_get_string(tag));
+		if (!json_object_is_type(tag, json_type_string))
+			continue;
+		cs_strings_add(&ret->tags, json_object_get_string(tag));
+		ret->is_protected |=
+			strcmp(json_object_get_string(tag), CS_NOVA_MARK_PROTECTED) == 0;
 	}
 }
 
@@ -106,11 +109,13 @@ static int parse_server(
 		.mark_cluster = copy_or(metadata, CS_NOVA_MARK_CLUSTER, NULL),
 		.mark_op = copy_or(metadata, CS_NOVA_MARK_OP, NULL),
 		.mark_draining = copy_or(metadata, CS_NOVA_MARK_DRAINING, NULL),
+		.is_protected =
+			json_object_object_get_ex(metadata, CS_NOVA_MARK_PROTECTED, NULL),
 	};
 	cs_json_int(flavor, "vcpus", &ret->vcpus);
 	cs_json_bool(row, "locked", &ret->locked);
 	parse_addresses(cs_json_obj(row, "addresses"), ret);
-	parse_tags(cs_json_arr(row, "tags"), &ret->tags);
+	parse_tags(cs_json_arr(row, "tags"), ret);
 	return 0;
 }
 

@@ -145,6 +145,13 @@ void cs_members_select(const struct cs_server_list *list,
 	qsort(ret->items, ret->n, sizeof *ret->items, by_age);
 }
 
+const char *cs_member_kept(const struct cs_member *member)
+{
+	return member->server->locked	      ? "it is locked"
+	       : member->server->is_protected ? "it is protected"
+					      : NULL;
+}
+
 void cs_members_done(struct cs_members *members)
 {
 	free(members->items);

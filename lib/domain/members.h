@@ -47,6 +47,10 @@ void cs_members_select(const struct cs_server_list *list,
 	struct cs_members *ret) CS_NONNULL(1, 2, 5);
 void cs_members_done(struct cs_members *members) CS_NONNULL_ALL;
 
+/* Why it must not be deleted although it is ours, static text: a person locked it in Nova
+ * or marked it as protected. NULL: it may be. */
+const char *cs_member_kept(const struct cs_member *member) CS_NONNULL_ALL;
+
 /* NULL when there is none. */
 const struct cs_member *cs_members_find(
 	const struct cs_members *members, const char *server_id) CS_NONNULL_ALL;

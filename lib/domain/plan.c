@@ -125,8 +125,8 @@ static void plan_delete(const struct cs_plan_input *in, const struct cs_member *
 			"it does not carry our mark any more");
 	else if (member->state == CS_MEMBER_DELETING)
 		add(plan, CS_STEP_WAIT, member, op, NULL);
-	else if (member->server->locked)
-		add(plan, CS_STEP_DROP, member, op, "it is locked");
+	else if (cs_member_kept(member))
+		add(plan, CS_STEP_DROP, member, op, cs_member_kept(member));
 	else if (member->state == CS_MEMBER_DRAINING &&
 		 member->draining_since_wall_ms <= in->now.wall_ms)
 		add(plan, CS_STEP_DRAIN, member, op, NULL);
@@ -144,7 +144,7 @@ static void plan_create(const struct cs_plan_input *in, const struct cs_member *
 	static const char late_text[] = "not in service within build-timeout";
 	bool late = age_of_op_ms(in, op) > in->cluster->servers.build_timeout_ms;
 	bool may_remove =
-		member->ours && !member->server->locked && budget_allows_delete(in, plan);
+		member->ours && !cs_member_kept(member) && budget_allows_delete(in, plan);
 	enum cs_step_kind failed = may_remove ? CS_STEP_REMOVE : CS_STEP_FAIL;
 
 	if (!op->server_id)
@@ -310,10 +310,10 @@ static bool can_come_back(const struct cs_plan_input *in, const struct cs_member
 
 bool cs_plan_may_delete(const struct cs_plan_input *in, const struct cs_member *member)
 {
-	return member->ours && !member->server->locked && !op_of(in, member);
+	return member->ours && !cs_member_kept(member) && !op_of(in, member);
 }
 
-static bool is_victim(const struct cs_plan_input *in, const struct cs_member *member)
+bool cs_plan_is_victim(const struct cs_plan_input *in, const struct cs_member *member)
 {
 	return cs_plan_may_delete(in, member) &&
 	       (member->state == CS_MEMBER_ERROR || member->state == CS_MEMBER_ACTIVE);
@@ -333,7 +333,7 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 		census->building++;
 	if (can_come_back(in, member))
 		census->draining++;
-	if (is_victim(in, member))
+	if (cs_plan_is_victim(in, member))
 		census->deletable++;
 	if (!member->ours || created < 0)
 		return;
@@ -369,26 +369,6 @@ void cs_plan_count(
 }
 
 /* Decisions. */
-
-size_t cs_plan_victims(
-	const struct cs_plan_input *in, size_t n, const struct cs_member **ret)
-{
-	const struct cs_members *members = &in->view->members;
-	size_t found = 0;
-
-	for (int rank = 0; rank < 3; rank++) {
-		for (size_t i = members->n; i-- > 0 && found < n;) {
-			const struct cs_member *member = &members->items[i];
-			int own = member->state == CS_MEMBER_ERROR ? 0
-				  : is_published(in, member)	   ? 2
-								   : 1;
-
-			if (own == rank && is_victim(in, member))
-				ret[found++] = member;
-		}
-	}
-	return found;
-}
 
 /* The youngest drain: one that is not even marked, else the last one marked. */
 static const struct cs_member *youngest_drain(
@@ -432,10 +412,6 @@ static void take_back(const struct cs_plan_input *in, const struct cs_member *me
 void cs_plan_add_decision(const struct cs_plan_input *in,
 	const struct cs_decision *decision, struct cs_plan *plan)
 {
-	size_t n = (size_t)decision->remove;
-	CS_AUTO_FREE const struct cs_member **victims =
-		cs_calloc(n + 1, sizeof(*victims));
-
 	for (int64_t i = 0; i < decision->undrain; i++) {
 		const struct cs_member *member = youngest_drain(in, plan);
 
@@ -444,7 +420,5 @@ void cs_plan_add_decision(const struct cs_plan_input *in,
 	}
 	for (int64_t i = 0; i < decision->create; i++)
 		cs_plan_add(plan, (struct cs_step){.kind = CS_STEP_CREATE});
-	n = cs_plan_victims(in, n, victims);
-	for (size_t i = 0; i < n; i++)
-		add(plan, CS_STEP_CHOOSE, victims[i], NULL, NULL);
+	cs_plan_choose(in, (size_t)decision->remove, plan);
 }

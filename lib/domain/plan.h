@@ -20,6 +20,8 @@
  * nobody waits for its answer any more. */
 #define CS_PLAN_GRACE_MS (180 * CS_MS_PER_S)
 
+#define CS_PLAN_CHOSEN_SIZE 64
+
 /* The tag of a cluster's servers, followed by its name. */
 #define CS_PLAN_TAG "clusterscale:"
 
@@ -48,10 +50,11 @@ enum cs_step_kind {
 
 struct cs_step {
 	enum cs_step_kind kind;
-	const struct cs_member *member; /* borrowed from the view, or NULL */
-	const struct cs_journal_op *op; /* borrowed from the journal, or NULL */
-	const char *server_id;		/* borrowed, or NULL */
-	const char *why;		/* static text, or NULL */
+	const struct cs_member *member;	  /* borrowed from the view, or NULL */
+	const struct cs_journal_op *op;	  /* borrowed from the journal, or NULL */
+	const char *server_id;		  /* borrowed, or NULL */
+	const char *why;		  /* static text, or NULL */
+	char chosen[CS_PLAN_CHOSEN_SIZE]; /* why this victim, or empty */
 };
 
 /* Owned by the caller. */
@@ -60,11 +63,33 @@ struct cs_plan {
 	size_t n;
 };
 
+/* One figure for each of some servers. Owned by the caller. */
+struct cs_plan_figures {
+	struct cs_plan_figure {
+		char *server_id;
+		int64_t value;
+	} * items;
+	size_t n;
+};
+
+/* What a choice among servers rests on, beside the list and the journal. Who is missing
+ * in it is unknown. Owned by the caller. */
+struct cs_plan_evidence {
+	char *image_id; /* that a new server would boot from; NULL: unknown */
+	struct cs_plan_figures sessions; /* on all load balancers together */
+	struct cs_plan_figures loads;	 /* permille, of the last two samples */
+};
+void cs_plan_evidence_done(struct cs_plan_evidence *evidence) CS_NONNULL_ALL;
+void cs_plan_figures_add(struct cs_plan_figures *figures, const char *server_id,
+	int64_t value) CS_NONNULL_ALL;
+void cs_plan_figures_done(struct cs_plan_figures *figures) CS_NONNULL_ALL;
+
 /* What every plan is made from; borrowed. */
 struct cs_plan_input {
 	const struct cs_cluster *cluster;
 	const struct cs_fleet_view *view;
 	const struct cs_journal *journal;
+	const struct cs_plan_evidence *evidence;
 	struct cs_stamp now; /* taken before the list */
 	struct cs_run_use run;
 };
@@ -85,16 +110,36 @@ void cs_plan_count(const struct cs_plan_input *in, const struct cs_plan *plan,
 void cs_plan_add_decision(const struct cs_plan_input *in,
 	const struct cs_decision *decision, struct cs_plan *plan) CS_NONNULL_ALL;
 
-/* May this server be deleted? It carries our mark, is not locked and nothing else is
- * under way with it. */
+/* May this server be deleted? It carries our mark, is neither locked nor protected, and
+ * nothing else is under way with it. */
 bool cs_plan_may_delete(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 
-/* Up to `n` victims in the order of deletion: ERROR, never published, then the youngest
- * (its connections and caches are worth least). Returns how many; `ret` has room for n.
- */
-size_t cs_plan_victims(const struct cs_plan_input *in, size_t n,
-	const struct cs_member **ret) CS_NONNULL_ALL;
+struct cs_victim {
+	const struct cs_member *member;	  /* borrowed from the view */
+	char chosen[CS_PLAN_CHOSEN_SIZE]; /* "fewest sessions (2)" */
+};
+
+/* Up to `n` victims in the order of deletion: ERROR, never published, of an older image,
+ * fewest sessions, lowest load, youngest (its connections and caches are worth least).
+ * What is unknown of a server counts as the most: silence is no reason to go. Returns how
+ * many; `ret` has room for n. */
+size_t cs_plan_victims(
+	const struct cs_plan_input *in, size_t n, struct cs_victim *ret) CS_NONNULL_ALL;
+
+/* May it be chosen as a victim? */
+bool cs_plan_is_victim(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* Does it boot from another image than new servers would? Not when either is unknown, or
+ * when it boots from a volume. */
+bool cs_plan_is_old(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* Adds the choice of `n` victims; one that the plan ends with is made anew, as more may
+ * be known by now. */
+void cs_plan_choose(
+	const struct cs_plan_input *in, size_t n, struct cs_plan *plan) CS_NONNULL_ALL;
 
 /* Is it beyond max? First come those that this journal knows to be in service, then the
  * others by `created`, then id; what Nova is deleting does not count.

@@ -261,7 +261,8 @@ static int64_t limit_removal(
 	wish = cs_policy_limit_share(in, wish, d);
 	wish = cs_policy_budget_deletes(in, wish, d);
 	return -LIMIT("deletable", -wish, -cs_min(wish, deletable),
-		"%lld servers carry our mark and are not locked: no more is deleted",
+		"%lld servers carry our mark and are neither locked nor protected: no "
+		"more is deleted",
 		(long long)deletable);
 }
 

@@ -66,6 +66,7 @@ static int order_target(
 
 	if (cs_scale_find(&sight->view, scale->target, &member, err) < 0)
 		return err->code;
+	const char *kept = cs_member_kept(member);
 	if (!cs_plan_may_delete(&sight->plan_input, member))
 		return cs_error_set(err, CS_E_REFUSED,
 			"server '%s' (%s) is not deleted: %s", member->server->name,
@@ -73,7 +74,10 @@ static int order_target(
 			!member->ours ? "it does not carry our mark (--adopt marks it)"
 			: member->server->locked ? "it is locked (openstack server "
 						   "unlock unlocks it)"
-						 : "work on it is open");
+			: kept			 ? "it is protected (a person's tag or "
+						   "metadata " CS_NOVA_MARK_PROTECTED
+				 " says so; without it, it may go)"
+			       : "work on it is open");
 	order.lost = cs_plan_is_capacity(&sight->plan_input, member);
 	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
 		return err->code;
@@ -83,22 +87,30 @@ static int order_target(
 	return 0;
 }
 
+/* Only who removes servers has to know. */
+static void look_closer(const struct cs_scale *scale, struct cs_sight *sight)
+{
+	const struct cs_scale_ports *ports = scale->ports;
+
+	if (!sight->evident && ports->evidence)
+		ports->evidence(ports->context, &sight->plan_evidence);
+	sight->evident = true;
+}
+
 /* The victims are chosen first: what they are says how much is lost. */
 static int order_fewer(int64_t n, struct cs_sight *sight, struct cs_error *err)
 {
 	struct cs_order order = {.remove = n};
-	CS_AUTO_FREE const struct cs_member **victims =
-		cs_calloc((size_t)n, sizeof(*victims));
+	CS_AUTO_FREE struct cs_victim *victims = cs_calloc((size_t)n, sizeof *victims);
 	size_t found = cs_plan_victims(&sight->plan_input, (size_t)n, victims);
 
 	if ((int64_t)found < n)
 		return cs_error_set(err, CS_E_REFUSED,
 			"cannot delete %lld: only %zu servers carry our mark, are not "
-			"locked "
-			"and have no open work",
+			"locked or protected, and have no open work",
 			(long long)n, found);
 	for (size_t i = 0; i < found; i++)
-		order.lost += cs_plan_is_capacity(&sight->plan_input, victims[i]);
+		order.lost += cs_plan_is_capacity(&sight->plan_input, victims[i].member);
 	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
 		return err->code;
 	cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
@@ -124,13 +136,17 @@ static int decide(
 
 	if (scale->verb == CS_SCALE_DECIDE) {
 		cs_policy_decide(&sight->policy_input, &sight->decision);
+		if (sight->decision.remove > 0)
+			look_closer(scale, sight);
 		cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
 		return 0;
 	}
 	if (scale->verb == CS_SCALE_DELETE && scale->target)
 		return order_target(scale, sight, err);
-	return delta < 0 ? order_fewer(-delta, sight, err)
-			 : order_more(delta, sight, err);
+	if (delta >= 0)
+		return order_more(delta, sight, err);
+	look_closer(scale, sight);
+	return order_fewer(-delta, sight, err);
 }
 
 /* Observing. */
@@ -171,6 +187,7 @@ static int observe(
 	sight->plan_input = (struct cs_plan_input){.cluster = cluster,
 		.view = &sight->view,
 		.journal = &sight->journal,
+		.evidence = &sight->plan_evidence,
 		.now = sight->now,
 		.run = scale->used};
 	sight->policy_input = (struct cs_policy_input){.spec = &cluster->policy,
@@ -210,6 +227,7 @@ void cs_sight_done(struct cs_sight *sight)
 {
 	free(sight->evidence);
 	cs_plan_done(&sight->plan);
+	cs_plan_evidence_done(&sight->plan_evidence);
 	cs_decision_done(&sight->decision);
 	cs_fleet_view_done(&sight->view);
 	cs_history_done(&sight->history);

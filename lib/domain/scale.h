@@ -56,6 +56,10 @@ struct cs_scale_ports {
 	int (*sync)(void *context, const struct cs_load_balancer *lb,
 		struct cs_sync_report *ret, struct cs_error *err);
 
+	/* What a choice of victims rests on, as far as it can be had; sessions are left
+	 * out. May be NULL. */
+	void (*evidence)(void *context, struct cs_plan_evidence *ret);
+
 	void (*now)(void *context, struct cs_stamp *ret);
 	void (*sleep)(void *context, int64_t ms);
 	/* One line for the log; syslog's priorities. */
@@ -105,6 +109,8 @@ struct cs_sight {
 	struct cs_fleet_view view;
 	struct cs_history history;
 	struct cs_evidence *evidence; /* of each member of the view */
+	struct cs_plan_evidence plan_evidence;
+	bool evident; /* it was asked for */
 	struct cs_plan_input plan_input;
 	struct cs_policy_input policy_input;
 	struct cs_decision decision;

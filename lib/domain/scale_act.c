@@ -346,13 +346,23 @@ static int act_drain(struct cs_act *act, const struct cs_step *step, struct cs_e
 	return act_delete(act, step, err);
 }
 
+/* What is protected meanwhile serves again; the metadata of a locked server, or of one
+ * that is not ours any more, is not for us to change. */
 static int act_drop(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
+	const struct cs_scale_ports *ports = act->scale->ports;
+	const struct cs_member *member = step->member;
+
 	cs_act_say(act, LOG_WARNING, "the %s of '%s' (%s) is given up: %s",
 		cs_action_text(step->op->action), step->op->name, step->server_id,
 		step->why);
-	return cs_act_append_result(act, step->op->op, step->op->action,
-		CS_OUTCOME_CANCELLED, step->why, err);
+	if (member && member->state == CS_MEMBER_DRAINING && member->ours &&
+		!member->server->locked &&
+		ports->set_metadata(ports->context, step->server_id,
+			CS_NOVA_MARK_DRAINING, NULL, err) < 0)
+		return err->code;
+	return cs_act_append_result(act, step->op->op, step->op->action, CS_OUTCOME_CANCELLED,
+		step->why, err);
 }
 
 static int act_tag(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
@@ -522,7 +532,9 @@ static int act_choose(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
 	const struct cs_decision *decision = &act->sight->decision;
-	CS_AUTO_FREE char *why = cs_decision_why(decision);
+	CS_AUTO_FREE char *because = cs_decision_why(decision);
+	CS_AUTO_FREE char *why = cs_asprintf(
+		"%s%s%s", because, *step->chosen ? "; chosen: " : "", step->chosen);
 
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) goes: %s", cs_act_name_of(step),
 		step->server_id, why);
@@ -555,7 +567,13 @@ static const struct {
 	[CS_STEP_CHOOSE] = {act_choose, "choosing"},
 };
 
-void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
+static void choose_by_sessions(struct cs_act *act, struct cs_sight *sight)
+{
+	cs_act_sessions(act, &sight->plan_evidence.sessions);
+	cs_plan_choose(&sight->plan_input, (size_t)sight->decision.remove, &sight->plan);
+}
+
+void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 {
 	struct cs_error err;
 
@@ -567,6 +585,9 @@ void cs_act_pass(struct cs_act *act, const struct cs_sight *sight)
 	act->held = false;
 	act->unserved = NULL;
 	cs_strings_done(&act->waits);
+	/* A person's choice stands. */
+	if (sight->decision.remove > 0 && !act->scale->target)
+		choose_by_sessions(act, sight);
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {
 		const struct cs_step *step = &sight->plan.steps[i];
 

@@ -45,8 +45,9 @@ struct cs_act {
 				    nobody serves it; borrowed from `sight` */
 };
 
-/* Carries out every step of `sight` in order, until one of them stops the pass. */
-void cs_act_pass(struct cs_act *act, const struct cs_sight *sight) CS_NONNULL_ALL;
+/* Carries out every step of `sight` in order, until one of them stops the pass. Victims
+ * are chosen anew first, by what the load balancers say. */
+void cs_act_pass(struct cs_act *act, struct cs_sight *sight) CS_NONNULL_ALL;
 void cs_act_done(struct cs_act *act) CS_NONNULL_ALL;
 
 /* A line that cannot be written stops the pass: nothing may follow it. */
@@ -107,6 +108,9 @@ char *cs_act_waits_text(const struct cs_act *act) CS_MUST_CHECK CS_NONNULL_ALL;
  * nothing is served and nothing is drained there. */
 void cs_act_sync(struct cs_act *act) CS_NONNULL_ALL;
 void cs_act_forget_lbs(struct cs_act *act) CS_NONNULL_ALL;
+
+/* The sessions of the servers of which every load balancer tells them. */
+void cs_act_sessions(struct cs_act *act, struct cs_plan_figures *ret) CS_NONNULL_ALL;
 
 /* Would anybody serve a new server? One load balancer that works is enough, as it bears
  * the load meanwhile. CS_E_REMOTE or CS_E_REFUSED when none would. */

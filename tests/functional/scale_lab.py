@@ -78,9 +78,16 @@ with urllib.request.urlopen({url!r} + "/servers") as reply:
     servers = [s for s in json.load(reply)["servers"] if s["status"] == "ACTIVE" and not s["task_state"]]
 marked = [s["id"] for s in servers if "clusterscale.draining" in s["metadata"]]
 held = os.path.exists(folder + "/hold")
+try:
+    with open(folder + "/sessions") as file:
+        sessions = json.load(file)  # {{name of a server: its sessions}}
+except FileNotFoundError:
+    sessions = {{}}
 print("what -v says")
 print(json.dumps({{"lb": {name!r}, "list_taken": taken,
                   "serving": [s["id"] for s in servers if s["id"] not in marked],
+                  "sessions": {{s["id"]: sessions[s["name"]] for s in servers
+                               if s["id"] not in marked and s["name"] in sessions}},
                   "draining": [{{"id": id, "sessions": 3}} for id in marked if held],
                   "drained": [id for id in marked if not held]}}))
 sys.exit(1 if held and marked else 0)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nova_scale as people use it, against the simulated cloud and small load balancers."""
 
+import json
 import os
 import re
 import subprocess
@@ -55,7 +56,7 @@ def test_delete_drains_first(lab):
     # whether a list falls between the DELETE and its end is up to the cloud
     assert plain(out).replace("Server new status ACTIVE, task deleting\n", "") == (
         "3 in service, 0 under way, 0 draining; 3 exist; min 2, max 5: ordered by hand\n"
-        "server 'new' (ID) goes: ordered by hand\n"
+        "server 'new' (ID) goes: ordered by hand; chosen: the youngest\n"
         "Server new status ACTIVE, draining\n"
         "server 'new' (ID) is drained on 2 load balancers, N s after its mark, at most 0 sessions at once: deleting it\n"
         "server 'new' (ID) is deleted, after N s\n" + HINT + "Done\n")
@@ -88,7 +89,7 @@ def test_to_goes_both_ways(lab):
     (["--to", "6"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
     (["--to", "6", "--force"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
     (["--delete", "2"], "cannot delete 2: 1 would be left and min is 2 (--force overrides this)"),
-    (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked and have no open work"),
+    (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked or protected, and have no open work"),
     (["--delete", "3", "--force"], "cannot delete 3: no server would be left"),
     (["--delete", "nobody"], "no server of the cluster has the name or id 'nobody'; --status shows them"),
     (["--delete", "foreign"], "no server of the cluster has the name or id 'foreign'; --status shows them"),
@@ -120,6 +121,92 @@ def test_locked_servers_stay(lab):
                               "(openstack server unlock unlocks it)\n")
     assert lab.run("--delete", "1")[0] == 0
     assert locked in [s["id"] for s in lab.ours()]
+
+
+def test_the_server_with_the_fewest_sessions_goes(lab):
+    quiet = lab.add(1, name="quiet")[0]
+    lab.add(1, name="busy")
+    lab.add(1, name="young", age=60)
+    for one, sessions in zip(lab.lbs, ({"quiet": 1, "busy": 2, "young": 9}, {"quiet": 1, "busy": 3, "young": 0})):
+        (one / "sessions").write_text(json.dumps(sessions))
+    lab.measure(0)
+    assert lab.run()[0] == 0
+    assert [r["path"].rsplit("/", 1)[1] for r in lab.deletes()] == [quiet]
+    intent, = lab.journal(type="intent")
+    assert intent["why"].endswith("; chosen: fewest sessions (2)")
+    assert "server 'quiet' (" + quiet + ") goes: load 0.0 % on 3 of 3 servers" in lab.log()
+
+
+def test_sessions_that_one_load_balancer_does_not_tell_do_not_count(lab):
+    lab.add(1, name="quiet")
+    lab.add(1, name="old")
+    youngest = lab.add(1, name="young", age=60)[0]
+    (lab.lbs[0] / "sessions").write_text(json.dumps({"quiet": 1, "old": 3, "young": 9}))
+    lab.measure(0)
+    assert lab.run()[0] == 0
+    assert [r["path"].rsplit("/", 1)[1] for r in lab.deletes()] == [youngest]
+    assert lab.journal(type="intent")[0]["why"].endswith("; chosen: the youngest")
+
+
+def test_the_server_of_an_older_image_goes(lab):
+    before = lab.cloud.image.id
+    old = lab.add(1, name="old")[0]
+    del lab.cloud.images[before]
+    lab.cloud.image = lab.cloud.add_image("rails-snapshot")
+    lab.add(2, name="young", age=60)
+    lab.measure(0)
+    assert lab.run()[0] == 0
+    assert [r["path"].rsplit("/", 1)[1] for r in lab.deletes()] == [old]
+    assert lab.journal(type="intent")[0]["why"].endswith("; chosen: of an older image")
+
+
+def samples(lab, server, idle_per_s):
+    """Two samples a minute apart, the newer one just taken, of a server with one CPU."""
+    def sample(ago, ticks):
+        at = lab.stamp(ago)
+        counters = [100 * ticks - ticks * idle_per_s, 0, 0, ticks * idle_per_s, 0, 0, 0, 0, 0]
+        return " ".join(map(str, [at["t"], at["bt"], at["boot"], 360000 + 100 * ticks, 1, *counters]))
+    with open(lab.state / "samples", "a") as file:
+        file.write(f"{server} {sample(0, 120)} {sample(60, 60)}\n")
+
+
+def test_the_server_with_the_lowest_load_goes(lab):
+    idle, busy, unknown = (lab.add(1, name=name, age=age)[0] for name, age in (("idle", 900), ("busy", 800), ("new", 60)))
+    samples(lab, idle, 97)
+    samples(lab, busy, 90)
+    lab.measure(0)
+    assert lab.run()[0] == 0
+    assert [r["path"].rsplit("/", 1)[1] for r in lab.deletes()] == [idle]
+    assert lab.journal(type="intent")[0]["why"].endswith("; chosen: lowest CPU (3.0 %)")
+
+
+@pytest.mark.parametrize("how", [{"tags": ["clusterscale:web", "clusterscale.protected"]},
+                                 {"metadata": {"clusterscale.cluster": "web", "clusterscale.protected": "by jane"}}])
+def test_protected_servers_stay(lab, how):
+    lab.add(2)
+    kept = lab.add(1, name="kept", age=1)[0]
+    lab.cloud.change_server(kept, **how)
+    status, out, err = lab.run("--delete", "kept")
+    assert (status, out, err) == (
+        3, "", f"nova_scale: server 'kept' ({kept}) is not deleted: it is protected (a person's tag or metadata "
+        "clusterscale.protected says so; without it, it may go)\n")
+    assert plain(lab.run("--status")[1]).count("kept  protected\n") == 1
+    assert lab.run("--delete", "1")[0] == 0
+    assert kept in [s["id"] for s in lab.ours()]
+
+
+def test_server_that_is_protected_while_it_drains_serves_again(lab):
+    lab.add(2)
+    (lab.lbs[0] / "hold").touch()
+    kept = lab.add(1, name="kept", age=1)[0]
+    lab.measure(0)
+    lab.fire("WARNING")
+    wait_until(lambda: "clusterscale.draining" in lab.cloud.servers[kept].metadata, "the drain is under way")
+    lab.cloud.change_server(kept, tags=["clusterscale:web", "clusterscale.protected"])
+    lab.settle()
+    assert "the delete of 'kept'" in lab.log() and "is given up: it is protected" in lab.log()
+    assert "clusterscale.draining" not in lab.cloud.servers[kept].metadata
+    assert lab.deletes() == [] and lab.open_ops() == []
 
 
 def test_force_goes_below_min(lab):

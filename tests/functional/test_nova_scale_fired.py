@@ -142,7 +142,7 @@ def test_load_that_comes_back_cancels_the_drain(lab):
     (lab.lbs[1] / "hold").touch()
     lab.measure(0)
     lab.fire("WARNING")
-    wait_until(lambda: (lab.lbs[1] / "calls").exists(), "the drain")
+    wait_until(lambda: any("clusterscale.draining" in s["metadata"] for s in lab.ours()), "the drain")
     lab.measure(1000, servers=2)
     lab.settle()
     lab.check_settled(3)
@@ -443,7 +443,7 @@ def test_kill_in_the_middle_of_a_drain(lab, state):
     (lab.lbs[0] / "hold").touch()
     lab.measure(0)
     lab.fire("WARNING")
-    wait_until(lambda: (lab.lbs[0] / "calls").exists(), "the drain")
+    wait_until(lambda: any("clusterscale.draining" in s["metadata"] for s in lab.ours()), "the drain")
     kill(lab)
     assert len(lab.open_ops()) == 1 and lab.deletes() == []
     (lab.lbs[0] / "hold").unlink()

@@ -74,6 +74,10 @@ UNIT_TESTS += tests/unit/test_perfdata
 tests_unit_test_perfdata_SOURCES = tests/unit/test_perfdata.c
 tests_unit_test_perfdata_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_plan_victims
+tests_unit_test_plan_victims_SOURCES = tests/unit/test_plan_victims.c
+tests_unit_test_plan_victims_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_plan
 tests_unit_test_plan_SOURCES = tests/unit/test_plan.c
 tests_unit_test_plan_LDADD = $(UNIT_LIBS)

@@ -357,17 +357,17 @@ static void test_victims_are_ours_error_unpublished_youngest(void **state)
 		{.id = ID(7), .age_s = 1},   /* going already */
 		{.id = ID(8), .status = "BUILD", .age_s = 0},
 	};
-	const struct cs_member *victims[9];
+	struct cs_victim victims[9];
 	struct cloud cloud;
 
 	(void)state;
 	make(&cloud, specs, CS_ARRAY_SIZE(specs));
 	add_lines(&cloud.journal, journal);
 	assert_int_equal(cs_plan_victims(&cloud.in, 9, victims), 4);
-	assert_string_equal(victims[0]->server->id, ID(5));
-	assert_string_equal(victims[1]->server->id, ID(6));
-	assert_string_equal(victims[2]->server->id, ID(2));
-	assert_string_equal(victims[3]->server->id, ID(1));
+	assert_string_equal(victims[0].member->server->id, ID(5));
+	assert_string_equal(victims[1].member->server->id, ID(6));
+	assert_string_equal(victims[2].member->server->id, ID(2));
+	assert_string_equal(victims[3].member->server->id, ID(1));
 	assert_int_equal(cs_plan_victims(&cloud.in, 1, victims), 1);
 	assert_int_equal(cs_plan_victims(&cloud.in, 0, victims), 0);
 

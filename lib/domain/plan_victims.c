@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Who leaves first, and what said so; see plan.h. Every reason is a number, the smaller
+ * one goes first, and the first number in which two servers differ decides. */
+#include <config.h>
+#include "domain/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* In the order of their weight. */
+enum reason {
+	REASON_ERROR,
+	REASON_NEVER_JOINED,
+	REASON_OLD_IMAGE,
+	REASON_SESSIONS,
+	REASON_LOAD,
+	REASON_AGE,
+	REASON_COUNT,
+};
+
+#define UNKNOWN INT64_MAX
+
+struct candidate {
+	const struct cs_member *member;
+	int64_t ranks[REASON_COUNT];
+};
+
+/* Evidence. */
+
+void cs_plan_figures_add(
+	struct cs_plan_figures *figures, const char *server_id, int64_t value)
+{
+	figures->items =
+		cs_reallocarray(figures->items, figures->n + 1, sizeof *figures->items);
+	figures->items[figures->n++] = (struct cs_plan_figure){
+		.server_id = cs_strdup(server_id), .value = value};
+}
+
+void cs_plan_figures_done(struct cs_plan_figures *figures)
+{
+	for (size_t i = 0; i < figures->n; i++)
+		free(figures->items[i].server_id);
+	free(figures->items);
+	*figures = (struct cs_plan_figures){0};
+}
+
+void cs_plan_evidence_done(struct cs_plan_evidence *evidence)
+{
+	free(evidence->image_id);
+	evidence->image_id = NULL;
+	cs_plan_figures_done(&evidence->sessions);
+	cs_plan_figures_done(&evidence->loads);
+}
+
+static int64_t figure_of(
+	const struct cs_plan_figures *figures, const struct cs_member *member)
+{
+	for (size_t i = 0; i < figures->n; i++) {
+		if (strcmp(figures->items[i].server_id, member->server->id) == 0)
+			return figures->items[i].value;
+	}
+	return UNKNOWN;
+}
+
+bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *member)
+{
+	const char *image_id = in->evidence ? in->evidence->image_id : NULL;
+
+	return image_id && *member->server->image_id &&
+	       strcmp(member->server->image_id, image_id) != 0;
+}
+
+/* The choice. */
+
+static struct candidate weigh(const struct cs_plan_input *in, size_t i)
+{
+	static const struct cs_plan_evidence nothing;
+	const struct cs_plan_evidence *evidence = in->evidence ? in->evidence : &nothing;
+	const struct cs_member *member = &in->view->members.items[i];
+
+	return (struct candidate){.member = member,
+		.ranks = {
+			[REASON_ERROR] = member->state != CS_MEMBER_ERROR,
+			[REASON_NEVER_JOINED] =
+				cs_journal_is_published(in->journal, member->server->id),
+			[REASON_OLD_IMAGE] = !cs_plan_is_old(in, member),
+			[REASON_SESSIONS] = figure_of(&evidence->sessions, member),
+			[REASON_LOAD] = figure_of(&evidence->loads, member),
+			[REASON_AGE] = -(int64_t)i, /* the members are in order of age */
+		}};
+}
+
+static enum reason difference(const struct candidate *a, const struct candidate *b)
+{
+	enum reason reason = 0;
+
+	while (reason < REASON_AGE && a->ranks[reason] == b->ranks[reason])
+		reason++;
+	return reason;
+}
+
+static int by_ranks(const void *left, const void *right)
+{
+	enum reason reason = difference(left, right);
+	int64_t a = ((const struct candidate *)left)->ranks[reason];
+	int64_t b = ((const struct candidate *)right)->ranks[reason];
+
+	return (a > b) - (a < b);
+}
+
+/* Why `chosen` goes and `kept`, the next one in order, stays; NULL: all of them go. */
+static void say_reason(const struct candidate *chosen, const struct candidate *kept,
+	char ret[CS_PLAN_CHOSEN_SIZE])
+{
+	static const char *const texts[REASON_COUNT] = {
+		[REASON_ERROR] = "it is in ERROR",
+		[REASON_NEVER_JOINED] = "never in service",
+		[REASON_OLD_IMAGE] = "of an older image",
+		[REASON_SESSIONS] = "fewest sessions",
+		[REASON_LOAD] = "lowest CPU",
+		[REASON_AGE] = "the youngest",
+	};
+	enum reason reason = kept ? difference(chosen, kept) : REASON_COUNT;
+	long long rank = reason < REASON_COUNT ? chosen->ranks[reason] : 0;
+
+	if (reason == REASON_SESSIONS)
+		snprintf(ret, CS_PLAN_CHOSEN_SIZE, "%s (%lld)", texts[reason], rank);
+	else if (reason == REASON_LOAD)
+		snprintf(ret, CS_PLAN_CHOSEN_SIZE, "%s (%lld.%lld %%)", texts[reason],
+			rank / 10, rank % 10);
+	else
+		snprintf(ret, CS_PLAN_CHOSEN_SIZE, "%s",
+			reason < REASON_COUNT ? texts[reason] : "no other may go");
+}
+
+size_t cs_plan_victims(const struct cs_plan_input *in, size_t n, struct cs_victim *ret)
+{
+	const struct cs_members *members = &in->view->members;
+	CS_AUTO_FREE struct candidate *candidates =
+		cs_calloc(members->n + 1, sizeof *candidates);
+	size_t found = 0;
+
+	for (size_t i = 0; i < members->n; i++) {
+		if (cs_plan_is_victim(in, &members->items[i]))
+			candidates[found++] = weigh(in, i);
+	}
+	qsort(candidates, found, sizeof *candidates, by_ranks);
+	const struct candidate *kept = n < found ? &candidates[n] : NULL;
+	for (size_t i = 0; i < n && i < found; i++) {
+		ret[i].member = candidates[i].member;
+		say_reason(&candidates[i], kept, ret[i].chosen);
+	}
+	return n < found ? n : found;
+}
+
+void cs_plan_choose(const struct cs_plan_input *in, size_t n, struct cs_plan *plan)
+{
+	CS_AUTO_FREE struct cs_victim *victims = cs_calloc(n + 1, sizeof *victims);
+
+	while (plan->n > 0 && plan->steps[plan->n - 1].kind == CS_STEP_CHOOSE)
+		plan->n--;
+	n = cs_plan_victims(in, n, victims);
+	for (size_t i = 0; i < n; i++) {
+		struct cs_step step = {.kind = CS_STEP_CHOOSE,
+			.member = victims[i].member,
+			.server_id = victims[i].member->server->id};
+
+		memcpy(step.chosen, victims[i].chosen, sizeof step.chosen);
+		cs_plan_add(plan, step);
+	}
+}
