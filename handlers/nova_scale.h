@@ -40,6 +40,7 @@ struct scale_program {
 	char *image_id;		/* of new servers; NULL: not asked for, or unknown */
 	bool image_asked;
 	bool acts;		 /* may change something: bind, measure, record */
+	int64_t measured_ms;	 /* when, on the monotonic clock; 0: not by us */
 	bool measured;		 /* check_cluster_cpu was run already */
 	bool began;		 /* something that a firing may undo */
 	bool terminal;		 /* stdout is one */

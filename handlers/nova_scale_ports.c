@@ -155,6 +155,7 @@ static void run_check(struct scale_program *program)
 	struct cs_error err;
 
 	program->measured = true;
+	program->measured_ms = cs_monotonic_ms();
 	scale_say(program, LOG_INFO, "no fresh measurement: running %s", path);
 	if (cs_proc_run(argv, cs_deadline_in(CHECK_MS), &result, &err) < 0) {
 		if (err.code == CS_E_NOT_FOUND)
@@ -181,13 +182,24 @@ static bool is_fresh(
 	return age_ms >= 0 && age_ms <= program->cluster->policy.max_age_ms;
 }
 
+/* Once is enough for a decision; replacing servers takes many, and long. */
+static bool may_measure(const struct scale_program *program)
+{
+	int64_t age_ms = cs_monotonic_ms() - program->measured_ms;
+
+	return program->acts &&
+	       (!program->measured ||
+		       (program->cluster->rolling.present && program->measured_ms > 0 &&
+			       age_ms > program->cluster->policy.max_age_ms));
+}
+
 static int port_history(void *context, struct cs_history *ret, struct cs_error *err)
 {
 	struct scale_program *program = context;
 	int rc = cs_history_load(program->dir, CS_POLICY_HISTORY_MAX, ret, err);
 
-	if ((rc == 0 && is_fresh(program, &ret->items[ret->n - 1])) || !program->acts ||
-		program->measured)
+	if ((rc == 0 && is_fresh(program, &ret->items[ret->n - 1])) ||
+		!may_measure(program))
 		return rc;
 	run_check(program);
 	cs_history_done(ret);

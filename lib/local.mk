@@ -70,6 +70,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy_budget.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy_internal.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy_order.c
+lib_libclusterscale_a_SOURCES += lib/domain/policy_roll.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy_wish.c
 lib_libclusterscale_a_SOURCES += lib/domain/publish.c lib/domain/publish.h
 lib_libclusterscale_a_SOURCES += lib/domain/publish_apply.c

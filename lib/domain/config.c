@@ -114,6 +114,14 @@ static const struct cs_schema_key policy_keys[] = {
 	{"timezone", CS_SCHEMA_STRING, AT(timezone), .fallback = "UTC"}, {0}};
 #undef AT
 
+#define AT(member) .offset = offsetof(struct cs_rolling_spec, member)
+static const struct cs_schema_key rolling_keys[] = {
+	{"max-surge", CS_SCHEMA_INT, AT(max_surge), 0, SERVERS_MAX, .fallback = "1"},
+	{"max-unavailable", CS_SCHEMA_INT, AT(max_unavailable), 0, SERVERS_MAX,
+		.fallback = "0"},
+	{0}};
+#undef AT
+
 #define AT(member) .offset = offsetof(struct cs_haproxy_spec, member)
 static const struct cs_schema_key probe_keys[] = {
 	{"path", CS_SCHEMA_PATH, AT(probe.path)},
@@ -166,6 +174,7 @@ static const struct cs_schema_key cluster_keys[] = {
 	{"size", CS_SCHEMA_SECTION, .keys = size_keys, .required = true},
 	{"cpu", CS_SCHEMA_SECTION, AT(cpu), .keys = cpu_keys},
 	{"policy", CS_SCHEMA_SECTION, AT(policy), .keys = policy_keys},
+	{"rolling", CS_SCHEMA_SECTION, AT(rolling), .keys = rolling_keys},
 	{"haproxy", CS_SCHEMA_SECTION, AT(haproxy), .keys = haproxy_keys},
 	{"load-balancers", CS_SCHEMA_LIST, AT(load_balancers), .keys = load_balancer_keys,
 		.size_bytes = sizeof(struct cs_load_balancer),
@@ -310,6 +319,15 @@ static int finish_schedule(struct cs_cluster *cluster, const struct context *at)
 	return 0;
 }
 
+static int finish_rolling(struct cs_rolling_spec *rolling, const struct context *at)
+{
+	rolling->present = cs_yaml_find(at->node, "rolling") != NULL;
+	if (rolling->max_surge + rolling->max_unavailable == 0)
+		return refuse(at, "rolling", "",
+			"expected max-surge or max-unavailable of at least 1");
+	return 0;
+}
+
 static int check_load_balancers(
 	const struct cs_cluster *cluster, const struct context *at)
 {
@@ -406,6 +424,7 @@ static int finish_cluster(struct cs_cluster *cluster, const struct context *at)
 	fill_budgets(cluster);
 	if (check_server_name(cluster, at) < 0 || check_policy(cluster, at) < 0 ||
 		finish_schedule(cluster, at) < 0 ||
+		finish_rolling(&cluster->rolling, at) < 0 ||
 		check_load_balancers(cluster, at) < 0 || finish_haproxy(cluster, at) < 0)
 		return at->err->code;
 	return 0;

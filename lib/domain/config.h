@@ -86,6 +86,13 @@ struct cs_policy_spec {
 	char *timezone; /* of the schedule, "UTC" */
 };
 
+/* rolling: how servers of an older image are replaced */
+struct cs_rolling_spec {
+	bool present;		 /* the section exists */
+	int64_t max_surge;	 /* 1: so many more meanwhile, within size.max */
+	int64_t max_unavailable; /* 0: so many fewer meanwhile, not below size.min */
+};
+
 /* haproxy: what haproxy_sync writes, for one cluster */
 struct cs_haproxy_spec {
 	bool present; /* the section exists */
@@ -124,6 +131,7 @@ struct cs_cluster {
 	int64_t min, max; /* size; 1 <= min <= max */
 	struct cs_cpu_spec cpu;
 	struct cs_policy_spec policy;
+	struct cs_rolling_spec rolling;
 	struct cs_haproxy_spec haproxy;
 	struct cs_load_balancer *load_balancers;
 	size_t n_load_balancers;

@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "domain/journal_line.h"
+#include "format/json.h"
 
 #define HOUR_MS (3600 * CS_MS_PER_S)
 #define DAY_MS (24 * HOUR_MS)
@@ -158,6 +159,12 @@ static bool fold_intent(struct fold *fold)
 	if (find_op(journal, line->op))
 		return true;
 	count_intent(fold);
+	if (fold->line.decision) {
+		journal->rolling_base = 0;
+		cs_json_int(fold->line.decision, "rolling_base", &journal->rolling_base);
+		cs_strset(&journal->rolling_image,
+			cs_json_str(fold->line.decision, "rolling_image"));
+	}
 	journal->open = cs_reallocarray(
 		journal->open, journal->n_open + 1, sizeof *journal->open);
 	struct cs_journal_op *op = &journal->open[journal->n_open++];
@@ -215,6 +222,8 @@ static bool fold_result(struct fold *fold)
 			done ? 0 : journal->failed_creates_in_row + 1;
 	/* A create that never happened moved nothing; a cancelled drain gave capacity
 	 * back. */
+	if (!fold->is_create && cancelled)
+		journal->rolling_base = 0;
 	if (fold->is_create ? !cancelled : cancelled)
 		journal->last_up = fold->at;
 	else if (!fold->is_create)
@@ -249,6 +258,7 @@ static bool fold_gone(struct fold *fold)
 	if (!has_server(fold))
 		return false;
 	forget_server(fold->journal, fold->line.server_id);
+	fold->journal->rolling_base = 0;
 	return true;
 }
 
@@ -365,6 +375,7 @@ void cs_journal_done(struct cs_journal *journal)
 	free(journal->auth_url);
 	free(journal->project);
 	free(journal->region);
+	free(journal->rolling_image);
 	*journal = (struct cs_journal){0};
 }
 

@@ -64,7 +64,10 @@ struct cs_journal {
 	int64_t creates_last_day, deletes_last_day;   /* likewise */
 	int64_t failed_creates_in_row;
 	int64_t used_measurement_wall_ms; /* the last that justified an intent, 0: none */
-	char *auth_url, *project, *region;  /* NULL: not bound yet */
+	char *auth_url, *project, *region; /* NULL: not bound yet */
+	/* of the last decision, if it replaced servers: policy_roll.c; 0 and NULL: not */
+	int64_t rolling_base;
+	char *rolling_image;
 	int64_t boots_ms[CS_JOURNAL_BOOTS]; /* from intent to service */
 	size_t n_boots;			    /* ever; the oldest are overwritten */
 	char chain[CS_DIGEST_SIZE];	    /* of the last line; "" without sealed ones */

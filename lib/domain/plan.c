@@ -335,6 +335,8 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 		census->draining++;
 	if (cs_plan_is_victim(in, member))
 		census->deletable++;
+	if (cs_plan_is_replaceable(in, member))
+		census->old++;
 	if (!member->ours || created < 0)
 		return;
 	if (created > in->now.wall_ms - HOUR_MS)
@@ -370,7 +372,19 @@ void cs_plan_count(
 
 /* Decisions. */
 
-/* The youngest drain: one that is not even marked, else the last one marked. */
+static bool is_taken_back(const struct cs_plan *plan, const struct cs_member *member)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].kind == CS_STEP_UNDRAIN &&
+			plan->steps[i].member == member)
+			return true;
+	}
+	return false;
+}
+
+/* The youngest drain: one that is not even marked, else the last one marked. Those of an
+ * older image come last, as they will have to go again; but they are there at once, when
+ * a new server is minutes away. */
 static const struct cs_member *youngest_drain(
 	const struct cs_plan_input *in, const struct cs_plan *plan)
 {
@@ -383,12 +397,12 @@ static const struct cs_member *youngest_drain(
 		int64_t since = member->state == CS_MEMBER_ACTIVE
 					? INT64_MAX
 					: member->draining_since_wall_ms;
-		bool taken = false;
+		bool old = cs_plan_is_old(in, member);
+		bool best_old = !best || cs_plan_is_old(in, best);
 
-		for (size_t k = 0; k < plan->n; k++)
-			taken |= plan->steps[k].kind == CS_STEP_UNDRAIN &&
-				 plan->steps[k].member == member;
-		if (!taken && since > best_since && can_come_back(in, member)) {
+		if (!can_come_back(in, member) || is_taken_back(plan, member))
+			continue;
+		if (old != best_old ? best_old : since > best_since) {
 			best = member;
 			best_since = since;
 		}
@@ -420,5 +434,5 @@ void cs_plan_add_decision(const struct cs_plan_input *in,
 	}
 	for (int64_t i = 0; i < decision->create; i++)
 		cs_plan_add(plan, (struct cs_step){.kind = CS_STEP_CREATE});
-	cs_plan_choose(in, (size_t)decision->remove, plan);
+	cs_plan_choose(in, decision, plan);
 }

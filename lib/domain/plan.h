@@ -136,10 +136,14 @@ bool cs_plan_is_victim(
 bool cs_plan_is_old(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 
-/* Adds the choice of `n` victims; one that the plan ends with is made anew, as more may
- * be known by now. */
-void cs_plan_choose(
-	const struct cs_plan_input *in, size_t n, struct cs_plan *plan) CS_NONNULL_ALL;
+/* Is it in service, of an older image and may be deleted? */
+bool cs_plan_is_replaceable(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* Adds the victims of a decision, which are replaceable ones when it replaces. The choice
+ * that the plan ends with is made anew, as more may be known by now. */
+void cs_plan_choose(const struct cs_plan_input *in, const struct cs_decision *decision,
+	struct cs_plan *plan) CS_NONNULL_ALL;
 
 /* Is it beyond max? First come those that this journal knows to be in service, then the
  * others by `created`, then id; what Nova is deleting does not count.

@@ -135,7 +135,16 @@ static void say_reason(const struct candidate *chosen, const struct candidate *k
 			reason < REASON_COUNT ? texts[reason] : "no other may go");
 }
 
-size_t cs_plan_victims(const struct cs_plan_input *in, size_t n, struct cs_victim *ret)
+bool cs_plan_is_replaceable(
+	const struct cs_plan_input *in, const struct cs_member *member)
+{
+	return cs_plan_is_victim(in, member) && member->state == CS_MEMBER_ACTIVE &&
+	       cs_plan_is_old(in, member);
+}
+
+static size_t choose(const struct cs_plan_input *in,
+	bool (*may_go)(const struct cs_plan_input *, const struct cs_member *), size_t n,
+	struct cs_victim *ret)
 {
 	const struct cs_members *members = &in->view->members;
 	CS_AUTO_FREE struct candidate *candidates =
@@ -143,7 +152,7 @@ size_t cs_plan_victims(const struct cs_plan_input *in, size_t n, struct cs_victi
 	size_t found = 0;
 
 	for (size_t i = 0; i < members->n; i++) {
-		if (cs_plan_is_victim(in, &members->items[i]))
+		if (may_go(in, &members->items[i]))
 			candidates[found++] = weigh(in, i);
 	}
 	qsort(candidates, found, sizeof *candidates, by_ranks);
@@ -155,13 +164,21 @@ size_t cs_plan_victims(const struct cs_plan_input *in, size_t n, struct cs_victi
 	return n < found ? n : found;
 }
 
-void cs_plan_choose(const struct cs_plan_input *in, size_t n, struct cs_plan *plan)
+size_t cs_plan_victims(const struct cs_plan_input *in, size_t n, struct cs_victim *ret)
 {
+	return choose(in, cs_plan_is_victim, n, ret);
+}
+
+void cs_plan_choose(const struct cs_plan_input *in, const struct cs_decision *decision,
+	struct cs_plan *plan)
+{
+	size_t n = (size_t)decision->remove;
 	CS_AUTO_FREE struct cs_victim *victims = cs_calloc(n + 1, sizeof *victims);
+	bool replaces = decision->rolling_base > 0;
 
 	while (plan->n > 0 && plan->steps[plan->n - 1].kind == CS_STEP_CHOOSE)
 		plan->n--;
-	n = cs_plan_victims(in, n, victims);
+	n = choose(in, replaces ? cs_plan_is_replaceable : cs_plan_is_victim, n, victims);
 	for (size_t i = 0; i < n; i++) {
 		struct cs_step step = {.kind = CS_STEP_CHOOSE,
 			.member = victims[i].member,

@@ -218,6 +218,12 @@ static bool cools_down_from_down(
 	return left > 0;
 }
 
+bool cs_policy_cools_down(
+	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
+{
+	return cools_down_from_down(in, wish, d) || cools_down_from_up(in, wish, d);
+}
+
 /* Where so many servers would stand, if those that gave no figure were full. */
 static int64_t projected(const struct cs_measurement *m, int64_t servers)
 {
@@ -248,17 +254,18 @@ static int64_t limit_by_load(
 		(long long)(bearable + 1));
 }
 
-/* The largest removal up to `wish` that every rule allows. */
-static int64_t limit_removal(
-	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
+int64_t cs_policy_limit_removal(const struct cs_policy_input *in, int64_t replaced,
+	int64_t wish, struct cs_decision *d)
 {
 	int64_t above_min = cs_max(0, cs_policy_capacity(in) - in->min);
 	int64_t deletable = in->census.deletable;
 
 	wish = -LIMIT("min", -wish, -cs_min(wish, above_min),
 		"min %lld: %lld fewer at most", (long long)in->min, (long long)above_min);
-	wish = limit_by_load(in, wish, d);
-	wish = cs_policy_limit_share(in, wish, d);
+	if (wish > replaced) {
+		wish = limit_by_load(in, wish, d);
+		wish = cs_max(replaced, cs_policy_limit_share(in, wish, d));
+	}
 	wish = cs_policy_budget_deletes(in, wish, d);
 	return -LIMIT("deletable", -wish, -cs_min(wish, deletable),
 		"%lld servers carry our mark and are neither locked nor protected: no "
@@ -273,9 +280,9 @@ static void go_down(const struct cs_policy_input *in, int64_t wish, struct cs_de
 			"work is open: no scale-down before it has ended");
 		return;
 	}
-	if (cools_down_from_down(in, -wish, d) || cools_down_from_up(in, -wish, d))
+	if (cs_policy_cools_down(in, -wish, d))
 		return;
-	wish = limit_removal(in, wish, d);
+	wish = cs_policy_limit_removal(in, 0, wish, d);
 	if (wish <= 0)
 		return;
 	d->measurement_wall_ms = in->measurement->at.wall_ms;
@@ -369,8 +376,11 @@ static void decide(const struct cs_policy_input *in, struct cs_decision *d)
 		go_up(in, in->min - capacity, d);
 	} else if (in->finish_only) {
 		cs_policy_say(d, "only open work is finished: hold");
-	} else if (is_fresh(in, d) && is_unused(in, d)) {
-		follow_load(in, d);
+	} else if (is_fresh(in, d)) {
+		if (is_unused(in, d))
+			follow_load(in, d);
+		if (d->direction == CS_DIRECTION_HOLD)
+			cs_policy_roll(in, d);
 	}
 }
 

@@ -6,6 +6,7 @@
  * fewer. Target: the demand, in busy servers, over the target, and the largest rise of
  * late kept ready on top; fewer only as the highest wish of the window and the proof that
  * the remaining ones, less one more, stay below the target. A schedule moves min and max.
+ * While nothing is to be changed for the load, servers of an older image are replaced.
  * And everything that may forbid it. Loads are permille, times ms. */
 #ifndef CS_DOMAIN_POLICY_H
 #define CS_DOMAIN_POLICY_H
@@ -44,6 +45,7 @@ struct cs_census {
 	int64_t draining;  /* marked draining by us and still ACTIVE: can be taken back */
 	int64_t exists;	   /* every server ever asked for that is not proved gone */
 	int64_t deletable; /* may be chosen for deletion */
+	int64_t old;	   /* of those: in service and of an older image */
 	int64_t created_last_hour;    /* of ours, as Nova says */
 	int64_t created_last_day;     /* likewise */
 	int64_t last_created_wall_ms; /* the youngest of ours, as Nova says; 0: none */
@@ -61,6 +63,8 @@ struct cs_policy_input {
 	const struct cs_policy_spec *spec;
 	int64_t min, max;
 	struct cs_census census;
+	const struct cs_rolling_spec *rolling; /* NULL or not present: none */
+	const char *image_id;		       /* of new servers, or NULL: unknown */
 	const struct cs_journal *journal;
 	const struct cs_measurement *measurement; /* the newest; NULL: there is none */
 	const struct cs_measurement *history;	  /* those before it, oldest first */
@@ -91,6 +95,7 @@ struct cs_decision {
 	int64_t undrain; /* drains to take back, the youngest first */
 	int64_t create;
 	int64_t remove;
+	int64_t rolling_base; /* > 0: replaces servers, of which there are so many */
 	int64_t measurement_wall_ms; /* what it rests on, 0: not on a measurement */
 	bool unmeasured; /* it would have needed a fresh measurement: a refusal */
 	struct cs_strings reasons; /* the derivation, a sentence each; never empty, unless

@@ -34,20 +34,26 @@ static int64_t limit(const struct cs_policy_input *in, const struct budget *budg
 	return wish;
 }
 
-int64_t cs_policy_budget_creates(
-	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
+static void create_budgets(const struct cs_policy_input *in, struct budget ret[N_BUDGETS])
 {
 	const struct cs_policy_spec *spec = in->spec;
 	const struct cs_journal *journal = in->journal;
 	const struct cs_census *census = &in->census;
-	const struct budget budgets[N_BUDGETS] = {
-		{"creates-per-run", spec->creates_per_run, in->run.creates},
-		{"creates-per-hour", spec->creates_per_hour,
-			cs_max(journal->creates_last_hour, census->created_last_hour)},
-		{"creates-per-day", spec->creates_per_day,
-			cs_max(journal->creates_last_day, census->created_last_day)},
-	};
 
+	ret[PER_RUN] = (struct budget){
+		"creates-per-run", spec->creates_per_run, in->run.creates};
+	ret[PER_HOUR] = (struct budget){"creates-per-hour", spec->creates_per_hour,
+		cs_max(journal->creates_last_hour, census->created_last_hour)};
+	ret[PER_DAY] = (struct budget){"creates-per-day", spec->creates_per_day,
+		cs_max(journal->creates_last_day, census->created_last_day)};
+}
+
+int64_t cs_policy_budget_creates(
+	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
+{
+	struct budget budgets[N_BUDGETS];
+
+	create_budgets(in, budgets);
 	return limit(in, budgets, 1, wish, d);
 }
 
@@ -75,16 +81,30 @@ int64_t cs_policy_budget_deletes(
 	return limit(in, budgets, -1, wish, d);
 }
 
+static int64_t least_left(const struct budget budgets[N_BUDGETS])
+{
+	int64_t left = INT64_MAX;
+
+	for (size_t i = 0; i < N_BUDGETS; i++)
+		left = cs_min(left, left_of(&budgets[i]));
+	return left;
+}
+
+int64_t cs_policy_creates_left(const struct cs_policy_input *in)
+{
+	struct budget budgets[N_BUDGETS];
+
+	create_budgets(in, budgets);
+	return least_left(budgets);
+}
+
 int64_t cs_policy_deletes_left(const struct cs_policy_spec *spec,
 	const struct cs_journal *journal, const struct cs_run_use *run)
 {
 	struct budget budgets[N_BUDGETS];
-	int64_t left = INT64_MAX;
 
 	delete_budgets(spec, journal, run, budgets);
-	for (size_t i = 0; i < N_BUDGETS; i++)
-		left = cs_min(left, left_of(&budgets[i]));
-	return left;
+	return least_left(budgets);
 }
 
 /* Rounded up, so that a small cluster can shrink at all. */

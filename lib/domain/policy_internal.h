@@ -38,6 +38,24 @@ void cs_policy_say(struct cs_decision *decision, const char *format, ...) CS_PRI
 int64_t cs_policy_limit(struct cs_decision *decision, const char *name, int64_t before,
 	int64_t after, const char *format, ...) CS_PRINTF(5, 6) CS_NONNULL(1, 2, 5);
 
+/* What is left of the budgets. */
+int64_t cs_policy_creates_left(const struct cs_policy_input *in) CS_NONNULL_ALL;
+
+/* The largest removal up to `wish` that every rule allows; needs a measurement. For
+ * `replaced` of them others were created: without those the cluster is no smaller than
+ * the load asked for. */
+int64_t cs_policy_limit_removal(const struct cs_policy_input *in, int64_t replaced,
+	int64_t wish, struct cs_decision *decision) CS_NONNULL_ALL;
+
+/* Does a change of late forbid the next one, of `wish` servers? */
+bool cs_policy_cools_down(const struct cs_policy_input *in, int64_t wish,
+	struct cs_decision *decision) CS_NONNULL_ALL;
+
+/* The next step of replacing servers of an older image, when the load asks for nothing.
+ */
+void cs_policy_roll(
+	const struct cs_policy_input *in, struct cs_decision *decision) CS_NONNULL_ALL;
+
 /* What one policy is content with: at least `low`, no more than `high` on the way down;
  * CS_WISH_BUSY: none may go. */
 struct cs_wish {

@@ -173,6 +173,10 @@ struct json_object *cs_decision_json(const struct cs_policy_input *in,
 	cs_json_add_int(object, "exists", in->census.exists);
 	cs_json_add_int(object, "min", in->min);
 	cs_json_add_int(object, "max", in->max);
+	if (decision->rolling_base > 0) {
+		cs_json_add_int(object, "rolling_base", decision->rolling_base);
+		cs_json_add_str(object, "rolling_image", in->image_id);
+	}
 	if (m) {
 		cs_json_add_int(object, "measured", m->at.wall_ms);
 		cs_json_add_int(object, "load_permille", m->load_permille);

@@ -136,7 +136,7 @@ static int decide(
 
 	if (scale->verb == CS_SCALE_DECIDE) {
 		cs_policy_decide(&sight->policy_input, &sight->decision);
-		if (sight->decision.remove > 0)
+		if (sight->decision.remove + sight->decision.undrain > 0)
 			look_closer(scale, sight);
 		cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
 		return 0;
@@ -193,6 +193,7 @@ static int observe(
 	sight->policy_input = (struct cs_policy_input){.spec = &cluster->policy,
 		.min = cluster->min,
 		.max = cluster->max,
+		.rolling = &cluster->rolling,
 		.journal = &sight->journal,
 		.boot_ms = cs_journal_boot_ms(&sight->journal),
 		.run = scale->used,
@@ -215,6 +216,10 @@ int cs_scale_see(const struct cs_scale *scale, struct cs_sight *ret, struct cs_e
 	*ret = (struct cs_sight){0};
 	if (observe(scale, ret, err) < 0)
 		return err->code;
+	if (scale->cluster->rolling.present) {
+		look_closer(scale, ret);
+		ret->policy_input.image_id = ret->plan_evidence.image_id;
+	}
 	cs_plan_open(&ret->plan_input, &ret->plan);
 	cs_plan_count(&ret->plan_input, &ret->plan, &ret->policy_input.census);
 	if (decide(scale, ret, err) == 0)
@@ -254,6 +259,12 @@ static void say_decision(struct run *run, const struct cs_sight *sight)
 	if (run->first)
 		cs_act_say(
 			&run->act, LOG_INFO, "%s: %s", decision->reasons.items[0], why);
+	/* There is something left to replace, and no more is begun. */
+	if (!run->first && decision->direction == CS_DIRECTION_HOLD &&
+		sight->policy_input.census.old > 0 &&
+		!sight->policy_input.census.open_work &&
+		sight->policy_input.rolling->present)
+		cs_act_say_once(&run->act, LOG_INFO, "%s", why);
 	if (run->first && decision->unmeasured) {
 		run->refused = true;
 		cs_act_say(&run->act, LOG_WARNING, "refused to scale: %s",

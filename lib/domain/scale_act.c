@@ -361,8 +361,8 @@ static int act_drop(struct cs_act *act, const struct cs_step *step, struct cs_er
 		ports->set_metadata(ports->context, step->server_id,
 			CS_NOVA_MARK_DRAINING, NULL, err) < 0)
 		return err->code;
-	return cs_act_append_result(act, step->op->op, step->op->action, CS_OUTCOME_CANCELLED,
-		step->why, err);
+	return cs_act_append_result(act, step->op->op, step->op->action,
+		CS_OUTCOME_CANCELLED, step->why, err);
 }
 
 static int act_tag(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
@@ -570,7 +570,7 @@ static const struct {
 static void choose_by_sessions(struct cs_act *act, struct cs_sight *sight)
 {
 	cs_act_sessions(act, &sight->plan_evidence.sessions);
-	cs_plan_choose(&sight->plan_input, (size_t)sight->decision.remove, &sight->plan);
+	cs_plan_choose(&sight->plan_input, &sight->decision, &sight->plan);
 }
 
 void cs_act_pass(struct cs_act *act, struct cs_sight *sight)

@@ -48,6 +48,7 @@ clusters:
       snmp: {{version: 2c, community-file: {dir}/community, port: {snmp_port}}}
     policy: {{follow: step, scale-up-at: 70, scale-down-at: 10, step-up: {step_up}, cool-down-up: {cool_up}, cool-down-down: {cool_down},
       creates-per-hour: {creates}, deletes-per-hour: {deletes}}}
+    {rolling}
     haproxy:
       template: {dir}/haproxy.cfg.template
       config: {dir}/haproxy.cfg
@@ -147,7 +148,7 @@ class Lab:
     def write_config(self, **given):
         fields = {"mode": "act", "image": "rails-snapshot", "name": "web", "adopt": "false", "build_timeout": 600,
                   "min": 2, "max": 5, "step_up": 1, "cool_up": 0, "cool_down": 0, "creates": 20, "deletes": 20,
-                  "min_span": 10, "snmp_port": 161, **given}
+                  "min_span": 10, "snmp_port": 161, "rolling": "", **given}
         community = self.dir / "community"
         community.write_text("public\n")
         community.chmod(0o600)
@@ -212,6 +213,12 @@ class Lab:
                 self.note(type="published", server_id=server.id)
             added.append(server.id)
         return added
+
+    def replace_image(self):
+        """Another snapshot by the same name; the id of the one before."""
+        before = self.cloud.images.pop(self.cloud.image.id)
+        self.cloud.image = self.cloud.add_image(before.name)
+        return before.id
 
     def stamp(self, ago=0):
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()

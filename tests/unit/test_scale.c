@@ -59,6 +59,7 @@ static struct {
 	bool next_fails, next_unserved;
 	int create_error;  /* code of a refused create, 0: none */
 	int prepare_error; /* likewise, before its intent */
+	const char *image; /* that new machines boot from */
 	/* what was carried out */
 	int creates, deletes;
 	int lists; /* of this run: once a second holds within a process */
@@ -130,7 +131,7 @@ static struct machine *add_machine(const char *name, const char *op)
 		.id = cs_asprintf("aaaaaaaa-0000-4000-8000-%012zu", world.n),
 		.name = cs_strdup(name),
 		.status = cs_strdup("BUILD"),
-		.image_id = cs_strdup("image"),
+		.image_id = cs_strdup(world.image),
 		.flavor = cs_strdup("flavor"),
 		.mark_cluster = cs_strdup("web"),
 		.created_wall_ms = world.now_ms / 1000 * 1000};
@@ -428,6 +429,12 @@ static int port_history(void *context, struct cs_history *ret, struct cs_error *
 	return 0;
 }
 
+static void port_evidence(void *context, struct cs_plan_evidence *ret)
+{
+	(void)context;
+	ret->image_id = cs_strdup(world.image);
+}
+
 static void port_now(void *context, struct cs_stamp *ret)
 {
 	(void)context;
@@ -466,6 +473,7 @@ static const struct cs_scale_ports ports = {
 	.add_tag = port_add_tag,
 	.probe = port_probe,
 	.sync = port_sync,
+	.evidence = port_evidence,
 	.now = port_now,
 	.sleep = port_sleep,
 	.report = port_report,
@@ -502,6 +510,7 @@ static void begin_world(size_t n)
 	end_world();
 	memset(&world, 0, sizeof world);
 	world.now_ms = START_MS - 1000000; /* the servers are old */
+	world.image = "image";
 	world.journal = CS_STRBUF(1 << 20);
 	world.log = CS_STRBUF(1 << 20);
 	cluster = (struct cs_cluster){.name = (char *)"web",
@@ -623,6 +632,18 @@ static void story_error(void)
 static void story_fill(void)
 {
 	begin_world(0);
+}
+
+/* A new image. */
+static void story_replace(void)
+{
+	begin_world(3);
+	world.image = "newer";
+	cluster.max = 4;
+	cluster.policy.cool_down_up_ms = cluster.policy.cool_down_down_ms = 0;
+	cluster.policy.max_age_ms = 900000;
+	cluster.rolling = (struct cs_rolling_spec){.present = true, .max_surge = 1};
+	measure(400);
 }
 
 static void story_take_back(void)
@@ -1233,6 +1254,7 @@ static const struct {
 	{"error", story_error, 1, 1, 2, 2},
 	{"fill", story_fill, 2, 0, 0, 2},
 	{"take back", story_take_back, 0, 0, 2, 3},
+	{"replace", story_replace, 3, 3, 3, 4},
 };
 
 /* After the end of one process at call k, another one finishes: nothing is lost, doubled
@@ -1312,6 +1334,115 @@ static void test_a_failure_of_every_call_is_survived(void **state)
 	}
 }
 
+static size_t existing_of(const char *image)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < world.n; i++)
+		n += world.machines[i].exists &&
+		     strcmp(world.machines[i].server.image_id, image) == 0;
+	return n;
+}
+
+static void test_replacing_goes_on_after_a_crash_at_every_call(void **state)
+{
+	int calls = 1000;
+
+	(void)state;
+	for (int k = 1; k <= calls; k++) {
+		story_replace();
+		world.crash = k % 2 ? CRASH_BEFORE : CRASH_AFTER;
+		world.crash_at = k;
+		run();
+		if (world.calls < k)
+			calls = world.calls;
+		world.dead = false;
+		world.crash = CRASH_NEVER;
+		/* the first may end a create that was never carried out as failed */
+		for (int i = 0; i < 2; i++) {
+			measure(400);
+			run();
+		}
+		if (existing_of("newer") != 3 || existing() != 3)
+			fail_msg("call %d: %zu of %zu\n%s", k, existing_of("newer"),
+				existing(), cs_strbuf_text(&world.log));
+		if (world.creates != 3 || world.deletes != 3)
+			fail_msg("call %d: %d creates, %d deletes\n%s", k, world.creates,
+				world.deletes, cs_strbuf_text(&world.log));
+		check_settled(3);
+	}
+	if (calls < 100 || calls == 1000)
+		fail_msg("%d calls", calls);
+}
+
+static void test_an_image_that_does_not_boot_replaces_nothing(void **state)
+{
+	(void)state;
+	story_replace();
+	cluster.rolling.max_unavailable = 1;
+	world.next_fails = true;
+	for (int i = 0; i < 6; i++) {
+		measure(400);
+		run();
+		world.now_ms += 10000;
+	}
+	assert_int_equal(world.creates, 3); /* then the breaker */
+	assert_int_equal(world.deletes, 3); /* of these */
+	assert_int_equal(existing_of("image"), 3);
+	check_settled(3);
+}
+
+static void test_without_the_section_nothing_is_replaced(void **state)
+{
+	(void)state;
+	story_replace();
+	cluster.rolling = (struct cs_rolling_spec){.max_surge = 1};
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates + world.deletes, 0);
+	measure(0);
+	cluster.policy.window_ms = 0;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(existing_of("image"), 2); /* though who is old goes first */
+	assert_true(journal_has("\"action\":\"delete\"", "; chosen: "));
+}
+
+static void test_the_load_comes_before_replacing(void **state)
+{
+	(void)state;
+	story_replace();
+	cluster.max = 5;
+	measure(900);
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	/* one more for the load, which is the first new one; then the others */
+	assert_int_equal(existing(), 4);
+	assert_int_equal(existing_of("image"), 0);
+	assert_false(journal_has("more are wanted", ""));
+}
+
+static void test_a_drain_of_an_old_server_is_taken_back_last(void **state)
+{
+	(void)state;
+	story_replace();
+	world.image = "image";
+	begin_world(4);
+	cs_strset(&world.machines[3].server.image_id, "older");
+	for (size_t i = 2; i < 4; i++)
+		line("\"type\":\"intent\",\"op\":\"00000000-0000-4000-8000-00000000000%"
+		     "zu\","
+		     "\"action\":\"delete\",\"server_id\":\"%s\"",
+			i, world.machines[i].server.id);
+	cs_strset(&world.machines[2].server.mark_draining, "1699999990000");
+	cs_strset(&world.machines[3].server.mark_draining, "1699999999000");
+	cluster.policy.cool_down_up_ms = 0;
+	measure(900);
+	world.drain_sessions = world.machines[2].sessions = world.machines[3].sessions =
+		4;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_null(world.machines[2].server.mark_draining);
+	assert_true(world.machines[2].exists);
+	assert_false(world.machines[3].exists);
+}
+
 static void test_lost_create_answer_gives_exactly_one_server(void **state)
 {
 	(void)state;
@@ -1379,6 +1510,11 @@ int main(void)
 		cmocka_unit_test(test_missing_tag_is_repaired),
 		cmocka_unit_test(test_orders),
 		cmocka_unit_test(test_order_to_delete_one_server),
+		cmocka_unit_test(test_replacing_goes_on_after_a_crash_at_every_call),
+		cmocka_unit_test(test_an_image_that_does_not_boot_replaces_nothing),
+		cmocka_unit_test(test_without_the_section_nothing_is_replaced),
+		cmocka_unit_test(test_the_load_comes_before_replacing),
+		cmocka_unit_test(test_a_drain_of_an_old_server_is_taken_back_last),
 		cmocka_unit_test(test_lost_create_answer_gives_exactly_one_server),
 		cmocka_unit_test(test_a_crash_at_every_call_converges),
 		cmocka_unit_test(test_a_failure_of_every_call_is_survived),
