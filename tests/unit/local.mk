@@ -86,6 +86,10 @@ UNIT_TESTS += tests/unit/test_policy
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_policy_roll
+tests_unit_test_policy_roll_SOURCES = tests/unit/test_policy_roll.c
+tests_unit_test_policy_roll_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_probe
 tests_unit_test_probe_SOURCES = tests/unit/test_probe.c
 tests_unit_test_probe_LDADD = $(UNIT_LIBS)

@@ -231,6 +231,9 @@ static void test_keys_must_agree(void **state)
 	refuse_text(LEAST "    policy: {schedule: [{during: '* * * * *', min: 21}]}\n",
 		"c.yaml:6: key 'clusters.web.policy.schedule': expected min and max "
 		"within those of size, and min at most max");
+	refuse_text(LEAST "    rolling: {max-surge: 0}\n",
+		"c.yaml:6: key 'clusters.web.rolling': expected max-surge or "
+		"max-unavailable of at least 1");
 	refuse_text(LEAST "    policy: {timezone: Middle/Earth}\n",
 		"c.yaml:6: key 'clusters.web.policy.timezone': expected the name of a "
 		"time zone, such as Europe/Paris");
