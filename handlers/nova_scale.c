@@ -23,6 +23,7 @@
 /* A person who waits can mend what is broken; a firing tries on until its end. */
 #define PATIENCE_MS (30 * CS_MS_PER_S)
 #define SERVERS_MAX 10000
+#define DAY_MS (86400 * CS_MS_PER_S)
 
 static const struct cs_option options[] = {
 	{"cluster", 'n', "NAME", CS_OPTION_STRING, offsetof(struct scale_values, cluster),
@@ -35,6 +36,10 @@ static const struct cs_option options[] = {
 		.help = "drain and delete WHAT: a number, a name or an id"},
 	{"to", 0, "N", CS_OPTION_INT, offsetof(struct scale_values, to), 1, SERVERS_MAX,
 		"create or delete until there are N servers"},
+	{"reap", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, reap),
+		.help = "delete orphans: ours, out of service, unknown here"},
+	{"age", 0, "TIME", CS_OPTION_SECONDS, offsetof(struct scale_values, age_ms), 1000,
+		INT64_C(1000) * DAY_MS, "with --reap: how old at least (1h)"},
 	{"adopt", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, adopt),
 		.help = "make the server WHICH (name or id) a member"},
 	{"status", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, status),
@@ -90,20 +95,25 @@ static int refuse(const struct cs_error *err)
 	return CS_SCALE_REFUSED;
 }
 
+/* Changes the number of servers by hand. */
+static bool is_ordered(const struct scale_values *values)
+{
+	return values->create > 0 || values->remove || values->to > 0 || values->reap;
+}
+
 static int check_values(const struct scale_values *values, struct cs_error *err)
 {
-	bool ordered = values->create > 0 || values->remove || values->to > 0;
 	/* --dry-run is an order of its own, or tries one of these. */
 	const struct {
 		const char *name;
 		bool given;
 	} orders[] = {{"--create", values->create > 0}, {"--delete", values->remove},
-		{"--to", values->to > 0}, {"--adopt", values->adopt},
-		{"--status", values->status}, {"--explain", values->explain},
-		{"--audit", values->audit}, {"--pause", values->pause},
-		{"--resume", values->resume}, {"--rebind", values->rebind},
-		{"--check-config", values->check_config},
-		{"--dry-run", values->dry_run && !ordered}};
+		{"--to", values->to > 0}, {"--reap", values->reap},
+		{"--adopt", values->adopt}, {"--status", values->status},
+		{"--explain", values->explain}, {"--audit", values->audit},
+		{"--pause", values->pause}, {"--resume", values->resume},
+		{"--rebind", values->rebind}, {"--check-config", values->check_config},
+		{"--dry-run", values->dry_run && !is_ordered(values)}};
 	const char *first = NULL;
 
 	if (!values->cluster)
@@ -126,9 +136,11 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 					     strcmp(values->output, "text") != 0)))
 		return cs_error_set(err, CS_E_USAGE,
 			"--output goes with --explain and is text or json");
-	if (values->force && !values->remove && !values->to)
-		return cs_error_set(
-			err, CS_E_USAGE, "--force only goes with --delete and --to");
+	if (values->force && !values->remove && !values->to && !values->reap)
+		return cs_error_set(err, CS_E_USAGE,
+			"--force only goes with --delete, --to and --reap");
+	if (values->age_ms && !values->reap)
+		return cs_error_set(err, CS_E_USAGE, "--age only goes with --reap");
 	return 0;
 }
 
@@ -184,6 +196,9 @@ static void make_scale(struct scale_program *program, const struct cs_scale_port
 	} else if (values->remove) {
 		ret->verb = CS_SCALE_DELETE;
 		ret->target = counts ? NULL : values->remove;
+	} else if (values->reap) {
+		ret->verb = CS_SCALE_REAP;
+		ret->age_ms = values->age_ms ? values->age_ms : CS_PLAN_ORPHAN_MS;
 	}
 	/* The state word only wakes: a WARNING or CRITICAL is reason enough to look. */
 	if (values->state)
@@ -293,7 +308,7 @@ static void say_how_it_ended(
 static int by_hand(struct scale_program *program)
 {
 	const struct scale_values *values = &program->values;
-	bool ordered = values->create > 0 || values->remove || values->to > 0;
+	bool ordered = is_ordered(values);
 	struct cs_error err;
 
 	if (ordered && program->cluster->mode == CS_MODE_OBSERVE)

@@ -22,8 +22,10 @@ struct scale_values {
 	int64_t create, to;
 	const char *remove, *adopt;
 	const char *output, *at;
+	int64_t age_ms;				  /* of --reap */
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
+	bool reap;
 	int verbose;
 };
 

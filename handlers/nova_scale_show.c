@@ -141,9 +141,9 @@ void scale_show_progress(struct scale_program *program, const struct cs_fleet_vi
 
 /* --status */
 
-static const char *remark_on(
-	const struct cs_journal *journal, const struct cs_member *member)
+static const char *remark_on(const struct cs_sight *sight, const struct cs_member *member)
 {
+	const struct cs_journal *journal = &sight->journal;
 	const struct cs_server *server = member->server;
 	const struct cs_journal_op *op =
 		cs_journal_op_of(journal, server->id, server->mark_op);
@@ -156,20 +156,21 @@ static const char *remark_on(
 		return "not ours";
 	if (cs_journal_is_published(journal, server->id))
 		return "in service";
-	return "never published";
+	return cs_plan_is_orphan(&sight->plan_input, member, CS_PLAN_ORPHAN_MS)
+		       ? "orphan (--reap removes it)"
+		       : "never published";
 }
 
-static void show_server(const struct cs_journal *journal, const struct cs_member *member,
-	const struct cs_stamp *now)
+static void show_server(const struct cs_sight *sight, const struct cs_member *member)
 {
 	const struct cs_server *server = member->server;
 	char age[AGE_SIZE] = "-";
 
 	if (server->created_wall_ms >= 0)
-		age_text(now->wall_ms - server->created_wall_ms, age);
+		age_text(sight->now.wall_ms - server->created_wall_ms, age);
 	printf("  %-8s %6s  %-15s  %s  %s  %s\n", cs_member_state_text(member->state),
 		age, *member->address ? member->address : "-", server->id, server->name,
-		remark_on(journal, member));
+		remark_on(sight, member));
 	if (server->fault)
 		printf("           %s\n", server->fault);
 }
@@ -241,7 +242,7 @@ static void show_status(const struct scale_program *program, const struct cs_sig
 		cluster->cloud, (long long)cluster->min, (long long)cluster->max,
 		members->n, journal->paused ? ", paused" : "");
 	for (size_t i = 0; i < members->n; i++)
-		show_server(journal, &members->items[i], &sight->now);
+		show_server(sight, &members->items[i]);
 	show_open_work(sight);
 	show_measurement(sight);
 	show_last("scale-up", &journal->last_up, &sight->now);
@@ -292,6 +293,7 @@ static const char *const step_texts[] = {
 	[CS_STEP_UNDRAIN] = "take back the drain of",
 	[CS_STEP_CREATE] = "create a server",
 	[CS_STEP_CHOOSE] = "drain and delete",
+	[CS_STEP_REAP] = "drain and delete",
 };
 
 /* In mode observe the log keeps what would have been done; a question leaves no trace. */
@@ -318,8 +320,9 @@ static char *step_text(const struct cs_step *step)
 
 	if (step->kind == CS_STEP_CREATE)
 		return cs_strdup(step_texts[step->kind]);
-	return cs_asprintf("%s '%s' (%s)", step_texts[step->kind], name,
-		step->server_id ? step->server_id : "no id yet");
+	return cs_asprintf("%s '%s' (%s)%s%s", step_texts[step->kind], name,
+		step->server_id ? step->server_id : "no id yet",
+		*step->chosen ? ", chosen: " : "", step->chosen);
 }
 
 static void tell_step(struct scale_program *program, const struct cs_step *step)

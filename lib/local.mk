@@ -65,6 +65,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan.c lib/domain/plan.h
 lib_libclusterscale_a_SOURCES += lib/domain/plan_excess.c
+lib_libclusterscale_a_SOURCES += lib/domain/plan_orphans.c
 lib_libclusterscale_a_SOURCES += lib/domain/plan_victims.c
 lib_libclusterscale_a_SOURCES += lib/domain/policy.c lib/domain/policy.h
 lib_libclusterscale_a_SOURCES += lib/domain/policy_budget.c
@@ -90,7 +91,9 @@ lib_libclusterscale_a_SOURCES += lib/domain/scale.c lib/domain/scale.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale_act.c lib/domain/scale_act.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale_excess.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_lb.c
+lib_libclusterscale_a_SOURCES += lib/domain/scale_name.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_say.c
+lib_libclusterscale_a_SOURCES += lib/domain/scale_victims.c
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
 lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -60,6 +62,23 @@ bool cs_parse_scaled(
 bool cs_parse_int(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
 	return !strchr(text, '.') && cs_parse_scaled(text, 1, min, max, ret);
+}
+
+bool cs_parse_seconds(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
+	static const struct {
+		char suffix;
+		int64_t ms;
+	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}};
+	size_t len = strlen(text);
+
+	for (size_t i = 0; len > 0 && i < CS_ARRAY_SIZE(units); i++) {
+		if (text[len - 1] != units[i].suffix)
+			continue;
+		CS_AUTO_FREE char *number = cs_strndup(text, len - 1);
+		return cs_parse_scaled(number, units[i].ms, min, max, ret);
+	}
+	return cs_parse_scaled(text, 1000, min, max, ret);
 }
 
 bool cs_cluster_name_ok(const char *name)

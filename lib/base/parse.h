@@ -18,6 +18,10 @@ bool cs_parse_int(const char *text, int64_t min, int64_t max,
 bool cs_parse_scaled(const char *text, int64_t scale, int64_t min, int64_t max,
 	int64_t *ret) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* "300", "2.5", "90s", "5m", "1h" as ms within [min, max] ms. */
+bool cs_parse_seconds(const char *text, int64_t min, int64_t max,
+	int64_t *ret) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Cluster names end up in paths, HAProxy lines and tags: [A-Za-z0-9][A-Za-z0-9_-]{0,39}
  */
 bool cs_cluster_name_ok(const char *name) CS_MUST_CHECK CS_NONNULL_ALL;

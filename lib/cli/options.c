@@ -64,7 +64,7 @@ static int store_number(const struct cs_option *option, const char *text, int64_
 	bool seconds = option->type == CS_OPTION_SECONDS;
 	int64_t scale = seconds ? CS_MS_PER_S : 1;
 
-	if (seconds ? cs_parse_scaled(text, scale, option->min, option->max, slot)
+	if (seconds ? cs_parse_seconds(text, option->min, option->max, slot)
 		    : cs_parse_int(text, option->min, option->max, slot))
 		return 0;
 	return cs_error_set(err, CS_E_USAGE,

@@ -25,7 +25,7 @@ enum cs_option_type {
 	CS_OPTION_STRINGS, /* struct cs_strings (base/mem.h), repeatable */
 	CS_OPTION_SECRET,  /* struct cs_secret *, owned by the program; blanked in argv */
 	CS_OPTION_INT,	   /* int64_t within [min, max] */
-	CS_OPTION_SECONDS, /* int64_t in ms; "10" or "2.5"; min and max in ms */
+	CS_OPTION_SECONDS, /* int64_t in ms; "10", "2.5", "5m", "1h"; min, max in ms */
 	CS_OPTION_HELP,	   /* nothing is stored: cs_options_parse() returns CS_RUN_HELP */
 	CS_OPTION_VERSION, /* likewise CS_RUN_VERSION */
 };

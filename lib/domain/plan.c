@@ -86,8 +86,7 @@ static bool is_young(const struct cs_plan_input *in, const struct cs_member *mem
 	       in->now.wall_ms - created < in->cluster->servers.build_timeout_ms;
 }
 
-/* Only in these states is it certain that a server has no connections. */
-static bool serves_nobody(const struct cs_member *member)
+bool cs_plan_serves_nobody(const struct cs_member *member)
 {
 	static const char *const stopped[] = {
 		"SHUTOFF", "SUSPENDED", "PAUSED", "SHELVED", "SHELVED_OFFLOADED"};
@@ -134,8 +133,8 @@ static void plan_delete(const struct cs_plan_input *in, const struct cs_member *
 	else if (member->state == CS_MEMBER_ACTIVE || member->state == CS_MEMBER_DRAINING)
 		add(plan, CS_STEP_MARK, member, op, NULL);
 	else
-		add(plan, serves_nobody(member) ? CS_STEP_DELETE : CS_STEP_WAIT, member,
-			op, NULL);
+		add(plan, cs_plan_serves_nobody(member) ? CS_STEP_DELETE : CS_STEP_WAIT,
+			member, op, NULL);
 }
 
 static void plan_create(const struct cs_plan_input *in, const struct cs_member *member,

@@ -46,6 +46,7 @@ enum cs_step_kind {
 	CS_STEP_UNDRAIN, /* take the drain back */
 	CS_STEP_CREATE,
 	CS_STEP_CHOOSE, /* a victim: intent to delete */
+	CS_STEP_REAP,	/* likewise, unless it is in service after all */
 };
 
 struct cs_step {
@@ -156,6 +157,29 @@ void cs_plan_choose(const struct cs_plan_input *in, const struct cs_decision *de
  * none of the excess gets into service. */
 bool cs_plan_is_excess(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* An orphan carries our mark, is neither locked nor protected, and no journal line and no
+ * open work here is about it; it is older than `age_ms` and than build-timeout; and Nova
+ * says that it serves nobody: ERROR, a build without end, SHUTOFF and alike. A server
+ * that is ACTIVE is none, however little is known of it here: another master may well
+ * have it in service. */
+bool cs_plan_is_orphan(const struct cs_plan_input *in, const struct cs_member *member,
+	int64_t age_ms) CS_NONNULL_ALL;
+
+/* The orphans, the oldest first. Returns how many; `ret` has room for every member. */
+size_t cs_plan_orphans(const struct cs_plan_input *in, int64_t age_ms,
+	const struct cs_member **ret) CS_NONNULL_ALL;
+
+/* The same for an ACTIVE server: whoever believes it has to probe it first, and ask the
+ * load balancers. */
+bool cs_plan_is_suspect(const struct cs_plan_input *in, const struct cs_member *member,
+	int64_t age_ms) CS_NONNULL_ALL;
+
+/* An age at which nothing of its master's work can be under way any more. */
+#define CS_PLAN_ORPHAN_MS (3600 * CS_MS_PER_S)
+
+/* Only in these states is it certain that a server has no connections. */
+bool cs_plan_serves_nobody(const struct cs_member *member) CS_NONNULL_ALL;
 
 /* Does it count as in service or under way? */
 bool cs_plan_is_capacity(

@@ -4,6 +4,7 @@
 #include <config.h>
 #include "domain/scale.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -127,6 +128,45 @@ static int order_more(int64_t n, struct cs_sight *sight, struct cs_error *err)
 	return 0;
 }
 
+/* Orphans as far as the budget goes, and what is ACTIVE and unknown: that is tried again
+ * before it goes. */
+static int order_reap(
+	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
+{
+	const struct cs_plan_input *in = &sight->plan_input;
+	const struct cs_members *members = &sight->view.members;
+	int64_t left = cs_policy_deletes_left(
+			&scale->cluster->policy, &sight->journal, &sight->plan_input.run),
+		found = 0;
+	struct cs_order order = {0};
+
+	for (size_t i = 0; i < members->n; i++) {
+		const struct cs_member *member = &members->items[i];
+		bool suspect = cs_plan_is_suspect(in, member, scale->age_ms);
+		struct cs_step step = {.kind = CS_STEP_REAP,
+			.member = member,
+			.server_id = member->server->id};
+
+		if (!suspect && !cs_plan_is_orphan(in, member, scale->age_ms))
+			continue;
+		/* One that is too many has the order refused. */
+		if (found++ > 0 && order.remove >= left)
+			continue;
+		order.remove++;
+		order.lost += cs_plan_is_capacity(in, member);
+		snprintf(step.chosen, sizeof step.chosen, "an orphan%s",
+			suspect ? ", unless it answers" : "");
+		cs_plan_add(&sight->plan, step);
+	}
+	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *text = cs_asprintf("%lld of %lld orphans of at least %lld s",
+		(long long)order.remove, (long long)found,
+		(long long)scale->age_ms / CS_MS_PER_S);
+	cs_strings_add(&sight->decision.reasons, text);
+	return 0;
+}
+
 static int decide(
 	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
 {
@@ -141,6 +181,8 @@ static int decide(
 		cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
 		return 0;
 	}
+	if (scale->verb == CS_SCALE_REAP)
+		return order_reap(scale, sight, err);
 	if (scale->verb == CS_SCALE_DELETE && scale->target)
 		return order_target(scale, sight, err);
 	if (delta >= 0)
@@ -251,6 +293,21 @@ struct run {
 	bool refused; /* the decision needed a fresh measurement and had none */
 };
 
+static void say_orphans(struct run *run, const struct cs_sight *sight)
+{
+	const struct cs_members *members = &sight->view.members;
+	CS_AUTO_FREE const struct cs_member **orphans =
+		cs_calloc(members->n + 1, sizeof(*orphans));
+	size_t n = cs_plan_orphans(&sight->plan_input, CS_PLAN_ORPHAN_MS, orphans);
+
+	for (size_t i = 0; i < n; i++)
+		cs_act_say(&run->act, LOG_WARNING,
+			"server '%s' (%s) is an orphan: %s, and unknown to this journal; "
+			"nova_scale -n %s --reap removes it",
+			orphans[i]->server->name, orphans[i]->server->id,
+			orphans[i]->server->status, run->scale.cluster->name);
+}
+
 static void say_decision(struct run *run, const struct cs_sight *sight)
 {
 	const struct cs_decision *decision = &sight->decision;
@@ -311,6 +368,8 @@ static enum pass pass(struct run *run)
 	}
 	if (ports->observed)
 		ports->observed(ports->context, &sight.view, &sight.journal);
+	if (run->first && run->scale.verb != CS_SCALE_REAP)
+		say_orphans(run, &sight);
 	say_decision(run, &sight);
 	if (run->first)
 		run->act.used.capacity = capacity_of(&sight);

@@ -75,6 +75,7 @@ enum cs_scale_verb {
 	CS_SCALE_CREATE, /* `n` more */
 	CS_SCALE_DELETE, /* `n` fewer, or the server `target` */
 	CS_SCALE_TO,	 /* `n` in all */
+	CS_SCALE_REAP,	 /* no orphans that are older than `age_ms` */
 };
 
 struct cs_scale {
@@ -82,7 +83,8 @@ struct cs_scale {
 	const struct cs_scale_ports *ports;
 	enum cs_scale_verb verb;
 	int64_t n;
-	const char *target;	/* name or id, or NULL */
+	const char *target; /* name or id, or NULL */
+	int64_t age_ms;
 	bool force;		/* below min, until this run ends */
 	bool finish_only;	/* begin nothing new */
 	int64_t limit_ms;	/* for the whole run */

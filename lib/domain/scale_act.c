@@ -9,12 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "base/strbuf.h"
 #include "format/json.h"
-
-#define NAME_SIZE 256
 
 /* The journal. */
 static int append(
@@ -397,43 +394,6 @@ static int act_undrain(
 		CS_OUTCOME_CANCELLED, why, err);
 }
 
-static bool is_taken(struct cs_act *act, const char *name)
-{
-	const struct cs_server_list *list = &act->sight->view.list;
-	const struct cs_journal *journal = &act->sight->journal;
-
-	for (size_t i = 0; i < list->n; i++) {
-		if (strcmp(list->servers[i].name, name) == 0)
-			return true;
-	}
-	for (size_t i = 0; i < journal->n_open; i++) {
-		if (strcmp(journal->open[i].name, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Names are for people; what is found again is found by op. */
-static void make_name(struct cs_act *act, const char *op, char ret[NAME_SIZE])
-{
-	time_t seconds = (time_t)(act->sight->now.wall_ms / CS_MS_PER_S);
-	char base[NAME_SIZE - 8] = "";
-	struct tm local;
-
-	localtime_r(&seconds, &local);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	if (strftime(base, sizeof base, act->scale->cluster->servers.name, &local) == 0)
-		snprintf(base, sizeof base, "%s", act->scale->cluster->name);
-#pragma GCC diagnostic pop
-	/* Several of one decision get the suffix too: their intents are not in `sight`.
-	 */
-	if (act->created_in_pass++ == 0 && !is_taken(act, base))
-		snprintf(ret, NAME_SIZE, "%s", base);
-	else
-		snprintf(ret, NAME_SIZE, "%s-%.4s", base, op);
-}
-
 /* Was the request refused for certain? Anything else, also a 5xx of a proxy, may have
  * been carried out. */
 static bool is_definite(const struct cs_error *err)
@@ -497,7 +457,7 @@ static int act_create(
 	CS_AUTO_FREE char *why = cs_decision_why(decision);
 	CS_AUTO_JSON struct json_object *json = cs_act_decision_json(act);
 	CS_AUTO_FREE char *id = NULL;
-	char op[CS_UUID_SIZE], name[NAME_SIZE];
+	char op[CS_UUID_SIZE], name[CS_ACT_NAME_SIZE];
 	struct cs_error refusal;
 	bool room;
 
@@ -511,7 +471,7 @@ static int act_create(
 	if (may_create(act, err) < 0)
 		return err->code;
 	cs_uuid_make(op);
-	make_name(act, op, name);
+	cs_act_make_name(act, op, name);
 	struct cs_journal_line intent = {.type = "intent",
 		.op = op,
 		.action = "create",
@@ -544,6 +504,11 @@ static int act_choose(
 	return step->member->state == CS_MEMBER_ACTIVE ? act_mark(act, step, err) : 0;
 }
 
+static int act_reap(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
+{
+	return cs_act_in_service(act, step) ? 0 : act_choose(act, step, err);
+}
+
 static const struct {
 	int (*act)(struct cs_act *, const struct cs_step *, struct cs_error *);
 	const char *what; /* for messages */
@@ -565,13 +530,8 @@ static const struct {
 	[CS_STEP_UNDRAIN] = {act_undrain, "taking back"},
 	[CS_STEP_CREATE] = {act_create, "creating"},
 	[CS_STEP_CHOOSE] = {act_choose, "choosing"},
+	[CS_STEP_REAP] = {act_reap, "reaping"},
 };
-
-static void choose_by_sessions(struct cs_act *act, struct cs_sight *sight)
-{
-	cs_act_sessions(act, &sight->plan_evidence.sessions);
-	cs_plan_choose(&sight->plan_input, &sight->decision, &sight->plan);
-}
 
 void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 {
@@ -585,9 +545,7 @@ void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 	act->held = false;
 	act->unserved = NULL;
 	cs_strings_done(&act->waits);
-	/* A person's choice stands. */
-	if (sight->decision.remove > 0 && !act->scale->target)
-		choose_by_sessions(act, sight);
+	cs_act_choose_again(act, sight);
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {
 		const struct cs_step *step = &sight->plan.steps[i];
 

@@ -109,9 +109,6 @@ char *cs_act_waits_text(const struct cs_act *act) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_act_sync(struct cs_act *act) CS_NONNULL_ALL;
 void cs_act_forget_lbs(struct cs_act *act) CS_NONNULL_ALL;
 
-/* The sessions of the servers of which every load balancer tells them. */
-void cs_act_sessions(struct cs_act *act, struct cs_plan_figures *ret) CS_NONNULL_ALL;
-
 /* Would anybody serve a new server? One load balancer that works is enough, as it bears
  * the load meanwhile. CS_E_REMOTE or CS_E_REFUSED when none would. */
 int cs_act_can_publish(
@@ -133,5 +130,20 @@ bool cs_act_served(struct cs_act *act, const struct cs_step *step,
 bool cs_act_drained(struct cs_act *act, const struct cs_step *step,
 	struct cs_act_drain **ret_drain) CS_NONNULL_ALL;
 void cs_act_forget_drains(struct cs_act *act) CS_NONNULL_ALL;
+
+/* scale_victims.c */
+
+/* The victims that the plan ends with, once more: by the sessions of the servers of which
+ * every load balancer tells them. What a person chose stands. */
+void cs_act_choose_again(struct cs_act *act, struct cs_sight *sight) CS_NONNULL_ALL;
+
+/* Does an ACTIVE server answer, or does a load balancer serve it? Says so. */
+bool cs_act_in_service(struct cs_act *act, const struct cs_step *step) CS_NONNULL_ALL;
+
+/* By servers: name, with some of the op behind it when that is taken. Names are for
+ * people; what is found again is found by op. */
+#define CS_ACT_NAME_SIZE 256
+void cs_act_make_name(
+	struct cs_act *act, const char *op, char ret[CS_ACT_NAME_SIZE]) CS_NONNULL_ALL;
 
 #endif

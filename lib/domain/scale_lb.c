@@ -56,36 +56,6 @@ void cs_act_sync(struct cs_act *act)
 		sync_one(act, i);
 }
 
-static bool sessions_of(
-	const struct cs_act *act, const char *server_id, int64_t *ret_sessions)
-{
-	size_t n = act->scale->cluster->n_load_balancers;
-
-	*ret_sessions = 0;
-	for (size_t i = 0; i < n; i++) {
-		int64_t sessions;
-
-		if (!cs_sync_report_sessions(&act->lbs[i].report, server_id, &sessions))
-			return false;
-		*ret_sessions += sessions;
-	}
-	return n > 0;
-}
-
-void cs_act_sessions(struct cs_act *act, struct cs_plan_figures *ret)
-{
-	const struct cs_members *members = &act->sight->view.members;
-
-	cs_act_sync(act);
-	for (size_t i = 0; i < members->n; i++) {
-		const char *id = members->items[i].server->id;
-		int64_t sessions;
-
-		if (sessions_of(act, id, &sessions))
-			cs_plan_figures_add(ret, id, sessions);
-	}
-}
-
 int cs_act_can_publish(struct cs_act *act, struct cs_error *err)
 {
 	const struct cs_cluster *cluster = act->scale->cluster;

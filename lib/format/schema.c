@@ -98,23 +98,6 @@ static bool is_line(const struct cs_yaml_node *node)
 	return true;
 }
 
-static bool parse_seconds(const char *text, const struct cs_schema_key *key, int64_t *ret)
-{
-	static const struct {
-		char suffix;
-		int64_t ms;
-	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}};
-	size_t len = strlen(text);
-
-	for (size_t i = 0; len > 0 && i < CS_ARRAY_SIZE(units); i++) {
-		if (text[len - 1] != units[i].suffix)
-			continue;
-		CS_AUTO_FREE char *number = cs_strndup(text, len - 1);
-		return cs_parse_scaled(number, units[i].ms, key->min, key->max, ret);
-	}
-	return cs_parse_scaled(text, CS_MS_PER_S, key->min, key->max, ret);
-}
-
 static bool parse_amount(
 	const char *text, const struct cs_schema_key *key, struct cs_amount *ret)
 {
@@ -175,7 +158,7 @@ static bool store(
 	case CS_SCHEMA_INT:
 		return node->plain && cs_parse_int(text, key->min, key->max, slot);
 	case CS_SCHEMA_SECONDS:
-		return node->plain && parse_seconds(text, key, slot);
+		return node->plain && cs_parse_seconds(text, key->min, key->max, slot);
 	case CS_SCHEMA_PERCENT:
 		return node->plain && cs_parse_scaled(text, 10, key->min, key->max, slot);
 	case CS_SCHEMA_AMOUNT:

@@ -394,7 +394,7 @@ def test_dry_run_changes_nothing(lab):
     before = (lab.state / "journal").read_text()
     status, out, err = lab.run("--dry-run")
     assert (status, err) == (0, "")
-    assert plain(out) == "decision: down to 2 servers\nwould drain and delete 'old' (ID)\n"
+    assert plain(out) == "decision: down to 2 servers\nwould drain and delete 'old' (ID), chosen: the youngest\n"
     assert lab.run("--dry-run", "--to", "5")[1] == "decision: up to 5 servers\n" + 2 * "would create a server\n"
     status, out, err = lab.run("--dry-run", "--delete", ids[0])
     assert (status, out) == (0, f"decision: down to 2 servers\nwould drain and delete 'old' ({ids[0]})\n")
@@ -418,8 +418,11 @@ def test_dry_run_changes_nothing(lab):
     (["--at", "now"], "--at goes with --explain"),
     (["--output", "json"], "--output goes with --explain and is text or json"),
     (["--explain", "--output", "xml"], "--output goes with --explain and is text or json"),
-    (["--force"], "--force only goes with --delete and --to"),
-    (["--create", "1", "--force"], "--force only goes with --delete and --to"),
+    (["--force"], "--force only goes with --delete, --to and --reap"),
+    (["--age", "2h"], "--age only goes with --reap"),
+    (["--reap", "--create", "1"], "--create and --reap do not go together: give one of them"),
+    (["--reap", "--age", "0"], "option --age: '0' is not a number of seconds from 1 to 8.64e+07"),
+    (["--create", "1", "--force"], "--force only goes with --delete, --to and --reap"),
     (["stray"], None),
 ])
 def test_usage_errors(lab, arguments, message):

@@ -112,7 +112,7 @@ static const char *kind_text(enum cs_step_kind kind)
 {
 	static const char *const texts[] = {"PROVE_GONE", "DISPROVE", "NOTE_ID", "WAIT",
 		"PUBLISH", "FAIL", "REMOVE", "EXCESS", "ADOPT_DRAIN", "MARK", "DRAIN",
-		"DELETE", "DROP", "TAG", "UNDRAIN", "CREATE", "CHOOSE"};
+		"DELETE", "DROP", "TAG", "UNDRAIN", "CREATE", "CHOOSE", "REAP"};
 
 	return texts[kind];
 }

@@ -120,6 +120,39 @@ static void test_each_reason_decides_in_its_turn(void **state)
 	done(&fleet);
 }
 
+static void test_orphans(void **state)
+{
+	static const struct {
+		const char *status;
+		bool known, orphan, suspect;
+	} cases[] = {{"ERROR", false, true, false}, {"SHUTOFF", false, true, false},
+		{"BUILD", false, true, false}, {"ACTIVE", false, false, true},
+		{"REBOOT", false, false, false}, {"ERROR", true, false, false},
+		{"ACTIVE", true, false, false}};
+	struct fleet fleet;
+
+	(void)state;
+	begin(&fleet);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		struct cs_server *server = add(&fleet);
+
+		cs_strset(&server->status, cases[i].status);
+		if (cases[i].known)
+			cs_strings_add(&fleet.journal.known, server->id);
+	}
+	ready(&fleet);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		const struct cs_member *member = &fleet.view.members.items[i];
+
+		assert_int_equal(
+			cs_plan_is_orphan(&fleet.in, member, 900000), cases[i].orphan);
+		assert_int_equal(
+			cs_plan_is_suspect(&fleet.in, member, 900000), cases[i].suspect);
+		assert_false(cs_plan_is_orphan(&fleet.in, member, 1000001));
+	}
+	done(&fleet);
+}
+
 static void test_a_volume_has_no_older_image(void **state)
 {
 	struct fleet fleet;
@@ -244,6 +277,24 @@ static void check_order(const struct fleet *fleet, size_t n)
 	}
 }
 
+static void check_orphans(const struct fleet *fleet, int64_t age_s)
+{
+	const struct cs_member *orphans[SERVERS_MAX];
+	size_t n = cs_plan_orphans(&fleet->in, age_s * 1000, orphans);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct cs_server *server = orphans[i]->server;
+		int64_t age_ms = NOW_MS - server->created_wall_ms;
+
+		assert_non_null(server->mark_cluster);
+		assert_false(server->locked || server->is_protected);
+		assert_false(cs_journal_is_known(&fleet->journal, server->id));
+		assert_string_not_equal(server->status, "ACTIVE");
+		assert_null(server->task_state);
+		assert_true(age_ms >= age_s * 1000 && age_ms >= 600000);
+	}
+}
+
 static void test_random_fleets_keep_the_order(void **state)
 {
 	(void)state;
@@ -258,6 +309,7 @@ static void test_random_fleets_keep_the_order(void **state)
 			add_random(&fleet);
 		ready(&fleet);
 		check_order(&fleet, dice(SERVERS_MAX));
+		check_orphans(&fleet, dice(1001));
 		decision = (struct cs_decision){.remove = dice(4)};
 		cs_plan_add_decision(&fleet.in, &decision, &plan);
 		assert_true(plan.n <= (size_t)decision.remove);
@@ -278,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_reason_decides_in_its_turn),
+		cmocka_unit_test(test_orphans),
 		cmocka_unit_test(test_a_volume_has_no_older_image),
 		cmocka_unit_test_teardown(test_random_fleets_keep_the_order, say_seed),
 	};

@@ -1182,8 +1182,10 @@ static void test_report_is_the_agreed_line(void **state)
 {
 	char *ids[] = {(char *)"a", (char *)"b", NULL};
 	struct cs_publish_draining draining = {(char *)"c", 3};
+	int64_t sessions[] = {4, 0};
 	struct cs_publish_report report = {.list_taken_wall_ms = 1700000000000,
 		.serving = {ids, 2},
+		.sessions = sessions,
 		.draining = &draining,
 		.n_draining = 1};
 	CS_AUTO_FREE char *text = cs_publish_report_text(&report, "lb1");
@@ -1191,6 +1193,7 @@ static void test_report_is_the_agreed_line(void **state)
 	(void)state;
 	assert_string_equal(text,
 		"{\"lb\":\"lb1\",\"list_taken\":1700000000000,\"serving\":[\"a\",\"b\"],"
+		"\"sessions\":{\"a\":4,\"b\":0},"
 		"\"draining\":[{\"id\":\"c\",\"sessions\":3}],\"drained\":[]}");
 }
 
