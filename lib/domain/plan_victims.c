@@ -16,6 +16,7 @@ enum reason {
 	REASON_OLD_IMAGE,
 	REASON_SESSIONS,
 	REASON_LOAD,
+	REASON_ZONE,
 	REASON_AGE,
 	REASON_COUNT,
 };
@@ -72,6 +73,23 @@ bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *memb
 	       strcmp(member->server->image_id, image_id) != 0;
 }
 
+/* The servers in service or under way that share its zone. */
+static int64_t count_in_zone(
+	const struct cs_plan_input *in, const struct cs_member *member)
+{
+	const struct cs_members *members = &in->view->members;
+	const char *zone = member->server->zone ? member->server->zone : "";
+	int64_t n = 0;
+
+	for (size_t i = 0; i < members->n; i++) {
+		const char *other = members->items[i].server->zone;
+
+		n += strcmp(zone, other ? other : "") == 0 &&
+		     cs_plan_is_capacity(in, &members->items[i]);
+	}
+	return n;
+}
+
 /* The choice. */
 
 static struct candidate weigh(const struct cs_plan_input *in, size_t i)
@@ -88,6 +106,7 @@ static struct candidate weigh(const struct cs_plan_input *in, size_t i)
 			[REASON_OLD_IMAGE] = !cs_plan_is_old(in, member),
 			[REASON_SESSIONS] = figure_of(&evidence->sessions, member),
 			[REASON_LOAD] = figure_of(&evidence->loads, member),
+			[REASON_ZONE] = -count_in_zone(in, member),
 			[REASON_AGE] = -(int64_t)i, /* the members are in order of age */
 		}};
 }
@@ -120,6 +139,7 @@ static void say_reason(const struct candidate *chosen, const struct candidate *k
 		[REASON_OLD_IMAGE] = "of an older image",
 		[REASON_SESSIONS] = "fewest sessions",
 		[REASON_LOAD] = "lowest CPU",
+		[REASON_ZONE] = "the zone with the most servers",
 		[REASON_AGE] = "the youngest",
 	};
 	enum reason reason = kept ? difference(chosen, kept) : REASON_COUNT;

@@ -87,35 +87,36 @@ static void test_each_reason_decides_in_its_turn(void **state)
 {
 	static const char *const chosen[] = {"it is in ERROR", "never in service",
 		"of an older image", "fewest sessions (2)", "lowest CPU (3.4 %)",
-		"the youngest", "no other may go"};
+		"the zone with the most servers", "the youngest", "no other may go"};
 	struct fleet fleet;
-	struct cs_server *servers[7];
-	struct cs_victim victims[8];
+	struct cs_server *servers[8];
+	struct cs_victim victims[9];
 
 	(void)state;
 	begin(&fleet);
-	for (size_t i = 0; i < 7; i++) {
+	for (size_t i = 0; i < 8; i++) {
 		servers[i] = add(&fleet);
+		cs_strset(&servers[i]->zone, i < 6 ? "one" : "two");
 		if (i != 1)
 			publish(&fleet, servers[i]);
 	}
 	cs_strset(&servers[0]->status, "ERROR");
 	cs_strset(&servers[2]->image_id, "old");
-	for (size_t i = 3; i < 7; i++)
+	for (size_t i = 3; i < 8; i++)
 		cs_plan_figures_add(
 			&fleet.evidence.sessions, servers[i]->id, i == 3 ? 2 : 7);
-	/* of 5 and 6 nothing is known: as good as full */
+	/* of the last three nothing is known: as good as full */
 	cs_plan_figures_add(&fleet.evidence.loads, servers[4]->id, 34);
 	ready(&fleet);
-	for (size_t n = 1; n <= 7; n++) {
-		static const size_t order[] = {0, 1, 2, 3, 4, 6, 5};
+	for (size_t n = 1; n <= 8; n++) {
+		static const size_t order[] = {0, 1, 2, 3, 4, 5, 7, 6};
 
 		assert_int_equal(cs_plan_victims(&fleet.in, n, victims), n);
 		assert_string_equal(
 			victims[n - 1].member->server->id, servers[order[n - 1]]->id);
 		assert_string_equal(victims[n - 1].chosen, chosen[n - 1]);
 	}
-	assert_int_equal(cs_plan_victims(&fleet.in, 8, victims), 7);
+	assert_int_equal(cs_plan_victims(&fleet.in, 9, victims), 8);
 	assert_int_equal(cs_plan_victims(&fleet.in, 0, victims), 0);
 	done(&fleet);
 }
