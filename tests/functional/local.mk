@@ -31,7 +31,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_haproxy_killed.py \
 	tests/integration/test_nagios.py \
 	tests/integration/test_nagios_killed.py \
-	tests/integration/test_scale_killed.py
+	tests/integration/test_scale_killed.py \
+	tests/integration/test_sync_paths.py
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS)
 EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
