@@ -262,10 +262,8 @@ int64_t cs_policy_limit_removal(const struct cs_policy_input *in, int64_t replac
 
 	wish = -LIMIT("min", -wish, -cs_min(wish, above_min),
 		"min %lld: %lld fewer at most", (long long)in->min, (long long)above_min);
-	if (wish > replaced) {
-		wish = limit_by_load(in, wish, d);
-		wish = cs_max(replaced, cs_policy_limit_share(in, wish, d));
-	}
+	if (wish > replaced)
+		wish = cs_max(replaced, limit_by_load(in, wish, d));
 	wish = cs_policy_budget_deletes(in, wish, d);
 	return -LIMIT("deletable", -wish, -cs_min(wish, deletable),
 		"%lld servers carry our mark and are neither locked nor protected: no "
@@ -283,6 +281,7 @@ static void go_down(const struct cs_policy_input *in, int64_t wish, struct cs_de
 	if (cs_policy_cools_down(in, -wish, d))
 		return;
 	wish = cs_policy_limit_removal(in, 0, wish, d);
+	wish = cs_policy_limit_share(in, wish, d);
 	if (wish <= 0)
 		return;
 	d->measurement_wall_ms = in->measurement->at.wall_ms;

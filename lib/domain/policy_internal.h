@@ -41,7 +41,8 @@ int64_t cs_policy_limit(struct cs_decision *decision, const char *name, int64_t 
 /* What is left of the budgets. */
 int64_t cs_policy_creates_left(const struct cs_policy_input *in) CS_NONNULL_ALL;
 
-/* The largest removal up to `wish` that every rule allows; needs a measurement. For
+/* The largest removal up to `wish` that every rule but the share per run allows, which is
+ * for what makes the cluster smaller; needs a measurement. For
  * `replaced` of them others were created: without those the cluster is no smaller than
  * the load asked for. */
 int64_t cs_policy_limit_removal(const struct cs_policy_input *in, int64_t replaced,

@@ -37,7 +37,8 @@ def test_orphans_are_told_and_left(lab):
     assert lab.deletes() == [] and names(lab) == ["broken", "old", "old"]
 
 
-def test_dry_run_lists_what_serves_nobody(lab):
+def test_dry_run_lists_what_serves_nobody(make_lab):
+    lab = make_lab(max=20)
     lab.add(2)
     leave(lab, "broken", status="ERROR")
     leave(lab, "off", status="SHUTOFF")
@@ -106,7 +107,7 @@ def test_age_and_budget(make_lab):
     assert status == 0 and "2 of 3 orphans of at least 240 s" in out
     assert names(lab) == ["off2", "old", "old"]
     status, out, err = lab.run("--reap", "--age", "4m")
-    assert (status, plain(err)) == (3, "nova_scale: cannot delete 1: deletes-per-hour 2: 0 left\n")
+    assert (status, plain(err)) == (3, "nova_scale: cannot delete 1: deletes-per-hour 2: 0 left (1 -> 2 servers)\n")
 
 
 def test_a_build_of_another_master_is_none_before_build_timeout(lab):
