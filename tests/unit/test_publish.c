@@ -60,8 +60,8 @@ struct fake {
 	char loaded[4096]; /* the text that `current` runs with */
 	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
-	bool old_ends;		/* while it is asked */
-	bool reloads_meanwhile; /* before the next order to a server */
+	bool old_ends;		    /* while it is asked */
+	const char *reloads_before; /* the next order to a server that begins so */
 	bool allow_empty;
 	const char *version;
 	char added[4096], told[4096]; /* `add server`, and all that is silent */
@@ -202,8 +202,9 @@ static void obey(struct fake *fake, const char *command, struct cs_strbuf *ret)
 		add_server(fake, command, ret);
 		return;
 	}
-	if (fake->reloads_meanwhile) {
-		fake->reloads_meanwhile = false;
+	if (fake->reloads_before && strncmp(command, fake->reloads_before,
+					    strlen(fake->reloads_before)) == 0) {
+		fake->reloads_before = NULL;
 		load(fake);
 	}
 	if (target && sscanf(target, " web/%31s", name) == 1)
@@ -654,13 +655,13 @@ static void test_a_server_may_go_meanwhile(void **state)
 	(void)state;
 	set_up(&fake, 0);
 	put_file(&fake, CONFIG, HEAD ROW(1));
-	fake.reloads_meanwhile = true;
+	fake.reloads_before = "set server";
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 	set_up(&fake, 1);
 	assert_pass(&fake, "serving id1 id3, draining id2:1, drained");
 	put_file(&fake, CONFIG, HEAD ROW(1) ROW(3));
 	fake.nova[1].draining = NULL;
-	fake.reloads_meanwhile = true;
+	fake.reloads_before = "set server";
 	assert_pass(&fake, "serving id1 id3, draining, drained");
 	assert_pass(&fake, "serving id1 id2 id3, draining, drained");
 }
@@ -676,6 +677,20 @@ static void test_overdue_sessions_are_shut(void **state)
 	assert_non_null(strstr(fake.said, "4 server 'web2': drain-timeout of 300 s has "
 					  "passed; sessions shut: 4"));
 	assert_int_equal(find(&fake.old, "web2")->sessions, 0);
+}
+
+/* Seen, set to maintenance, and gone when its sessions are to be shut. */
+static void test_an_overdue_server_may_go_meanwhile(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 4);
+	fake.nova[1].draining = "1000000000000";
+	put_file(&fake, CONFIG, HEAD ROW(1));
+	fake.reloads_before = "shutdown";
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+	assert_null(fake.reloads_before);
 }
 
 static void test_a_mark_without_a_time_shuts_nothing(void **state)
@@ -1110,6 +1125,22 @@ static void test_a_failed_reload_keeps_who_was_to_leave(void **state)
 	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 }
 
+/* The line of its old address was to leave, and is back: nobody asked for more than that
+ * it drains. */
+static void test_a_failed_reload_keeps_a_moved_server_draining(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 1);
+	fake.nova[1].address = "10.0.0.22";
+	fake.reload_fails = true;
+	assert_int_equal(run(&fake, &report, &err), CS_E_VERIFY);
+	assert_string_equal(find(&fake.current, "web2")->status, "DRAIN");
+}
+
 /* A run that died had put its line there; whoever reloads next makes HAProxy use it. */
 static void test_a_line_that_cannot_be_taken_out_yet_keeps_a_server(void **state)
 {
@@ -1225,6 +1256,7 @@ int main(void)
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
 		cmocka_unit_test(test_a_server_may_go_meanwhile),
 		cmocka_unit_test(test_overdue_sessions_are_shut),
+		cmocka_unit_test(test_an_overdue_server_may_go_meanwhile),
 		cmocka_unit_test(test_a_mark_without_a_time_shuts_nothing),
 		cmocka_unit_test(test_a_closed_port_is_left_out),
 		cmocka_unit_test(test_a_reload_that_fails_puts_the_file_back),
@@ -1244,6 +1276,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
 		cmocka_unit_test(test_an_old_worker_is_asked_by_address_too),
 		cmocka_unit_test(test_a_failed_reload_keeps_who_was_to_leave),
+		cmocka_unit_test(test_a_failed_reload_keeps_a_moved_server_draining),
 		cmocka_unit_test(test_a_line_that_cannot_be_taken_out_yet_keeps_a_server),
 		cmocka_unit_test(test_the_last_one_that_serves_is_not_drained_yet),
 		cmocka_unit_test(test_an_address_of_somebody_before_is_not_drained),
