@@ -62,8 +62,10 @@ class Scene:
         while (done := self.lb.sync()).returncode == 1 != self.code and time.monotonic() < end:
             time.sleep(0.05)
         report = json.loads(done.stdout) if done.stdout else {}
+        # the time, and how many sessions the load has where, differ from run to run
         report.pop("list_taken", None)
-        report["draining"] = [server["id"] for server in report.get("draining", [])]  # the load has sessions there too
+        report.pop("sessions", None)
+        report["draining"] = [server["id"] for server in report.get("draining", [])]
         # below 3.0 a server that was removed by the socket stays in maintenance until the next reload
         running = {name: status for name, status in self.lb.status().items() if status != "MAINT"}
         return done.returncode, done.stderr, report, files(self.lb)[self.lb.config], self.record(), running
