@@ -37,6 +37,7 @@ static int add_member(const struct cs_member *member, const struct cs_cluster *c
 	cs_text_clean(ret->names.items[ret->names.n - 1]);
 	server->id = member->server->id;
 	server->where = member->address;
+	server->credential = &ret->credential;
 	return cs_snmp_resolve(member->address, cluster->cpu.port, &server->address, err);
 }
 
@@ -121,8 +122,7 @@ static int list_members(const struct cs_cluster *cluster, struct cs_deadline dea
 static struct cs_measure_setup make_setup(const struct cpu_scope *scope,
 	const struct cs_cpu_spec *cpu, struct cs_deadline deadline)
 {
-	return (struct cs_measure_setup){.community = scope->community,
-		.state_dir = scope->state_dir,
+	return (struct cs_measure_setup){.state_dir = scope->state_dir,
 		.spans = {cpu->min_span_ms, cpu->max_span_ms},
 		.timeout_ms = cpu->timeout_ms,
 		.deadline = deadline};
@@ -138,6 +138,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		cs_config_cluster(ret->config, source->cluster, &cluster, err) < 0 ||
 		read_community(cluster, &ret->community, err) < 0)
 		return err->code;
+	ret->credential.community = ret->community;
 	ret->state_dir = cs_config_cluster_dir(ret->config, cluster);
 	ret->cluster = (struct cpu_cluster){.name = cluster->name,
 		.min = cluster->min,

@@ -75,6 +75,7 @@ static int scope_from_hosts(
 		struct cs_measured *server = &ret->servers[i];
 		cs_text_clean(ret->names.items[i]);
 		server->id = server->name = ret->names.items[i];
+		server->credential = &ret->credential;
 		if (cs_snmp_resolve(server->name, CS_SNMP_PORT, &server->address, err) ==
 			0)
 			continue;
@@ -118,14 +119,15 @@ static char *adhoc_state_dir(void)
 static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadline,
 	struct cpu_scope *ret, struct cs_error *err)
 {
-	if (load_community(source, &ret->community, err) < 0 ||
-		scope_from_hosts(source, ret, err) < 0)
+	if (load_community(source, &ret->community, err) < 0)
+		return err->code;
+	ret->credential.community = ret->community;
+	if (scope_from_hosts(source, ret, err) < 0)
 		return err->code;
 	ret->state_dir = adhoc_state_dir();
 	if (cs_state_dir_open(ret->state_dir, 0750, &ret->state_error) < 0)
 		cs_strset(&ret->state_dir, NULL);
-	ret->setup = (struct cs_measure_setup){.community = ret->community,
-		.state_dir = ret->state_dir,
+	ret->setup = (struct cs_measure_setup){.state_dir = ret->state_dir,
 		.spans = {ADHOC_MIN_SPAN_MS, ADHOC_MAX_SPAN_MS},
 		.timeout_ms = ADHOC_TIMEOUT_MS,
 		.deadline = deadline};

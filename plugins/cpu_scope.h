@@ -26,8 +26,9 @@ struct cpu_scope {
 	struct cs_measure_setup setup; /* borrows from here */
 	struct cs_strings names;       /* of the servers, printable */
 	struct cs_secret *community;
-	char *state_dir;	     /* NULL when none can be used */
-	struct cs_error state_error; /* then why */
+	struct cs_snmp_credential credential; /* borrows it */
+	char *state_dir;		      /* NULL when none can be used */
+	struct cs_error state_error;	      /* then why */
 
 	/* of a cluster only */
 	struct cs_config *config;

@@ -53,7 +53,7 @@ struct exchange {
 
 static int family_of(const struct cs_snmp_target *target)
 {
-	switch (target->address.ss_family) {
+	switch (target->address.family) {
 	case AF_INET:
 		return IPV4;
 	case AF_INET6:
@@ -62,27 +62,25 @@ static int family_of(const struct cs_snmp_target *target)
 	return -1;
 }
 
-static socklen_t address_size(const struct sockaddr_storage *address)
+static socklen_t address_size(const union cs_snmp_address *address)
 {
-	return address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-					     : sizeof(struct sockaddr_in6);
+	return address->family == AF_INET ? sizeof address->v4 : sizeof address->v6;
 }
 
 static bool same_address(
-	const struct sockaddr_storage *one, const struct sockaddr_storage *two)
+	const union cs_snmp_address *one, const union cs_snmp_address *two)
 {
-	const struct sockaddr_in *a4 = (const void *)one, *b4 = (const void *)two;
-	const struct sockaddr_in6 *a6 = (const void *)one, *b6 = (const void *)two;
+	const struct sockaddr_in6 *a = &one->v6, *b = &two->v6;
 
-	if (one->ss_family != two->ss_family)
+	if (one->family != two->family)
 		return false;
-	if (one->ss_family == AF_INET)
-		return a4->sin_port == b4->sin_port &&
-		       a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return a6->sin6_port == b6->sin6_port &&
-	       IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr) &&
-	       (!IN6_IS_ADDR_LINKLOCAL(&a6->sin6_addr) ||
-		       a6->sin6_scope_id == b6->sin6_scope_id);
+	if (one->family == AF_INET)
+		return one->v4.sin_port == two->v4.sin_port &&
+		       one->v4.sin_addr.s_addr == two->v4.sin_addr.s_addr;
+	return a->sin6_port == b->sin6_port &&
+	       IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr) &&
+	       (!IN6_IS_ADDR_LINKLOCAL(&a->sin6_addr) ||
+		       a->sin6_scope_id == b->sin6_scope_id);
 }
 
 static void settle(
@@ -104,7 +102,7 @@ static ssize_t find_target(const struct exchange *ex, uint32_t request_id)
 }
 
 /* A reply that cannot be read has no id: its sender is all that is known. */
-static void note_malformed(struct exchange *ex, const struct sockaddr_storage *from)
+static void note_malformed(struct exchange *ex, const union cs_snmp_address *from)
 {
 	for (size_t i = 0; i < ex->n; i++) {
 		if (!ex->slots[i].done && same_address(&ex->targets[i].address, from))
@@ -113,7 +111,7 @@ static void note_malformed(struct exchange *ex, const struct sockaddr_storage *f
 }
 
 static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
-	const struct sockaddr_storage *from)
+	const union cs_snmp_address *from)
 {
 	struct cs_snmp_reply reply;
 	struct cs_error ignored;
@@ -154,7 +152,7 @@ static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
 static bool take_error(struct exchange *ex, int fd)
 {
 	uint8_t request[DATAGRAM_MAX], control[512];
-	struct sockaddr_storage asked;
+	union cs_snmp_address asked;
 	struct iovec part = {request, sizeof request};
 	struct msghdr message = {.msg_name = &asked,
 		.msg_namelen = sizeof asked,
@@ -189,7 +187,7 @@ static bool take_error(struct exchange *ex, int fd)
 static void drain(struct exchange *ex, int fd)
 {
 	static uint8_t bytes[BATCH][DATAGRAM_MAX];
-	struct sockaddr_storage from[BATCH];
+	union cs_snmp_address from[BATCH];
 	struct iovec parts[BATCH];
 	struct mmsghdr messages[BATCH];
 
@@ -239,7 +237,7 @@ static void send_batch(struct exchange *ex, int fd, const size_t *indexes, size_
 	uint32_t ids[BATCH];
 
 	for (size_t i = 0; i < n; i++) {
-		struct sockaddr_storage *to = &ex->targets[indexes[i]].address;
+		union cs_snmp_address *to = &ex->targets[indexes[i]].address;
 		ids[i] = htonl(ex->first_id + (uint32_t)indexes[i]);
 		parts[i][0] = (struct iovec){packet->bytes, packet->id_offset};
 		parts[i][1] = (struct iovec){&ids[i], sizeof ids[i]};
@@ -392,7 +390,12 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 		.slowest_ms = -1,
 		.deadline = deadline};
 
-	int r = cs_snmp_packet_make(query, &ex.packet, err);
+	const struct cs_snmp_credential *credential = NULL;
+	for (size_t i = 0; i < n && !credential; i++)
+		credential = targets[i].credential;
+	if (!credential)
+		return 0;
+	int r = cs_snmp_packet_make(credential, query, &ex.packet, err);
 	if (r == 0)
 		r = open_sockets(&ex, err);
 	if (r == 0)

@@ -7,10 +7,10 @@
 #ifndef CS_CLIENT_SNMP_H
 #define CS_CLIENT_SNMP_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
@@ -36,9 +36,24 @@ enum cs_snmp_outcome {
 	CS_SNMP_FOREIGN,      /* only replies from another address came */
 };
 
+/* How agents are asked; everything in it is borrowed and outlives the poll. */
+struct cs_snmp_credential {
+	const struct cs_secret *community; /* v2c; at most 255 bytes */
+};
+
+/* A fifth of a struct sockaddr_storage, which counts with fifty thousand of them. */
+union cs_snmp_address {
+	sa_family_t family; /* AF_UNSPEC: none */
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct cs_snmp_target {
-	struct sockaddr_storage address; /* in; family AF_UNSPEC: left alone */
-	enum cs_snmp_outcome outcome;	 /* out */
+	/* in */
+	union cs_snmp_address address; /* AF_UNSPEC: left alone */
+	const struct cs_snmp_credential *credential;
+	/* out */
+	enum cs_snmp_outcome outcome;
 	int detail;
 	/* Counter32, Gauge32, TimeTicks, or an INTEGER that is not negative */
 	uint32_t values[CS_SNMP_OBJECTS_MAX];
@@ -46,7 +61,6 @@ struct cs_snmp_target {
 };
 
 struct cs_snmp_query {
-	const struct cs_secret *community; /* v2c; at most 255 bytes */
 	const struct cs_snmp_object *objects;
 	size_t n_objects;
 };
@@ -65,7 +79,7 @@ const char *cs_snmp_reason(const struct cs_snmp_target *target,
 
 /* "host", "host:port", "address", "[v6]:port" to an address. Asks the name service.
  * CS_E_USAGE for what has not that form, CS_E_NOT_FOUND for a name without address. */
-int cs_snmp_resolve(const char *text, int64_t default_port, struct sockaddr_storage *ret,
+int cs_snmp_resolve(const char *text, int64_t default_port, union cs_snmp_address *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Decodes one datagram. 0, or CS_E_PROTOCOL. For cs_snmp_poll() and its fuzz target. */

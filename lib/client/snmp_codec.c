@@ -51,10 +51,11 @@ static int find_id(struct cs_snmp_packet *packet, struct cs_error *err)
 	return 0;
 }
 
-int cs_snmp_packet_make(const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
+int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
+	const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
 	struct cs_error *err)
 {
-	netsnmp_session session = v2c_session(cs_secret_expose(query->community));
+	netsnmp_session session = v2c_session(cs_secret_expose(credential->community));
 	CS_CLEANUP(free_pdu) netsnmp_pdu *pdu = snmp_pdu_create(SNMP_MSG_GET);
 	size_t capacity = CS_SNMP_PACKET_MAX, offset = 0;
 

@@ -15,7 +15,8 @@ struct cs_snmp_packet {
 	size_t id_offset;
 };
 
-int cs_snmp_packet_make(const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
+int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
+	const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -34,7 +34,7 @@ static bool split(const char *text, char host[HOST_SIZE], int64_t *port)
 	return !colon || cs_parse_int(colon + 1, 1, PORT_MAX, port);
 }
 
-int cs_snmp_resolve(const char *text, int64_t default_port, struct sockaddr_storage *ret,
+int cs_snmp_resolve(const char *text, int64_t default_port, union cs_snmp_address *ret,
 	struct cs_error *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
@@ -51,7 +51,7 @@ int cs_snmp_resolve(const char *text, int64_t default_port, struct sockaddr_stor
 	if (r != 0)
 		return cs_error_set(err, CS_E_NOT_FOUND, "cannot resolve '%s': %s", host,
 			gai_strerror(r));
-	*ret = (struct sockaddr_storage){0};
+	*ret = (union cs_snmp_address){0};
 	memcpy(ret, found->ai_addr, found->ai_addrlen);
 	freeaddrinfo(found);
 	return 0;

@@ -8,7 +8,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "client/snmp.h"
 
 /* snmpd reads the kernel's counters every 5 s by timer, not on demand. */
 #define REFRESH_MS 5500
@@ -93,20 +92,22 @@ static int take_samples(const struct cs_measure_setup *setup, struct cs_measured
 	struct cs_error *err)
 {
 	CS_AUTO_FREE struct cs_snmp_target *targets = cs_calloc(n, sizeof *targets);
-	struct cs_snmp_query query = {setup->community, objects, OBJECT_COUNT};
+	struct cs_snmp_query query = {objects, OBJECT_COUNT};
 	struct cs_stamp now;
 
 	for (size_t i = 0; i < n; i++) {
 		samplings[i].answered = false;
-		if (servers[i].state == wanted)
-			targets[i].address = servers[i].address;
+		if (servers[i].state != wanted)
+			continue;
+		targets[i].address = servers[i].address;
+		targets[i].credential = servers[i].credential;
 	}
 	cs_stamp_now(&now);
 	if (cs_snmp_poll(&query, targets, n,
 		    cs_deadline_within(setup->deadline, setup->timeout_ms), err) < 0)
 		return err->code;
 	for (size_t i = 0; i < n; i++) {
-		if (targets[i].address.ss_family == AF_UNSPEC)
+		if (targets[i].address.family == AF_UNSPEC)
 			continue;
 		samplings[i].sample.at = now;
 		samplings[i].answered =

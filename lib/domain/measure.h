@@ -7,12 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/macros.h"
-#include "base/secret.h"
+#include "client/snmp.h"
 #include "domain/cpuload.h"
 #include "domain/history.h"
 #include "domain/samples.h"
@@ -29,8 +28,8 @@ const char *cs_measured_state_text(enum cs_measured_state state);
 struct cs_measured {
 	/* in, borrowed; the id keys the baseline and has no blanks */
 	const char *id, *name, *where;
-	struct sockaddr_storage address; /* AF_UNSPEC: cannot be asked, `reason` says why
-					  */
+	union cs_snmp_address address; /* AF_UNSPEC: cannot be asked, `reason` says why */
+	const struct cs_snmp_credential *credential;
 	/* out */
 	enum cs_measured_state state;
 	struct cs_cpu_load load;
@@ -38,7 +37,6 @@ struct cs_measured {
 };
 
 struct cs_measure_setup {
-	const struct cs_secret *community;
 	const char *state_dir; /* exists; NULL: keep nothing */
 	struct cs_sample_spans spans;
 	int64_t timeout_ms; /* of one poll */

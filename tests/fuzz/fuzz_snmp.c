@@ -25,8 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Making a request is also what silences the library. */
 	if (!secret) {
 		secret = cs_secret_new("public");
-		struct cs_snmp_query query = {secret, objects, 2};
-		if (cs_snmp_packet_make(&query, &packet, &err) < 0)
+		struct cs_snmp_credential credential = {secret};
+		struct cs_snmp_query query = {objects, 2};
+		if (cs_snmp_packet_make(&credential, &query, &packet, &err) < 0)
 			abort();
 	}
 	if (cs_snmp_decode(data, size, objects, 2, &reply, &err) < 0)

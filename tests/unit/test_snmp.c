@@ -103,12 +103,14 @@ static void test_the_id_of_a_request_can_be_overwritten(void **state)
 	for (size_t i = 0; i < CS_ARRAY_SIZE(communities); i++) {
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(communities[i]);
-		struct cs_snmp_query query = {secret, objects, CS_ARRAY_SIZE(objects)};
+		struct cs_snmp_credential credential = {secret};
+		struct cs_snmp_query query = {objects, CS_ARRAY_SIZE(objects)};
 		struct cs_snmp_packet packet;
 		struct cs_error err;
 		static const uint8_t any_id[] = {0x02, 0x04, 0x40, 0, 0, 0};
 
-		assert_int_equal(cs_snmp_packet_make(&query, &packet, &err), 0);
+		assert_int_equal(
+			cs_snmp_packet_make(&credential, &query, &packet, &err), 0);
 		assert_memory_equal(
 			packet.bytes + packet.id_offset - 2, any_id, sizeof any_id);
 		/* version (3 bytes in 2 of header), community, PDU header */
@@ -129,8 +131,9 @@ static void test_a_community_has_a_limit(void **state)
 		text[len] = '\0';
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(text);
-		struct cs_snmp_query query = {secret, objects, CS_ARRAY_SIZE(objects)};
-		assert_int_equal(cs_snmp_packet_make(&query, &packet, &err),
+		struct cs_snmp_credential credential = {secret};
+		struct cs_snmp_query query = {objects, CS_ARRAY_SIZE(objects)};
+		assert_int_equal(cs_snmp_packet_make(&credential, &query, &packet, &err),
 			len == 255 ? 0 : CS_E_CONFIG);
 		text[len] = 'c';
 	}
@@ -155,15 +158,15 @@ static void test_hosts_are_read_in_every_form(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
-		struct sockaddr_storage address;
+		union cs_snmp_address address;
 		char text[INET6_ADDRSTRLEN];
 		struct cs_error err;
 		if (cs_snmp_resolve(cases[i].text, CS_SNMP_PORT, &address, &err) < 0)
 			fail_msg("%s", err.message);
-		bool v6 = address.ss_family == AF_INET6;
+		bool v6 = address.family == AF_INET6;
 		const struct sockaddr_in *v4_address = (void *)&address;
 		const struct sockaddr_in6 *v6_address = (void *)&address;
-		inet_ntop(address.ss_family,
+		inet_ntop(address.family,
 			v6 ? (const void *)&v6_address->sin6_addr
 			   : (const void *)&v4_address->sin_addr,
 			text, sizeof text);
@@ -177,7 +180,7 @@ static void test_other_forms_of_a_host_are_refused(void **state)
 {
 	static const char *const bad[] = {"", ":161", "host:", "host:0", "host:65536",
 		"host:snmp", "[::1", "[]:161", "[::1]161", "[::1]:", "host:+1"};
-	struct sockaddr_storage address;
+	union cs_snmp_address address;
 	struct cs_error err;
 
 	(void)state;
