@@ -116,8 +116,7 @@ static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
 	struct cs_snmp_reply reply;
 	struct cs_error ignored;
 
-	if (cs_snmp_decode(bytes, len, ex->query->objects, ex->query->n_objects, &reply,
-		    &ignored) < 0) {
+	if (cs_snmp_decode(bytes, len, ex->query, &reply, &ignored) < 0) {
 		note_malformed(ex, from);
 		return;
 	}
@@ -143,6 +142,7 @@ static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
 	} else {
 		memcpy(target->values, reply.values, sizeof target->values);
 		target->present = reply.present;
+		target->rows = reply.rows;
 		settle(ex, (size_t)index, CS_SNMP_ANSWERED, 0);
 	}
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One SNMP GET to many agents at once. Own input and output, net-snmp as the codec: one
- * packet, built once, goes to every agent with another request id, in small batches over
- * one UDP socket per address family, so that ten thousand agents cost as little as the
- * network allows. A reply counts only with our request id from the address it was asked
- * of: a v2c reply proves its origin by nothing else. RFC 3416, RFC 3417. */
+/* One SNMP GET, or one step through a table, to many agents at once. Own input and
+ * output, net-snmp as the codec: one packet, built once, goes to every agent with another
+ * request id, in small batches over one UDP socket per address family, so that ten
+ * thousand agents cost as little as the network allows. A reply counts only with our
+ * request id from the address it was asked of: a v2c reply proves its origin by nothing
+ * else. RFC 3416, RFC 3417. */
 #ifndef CS_CLIENT_SNMP_H
 #define CS_CLIENT_SNMP_H
 
@@ -48,6 +49,13 @@ union cs_snmp_address {
 	struct sockaddr_in6 v6;
 };
 
+/* Of a table: `values` and `present` are those of n rows in their order. */
+struct cs_snmp_rows {
+	uint32_t last; /* index of the last one; 0: there is none */
+	uint8_t n;     /* at most CS_SNMP_OBJECTS_MAX, maybe fewer before the end */
+	bool ended;    /* there are no more behind it */
+};
+
 struct cs_snmp_target {
 	/* in */
 	union cs_snmp_address address; /* AF_UNSPEC: left alone */
@@ -58,11 +66,15 @@ struct cs_snmp_target {
 	/* Counter32, Gauge32, TimeTicks, or an INTEGER that is not negative */
 	uint32_t values[CS_SNMP_OBJECTS_MAX];
 	uint32_t present; /* bit i: the agent has objects[i] */
+	struct cs_snmp_rows rows;
 };
 
 struct cs_snmp_query {
 	const struct cs_snmp_object *objects;
 	size_t n_objects;
+	/* Not 0: objects[0], the only one, is a column of so many arcs, or a row of it
+	 * with one arc more, and what is asked for are the rows behind it (GETBULK). */
+	size_t column_arcs;
 };
 
 /* Asks every target and returns when all have an outcome or the deadline has passed; a
@@ -86,12 +98,12 @@ int cs_snmp_resolve(const char *text, int64_t default_port, union cs_snmp_addres
 struct cs_snmp_reply {
 	int32_t request_id;
 	int error_status;
-	bool matches; /* carries exactly the objects that were asked for */
+	bool matches; /* carries exactly what was asked for */
 	uint32_t values[CS_SNMP_OBJECTS_MAX];
 	uint32_t present;
+	struct cs_snmp_rows rows;
 };
-int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_object *objects,
-	size_t n_objects, struct cs_snmp_reply *ret,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_query *query,
+	struct cs_snmp_reply *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -56,7 +56,9 @@ int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 	struct cs_error *err)
 {
 	netsnmp_session session = v2c_session(cs_secret_expose(credential->community));
-	CS_CLEANUP(free_pdu) netsnmp_pdu *pdu = snmp_pdu_create(SNMP_MSG_GET);
+	CS_CLEANUP(free_pdu)
+	netsnmp_pdu *pdu =
+		snmp_pdu_create(query->column_arcs ? SNMP_MSG_GETBULK : SNMP_MSG_GET);
 	size_t capacity = CS_SNMP_PACKET_MAX, offset = 0;
 
 	snmp_disable_log();
@@ -70,7 +72,9 @@ int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 		cs_out_of_memory();
 	pdu->version = SNMP_VERSION_2c;
 	pdu->reqid = ANY_ID;
-	pdu->errstat = pdu->errindex = 0;
+	/* A GETBULK has non-repeaters and max-repetitions here: RFC 3416, 3. */
+	pdu->errstat = 0;
+	pdu->errindex = query->column_arcs ? CS_SNMP_OBJECTS_MAX : 0;
 	for (size_t i = 0; i < query->n_objects; i++)
 		snmp_add_null_var(pdu, (const oid *)query->objects[i].arcs,
 			query->objects[i].n_arcs);
@@ -119,8 +123,40 @@ static bool take_values(const netsnmp_variable_list *variable,
 	return false;
 }
 
-int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_object *objects,
-	size_t n_objects, struct cs_snmp_reply *ret, struct cs_error *err)
+/* True when the variables are rows behind the one that was asked for, in their order, up
+ * to the first one that is of no row. */
+static bool take_rows(const netsnmp_variable_list *variable,
+	const struct cs_snmp_query *query, struct cs_snmp_reply *ret)
+{
+	const struct cs_snmp_object *from = &query->objects[0];
+	const oid *column = (const oid *)from->arcs;
+	size_t n_arcs = query->column_arcs;
+	oid last = from->n_arcs > n_arcs ? column[n_arcs] : 0;
+
+	for (; variable; variable = variable->next_variable) {
+		if (variable->type == SNMP_ENDOFMIBVIEW ||
+			snmp_oidtree_compare(variable->name, variable->name_length,
+				column, n_arcs) != 0) {
+			ret->rows.ended = true;
+			return true;
+		}
+		if (variable->name_length != n_arcs + 1 ||
+			variable->name[n_arcs] <= last ||
+			ret->rows.n == CS_SNMP_OBJECTS_MAX)
+			return false;
+		if (take_value(variable, &ret->values[ret->rows.n]))
+			ret->present |= UINT32_C(1) << ret->rows.n;
+		ret->rows.n++;
+		last = variable->name[n_arcs];
+		ret->rows.last = (uint32_t)last;
+	}
+	/* An agent that gives nothing has nothing. */
+	ret->rows.ended = ret->rows.n == 0;
+	return true;
+}
+
+int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_query *query,
+	struct cs_snmp_reply *ret, struct cs_error *err)
 {
 	netsnmp_session session = {.version = SNMP_VERSION_2c};
 	CS_CLEANUP(free_pdu) netsnmp_pdu *pdu = calloc(1, sizeof *pdu);
@@ -134,7 +170,10 @@ int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_object
 	*ret = (struct cs_snmp_reply){
 		.request_id = (int32_t)pdu->reqid, .error_status = (int)pdu->errstat};
 	if (!ret->error_status)
-		ret->matches = take_values(pdu->variables, objects, n_objects, ret);
+		ret->matches = query->column_arcs
+				       ? take_rows(pdu->variables, query, ret)
+				       : take_values(pdu->variables, query->objects,
+						 query->n_objects, ret);
 	return 0;
 }
 

@@ -92,7 +92,7 @@ static int take_samples(const struct cs_measure_setup *setup, struct cs_measured
 	struct cs_error *err)
 {
 	CS_AUTO_FREE struct cs_snmp_target *targets = cs_calloc(n, sizeof *targets);
-	struct cs_snmp_query query = {objects, OBJECT_COUNT};
+	struct cs_snmp_query query = {.objects = objects, .n_objects = OBJECT_COUNT};
 	struct cs_stamp now;
 
 	for (size_t i = 0; i < n; i++) {

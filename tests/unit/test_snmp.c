@@ -31,14 +31,23 @@ static const uint8_t reply_bytes[] = {0x30, 0x3f, 0x02, 0x01, 0x01, 0x04, 0x06, 
 	0xff, 0x30, 0x0d, 0x06, 0x09, 0x2b, 0x06, 0x01, 0x02, 0x01, 0x19, 0x01, 0x01,
 	0x00, 0x81, 0x00};
 
-static int decode(const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
+static int decode_as(const struct cs_snmp_query *query, const uint8_t *bytes, size_t len,
+	struct cs_snmp_reply *reply)
 {
 	struct cs_error err;
 
 	/* An exact copy, so that a sanitizer sees a read past its end. */
 	CS_AUTO_FREE uint8_t *copy = cs_calloc(1, len);
 	memcpy(copy, bytes, len);
-	return cs_snmp_decode(copy, len, objects, CS_ARRAY_SIZE(objects), reply, &err);
+	return cs_snmp_decode(copy, len, query, reply, &err);
+}
+
+static int decode(const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
+{
+	const struct cs_snmp_query query = {
+		.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
+
+	return decode_as(&query, bytes, len, reply);
 }
 
 static void test_a_reply_gives_its_values(void **state)
@@ -94,6 +103,74 @@ static void test_only_responses_of_v2c_are_taken(void **state)
 	}
 }
 
+/* hrProcessorLoad, and a reply of two rows behind it with the indexes and types given. */
+static const struct cs_snmp_object column = {11, {1, 3, 6, 1, 2, 1, 25, 3, 3, 1, 2}};
+static const struct cs_snmp_object behind_four = {
+	12, {1, 3, 6, 1, 2, 1, 25, 3, 3, 1, 2, 4}};
+
+struct row {
+	uint8_t last_but_one, index, type, value;
+};
+
+static int decode_rows(const struct cs_snmp_object *from, struct row one, struct row two,
+	struct cs_snmp_reply *reply)
+{
+	const struct cs_snmp_query query = {
+		.objects = from, .n_objects = 1, .column_arcs = 11};
+	const uint8_t bytes[] = {0x30, 0x3f, 0x02, 0x01, 0x01, 0x04, 0x06, 'p', 'u', 'b',
+		'l', 'i', 'c', 0xa2, 0x32, 0x02, 0x04, 0x4b, 0xad, 0xf0, 0x0d, 0x02, 0x01,
+		0x00, 0x02, 0x01, 0x00, 0x30, 0x24, 0x30, 0x10, 0x06, 0x0b, 0x2b, 0x06,
+		0x01, 0x02, 0x01, 0x19, 0x03, 0x03, 0x01, one.last_but_one, one.index,
+		one.type, 0x01, one.value, 0x30, 0x10, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x02,
+		0x01, 0x19, 0x03, 0x03, 0x01, two.last_but_one, two.index, two.type, 0x01,
+		two.value};
+
+	return decode_as(&query, bytes, sizeof bytes, reply);
+}
+
+#define INTEGER 0x02
+#define STRING 0x04
+static void test_rows_are_taken_up_to_the_end_of_the_column(void **state)
+{
+	struct row first = {2, 5, INTEGER, 40}, second = {2, 9, INTEGER, 60};
+	struct row other = {3, 5, INTEGER, 7}, text = {2, 9, STRING, 'x'};
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	assert_int_equal(decode_rows(&column, first, second, &reply), 0);
+	assert_true(reply.matches);
+	assert_false(reply.rows.ended);
+	assert_int_equal(reply.rows.n, 2);
+	assert_int_equal(reply.rows.last, 9);
+	assert_int_equal(reply.present, 3);
+	assert_int_equal(reply.values[0] + reply.values[1], 100);
+
+	assert_int_equal(decode_rows(&behind_four, first, other, &reply), 0);
+	assert_true(reply.matches && reply.rows.ended);
+	assert_int_equal(reply.rows.n, 1);
+	assert_int_equal(decode_rows(&column, other, first, &reply), 0);
+	assert_true(reply.matches && reply.rows.ended);
+	assert_int_equal(reply.rows.n, 0);
+	assert_int_equal(decode_rows(&column, first, text, &reply), 0);
+	assert_true(reply.matches);
+	assert_int_equal(reply.present, 1);
+}
+
+/* An agent that gives a row again would be asked for ever. */
+static void test_rows_that_do_not_ascend_do_not_match(void **state)
+{
+	struct row five = {2, 5, INTEGER, 40}, four = {2, 4, INTEGER, 60};
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	assert_int_equal(decode_rows(&column, five, five, &reply), 0);
+	assert_false(reply.matches);
+	assert_int_equal(decode_rows(&column, five, four, &reply), 0);
+	assert_false(reply.matches);
+	assert_int_equal(decode_rows(&behind_four, four, five, &reply), 0);
+	assert_false(reply.matches);
+}
+
 static void test_the_id_of_a_request_can_be_overwritten(void **state)
 {
 	/* A community that looks like the id must not be taken for it. */
@@ -104,7 +181,8 @@ static void test_the_id_of_a_request_can_be_overwritten(void **state)
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(communities[i]);
 		struct cs_snmp_credential credential = {secret};
-		struct cs_snmp_query query = {objects, CS_ARRAY_SIZE(objects)};
+		struct cs_snmp_query query = {
+			.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
 		struct cs_snmp_packet packet;
 		struct cs_error err;
 		static const uint8_t any_id[] = {0x02, 0x04, 0x40, 0, 0, 0};
@@ -132,7 +210,8 @@ static void test_a_community_has_a_limit(void **state)
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(text);
 		struct cs_snmp_credential credential = {secret};
-		struct cs_snmp_query query = {objects, CS_ARRAY_SIZE(objects)};
+		struct cs_snmp_query query = {
+			.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
 		assert_int_equal(cs_snmp_packet_make(&credential, &query, &packet, &err),
 			len == 255 ? 0 : CS_E_CONFIG);
 		text[len] = 'c';
@@ -211,6 +290,8 @@ int main(void)
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_other_objects_do_not_match),
 		cmocka_unit_test(test_only_responses_of_v2c_are_taken),
+		cmocka_unit_test(test_rows_are_taken_up_to_the_end_of_the_column),
+		cmocka_unit_test(test_rows_that_do_not_ascend_do_not_match),
 		cmocka_unit_test(test_the_id_of_a_request_can_be_overwritten),
 		cmocka_unit_test(test_a_community_has_a_limit),
 		cmocka_unit_test(test_hosts_are_read_in_every_form),
