@@ -274,10 +274,12 @@ static int make_request(struct scale_program *program, struct cs_server_request 
 	if (scale_cloud(program, err) < 0 || read_user_data(program, err) < 0 ||
 		cs_fleet_image_id(program->fleet, &ret->image_id, err) < 0 ||
 		cs_fleet_flavor_id(program->fleet, &ret->flavor_id, err) < 0 ||
+		cs_fleet_group_id(program->fleet, &ret->group_id, err) < 0 ||
 		cs_fleet_network_ids(program->fleet, &ret->network_ids, err) < 0)
 		return err->code;
 	ret->key_name = spec->key_name;
-	ret->zone = spec->availability_zone;
+	ret->config_drive = spec->config_drive;
+	ret->volume = spec->boot_volume.size_gib > 0 ? &spec->boot_volume : NULL;
 	ret->security_groups = &spec->security_groups;
 	ret->user_data_base64 = program->user_data;
 	ret->mark_cluster = program->cluster->name;
@@ -354,9 +356,15 @@ static int port_prepare(void *context, struct cs_error *err)
 	struct scale_program *program = context;
 	struct cs_server_request request;
 
-	if (scale_check_commands(program, err) < 0)
+	if (scale_check_commands(program, err) < 0 ||
+		make_request(program, &request, err) < 0 ||
+		cs_fleet_place(
+			program->fleet, false, &request.zone, &request.address, err) < 0)
 		return err->code;
-	return make_request(program, &request, err);
+	if (cs_fleet_has_room(program->fleet, 1, err) < 0)
+		return cs_error_advise(
+			err, "have the project's quota raised, or lower size.max");
+	return 0;
 }
 
 static int port_create(void *context, const char *name, const char *op, char **ret_id,
@@ -365,7 +373,9 @@ static int port_create(void *context, const char *name, const char *op, char **r
 	struct scale_program *program = context;
 	struct cs_server_request request = {.name = name, .mark_op = op};
 
-	if (make_request(program, &request, err) < 0)
+	if (make_request(program, &request, err) < 0 ||
+		cs_fleet_place(
+			program->fleet, true, &request.zone, &request.address, err) < 0)
 		return err->code;
 	return cs_nova_create(cs_fleet_nova(program->fleet), &request, ret_id, err);
 }

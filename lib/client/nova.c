@@ -13,12 +13,10 @@
 
 #define MINOR_FLOOR 26	/* tags */
 #define MINOR_WANTED 73 /* UNKNOWN rows of a cell that is down, `locked` filter */
-#define MINOR_NETWORKS 37
-#define MINOR_CREATE_TAGS 52
 #define PAGES_MAX 1000
 #define SERVERS_MAX 100000
 
-static int send_json(struct cs_nova *nova, const struct cs_http_request *request,
+int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
 	struct cs_http_reply *reply, struct cs_error *err)
 {
 	const char *const headers[] = {*nova->header ? nova->header : NULL, NULL};
@@ -34,7 +32,7 @@ int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
 	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (send_json(nova, &request, &reply, err) < 0)
+	if (cs_nova_send(nova, &request, &reply, err) < 0)
 		return err->code;
 	if (reply.status != 200)
 		return cs_http_fail(&request, &reply, err);
@@ -122,7 +120,7 @@ static int list_page(struct cs_nova *nova, const char *query, struct cs_server_l
 		"%s/servers/detail%s%s", nova->base, *query ? "?" : "", query);
 	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (send_json(nova, &request, &reply, err) < 0)
+	if (cs_nova_send(nova, &request, &reply, err) < 0)
 		return err->code;
 	if (reply.status != 200)
 		return cs_http_fail(&request, &reply, err);
@@ -167,29 +165,38 @@ static int check_whole(const struct cs_server_list *list, struct cs_error *err)
 	return check_unique(list, err);
 }
 
+static bool has(const struct cs_strings *texts, const char *text)
+{
+	for (size_t i = 0; i < texts->n; i++) {
+		if (strcmp(texts->items[i], text) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int list_all(
 	struct cs_nova *nova, struct cs_server_list *list, struct cs_error *err)
 {
-	CS_AUTO_FREE char *query = cs_strdup("");
+	CS_CLEANUP(cs_strings_done) struct cs_strings read = {0}; /* their queries */
 
-	for (int page = 0; page < PAGES_MAX; page++) {
+	cs_strings_add(&read, "");
+	for (size_t page = 0; page < PAGES_MAX; page++) {
 		CS_AUTO_FREE char *next = NULL;
 
-		if (list_page(nova, query, list, &next, err) < 0)
+		if (list_page(nova, read.items[page], list, &next, err) < 0)
 			return page == 0 ? err->code
 					 : cs_error_prefix(err,
-						   "page %d of Nova's list failed, the "
+						   "page %zu of Nova's list failed, the "
 						   "others are not used",
 						   page + 1);
 		if (!next)
 			return check_whole(list, err);
-		if (strcmp(next, query) == 0)
+		if (has(&read, next))
 			return cs_error_set(err, CS_E_PROTOCOL,
 				"Nova's list refers to the same page again (%s)", next);
 		if (list->n > SERVERS_MAX)
 			break;
-		free(query);
-		query = CS_TAKE(next);
+		cs_strings_add(&read, next);
 	}
 	return cs_error_set(err, CS_E_LIMIT,
 		"Nova's list has no end: %zu servers so far; it is not used", list->n);
@@ -229,7 +236,7 @@ int cs_nova_show(
 	CS_AUTO_FREE char *url = server_url(nova, id, "", "");
 	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (send_json(nova, &request, &reply, err) < 0)
+	if (cs_nova_send(nova, &request, &reply, err) < 0)
 		return err->code;
 	if (reply.status != 200)
 		return cs_http_fail(&request, &reply, err);
@@ -237,115 +244,6 @@ int cs_nova_show(
 		0)
 		return cs_error_prefix(err, "GET %s", url);
 	return 0;
-}
-
-static struct json_object *networks_of(
-	const struct cs_nova *nova, const struct cs_strings *ids)
-{
-	if (ids->n == 0) /* below, leaving it out means the same */
-		return nova->minor >= MINOR_NETWORKS ? json_object_new_string("auto")
-						     : NULL;
-	struct json_object *list = json_object_new_array();
-	for (size_t i = 0; i < ids->n; i++) {
-		struct json_object *network = json_object_new_object();
-		cs_json_add_str(network, "uuid", ids->items[i]);
-		json_object_array_add(list, network);
-	}
-	return list;
-}
-
-static struct json_object *groups_of(const struct cs_strings *names)
-{
-	struct json_object *list = json_object_new_array();
-
-	for (size_t i = 0; i < names->n; i++) {
-		struct json_object *group = json_object_new_object();
-		cs_json_add_str(group, "name", names->items[i]);
-		json_object_array_add(list, group);
-	}
-	return list;
-}
-
-static void add_marks(const struct cs_nova *nova, struct json_object *server,
-	const struct cs_server_request *request)
-{
-	struct json_object *metadata = json_object_new_object();
-	struct json_object *tags = json_object_new_array();
-	CS_AUTO_FREE char *tag = cs_asprintf("clusterscale:%s", request->mark_cluster);
-
-	cs_json_add_str(metadata, CS_NOVA_MARK_CLUSTER, request->mark_cluster);
-	cs_json_add_str(metadata, CS_NOVA_MARK_OP, request->mark_op);
-	json_object_object_add(server, "metadata", metadata);
-	json_object_array_add(tags, json_object_new_string(tag));
-	if (nova->minor >= MINOR_CREATE_TAGS)
-		json_object_object_add(server, "tags", tags);
-	else
-		json_object_put(tags);
-}
-
-static struct json_object *create_body(
-	const struct cs_nova *nova, const struct cs_server_request *request)
-{
-	struct json_object *body = json_object_new_object();
-	struct json_object *server = json_object_new_object();
-	struct json_object *networks = networks_of(nova, request->network_ids);
-
-	json_object_object_add(body, "server", server);
-	cs_json_add_str(server, "name", request->name);
-	cs_json_add_str(server, "imageRef", request->image_id);
-	cs_json_add_str(server, "flavorRef", request->flavor_id);
-	if (networks)
-		json_object_object_add(server, "networks", networks);
-	if (request->key_name)
-		cs_json_add_str(server, "key_name", request->key_name);
-	if (request->zone)
-		cs_json_add_str(server, "availability_zone", request->zone);
-	if (request->user_data_base64)
-		cs_json_add_str(server, "user_data", request->user_data_base64);
-	if (request->security_groups->n > 0)
-		json_object_object_add(
-			server, "security_groups", groups_of(request->security_groups));
-	add_marks(nova, server, request);
-	return body;
-}
-
-static int take_new_id(
-	const struct cs_http_reply *reply, char **ret_id, struct cs_error *err)
-{
-	CS_AUTO_JSON struct json_object *body = NULL;
-	const char *id;
-
-	if (cs_json_parse(cs_strbuf_text(&reply->body), reply->body.len, "Nova's answer",
-		    &body, err) < 0)
-		return cs_error_set(err, CS_E_LOST,
-			"Nova accepted a new server, but its answer is not readable");
-	id = cs_json_str(cs_json_obj(body, "server"), "id");
-	if (!id || !cs_uuid_ok(id)) /* the journal takes nothing else */
-		return cs_error_set(err, CS_E_LOST,
-			"Nova accepted a new server, but its answer has no uuid");
-	*ret_id = cs_strdup(id);
-	return 0;
-}
-
-int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
-	char **ret_id, struct cs_error *err)
-{
-	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	CS_AUTO_JSON struct json_object *body = create_body(nova, request);
-	CS_AUTO_FREE char *url = cs_asprintf("%s/servers", nova->base);
-	const struct cs_http_request post = {.method = "POST",
-		.url = url,
-		.body = cs_json_text(body),
-		.changes = true};
-
-	if (send_json(nova, &post, &reply, err) < 0)
-		return err->code;
-	if (reply.status == 202)
-		return take_new_id(&reply, ret_id, err);
-	cs_http_fail(&post, &reply, err);
-	if (reply.status >= 500 && reply.status != 503)
-		err->code = CS_E_LOST;
-	return err->code;
 }
 
 /* For what is answered by a status alone. */
@@ -358,7 +256,7 @@ static int change(struct cs_nova *nova, const char *method, const char *url,
 		.body = body ? cs_json_text(body) : NULL,
 		.changes = true};
 
-	if (send_json(nova, &request, &reply, err) < 0)
+	if (cs_nova_send(nova, &request, &reply, err) < 0)
 		return err->code;
 	if (reply.status < 200 || reply.status > 299)
 		return cs_http_fail(&request, &reply, err);

@@ -32,7 +32,7 @@ struct cs_server {
 	char *id, *name;
 	char *status;		 /* ACTIVE, BUILD, ERROR, ... as Nova spells it */
 	char *task_state;	 /* or NULL */
-	char *image_id;		 /* "" for boot from volume */
+	char *image_id;		 /* of a volume: by our mark, else "" */
 	char *flavor;		 /* original_name (>= 2.47) or id */
 	int64_t vcpus;		 /* of the flavor, 0 when not told */
 	char *zone;		 /* or NULL */
@@ -47,6 +47,7 @@ struct cs_server {
 	char *mark_cluster;  /* clusterscale.cluster */
 	char *mark_op;	     /* clusterscale.op */
 	char *mark_draining; /* clusterscale.draining: wall ms as decimal text */
+	char *mark_address;  /* clusterscale.address */
 	struct cs_strings tags;
 };
 
@@ -56,17 +57,32 @@ struct cs_server_list {
 	int64_t taken_wall_ms; /* when the first page was asked for */
 };
 
+/* A volume made from the image, to boot from. */
+struct cs_boot_volume {
+	int64_t size_gib;
+	char *type;	       /* or NULL: the cloud's default; needs 2.67 */
+	bool goes_with_server; /* deleted with it; else it stays, and costs */
+};
+
 struct cs_server_request {
 	const char *name, *image_id, *flavor_id, *key_name,
 		*zone; /* the last two or NULL */
 	const struct cs_strings *network_ids, *security_groups;
-	const char *user_data_base64; /* or NULL */
+	const char *address;		     /* on the first network; or NULL: any */
+	const char *group_id;		     /* server group, or NULL */
+	const char *user_data_base64;	     /* or NULL */
+	const struct cs_boot_volume *volume; /* NULL: boots from the image itself */
+	bool config_drive;
 	const char *mark_cluster, *mark_op;
 };
 
 #define CS_NOVA_MARK_CLUSTER "clusterscale.cluster"
 #define CS_NOVA_MARK_OP "clusterscale.op"
 #define CS_NOVA_MARK_DRAINING "clusterscale.draining"
+/* What it was made of, where Nova does not tell: its volume was made from this image. */
+#define CS_NOVA_MARK_IMAGE "clusterscale.image"
+/* The address that was asked for, which Nova does not list before it is there. */
+#define CS_NOVA_MARK_ADDRESS "clusterscale.address"
 /* A person's: a metadata key of any value, or a tag. With a point, as a tag with a colon
  * is that of a cluster. */
 #define CS_NOVA_MARK_PROTECTED "clusterscale.protected"
@@ -101,15 +117,38 @@ int cs_nova_metadata_unset(struct cs_nova *nova, const char *id, const char *key
 int cs_nova_tag_add(struct cs_nova *nova, const char *id, const char *tag,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Name or id to id. Two of one name: CS_E_CONFIG listing their ids; none: CS_E_NOT_FOUND.
- */
+/* Name or id to id. Two of one name: CS_E_CONFLICT listing their ids; none:
+ * CS_E_NOT_FOUND listing the names that are most like it. */
 int cs_nova_image_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_flavor_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 /* Both, because Nova lists addresses under the network's name. */
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* What the project has and may have; `max` -1: as much as it likes. */
+struct cs_nova_limits {
+	struct cs_nova_limit {
+		int64_t max, used;
+	} instances, cores, ram_mib;
+};
+int cs_nova_limits(struct cs_nova *nova, struct cs_nova_limits *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* What one server of a flavor takes of them. */
+struct cs_nova_size {
+	int64_t vcpus, ram_mib;
+};
+int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
+	struct cs_nova_size *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Pure. CS_E_QUOTA names the limit that `servers` more would cross. */
+int cs_nova_limits_check(const struct cs_nova_limits *limits,
+	const struct cs_nova_size *size, int64_t servers,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 void cs_server_done(struct cs_server *server) CS_NONNULL_ALL;
 void cs_server_list_done(struct cs_server_list *list) CS_NONNULL_ALL;

@@ -14,6 +14,10 @@ struct cs_nova {
 	char header[48];	     /* "OpenStack-API-Version: compute 2.N" */
 };
 
+/* Sends `request` with the microversion; otherwise as cs_keystone_send(). */
+int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
+	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* GET `url` (whole). 0 only for status 200 with a JSON body, which the caller puts. */
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -3,6 +3,7 @@
 #include <config.h>
 #include "client/nova.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -14,8 +15,12 @@ struct collection {
 	const char *list; /* key of the array in a list answer */
 	const char *item; /* key of the object in a single answer, NULL: it is the body */
 	char *url;	  /* of the collection */
-	const char *filter; /* "name=" when the service can filter, else NULL */
+	const char *filter; /* "?name=" when the service can filter, else NULL */
+	const char *all;    /* behind `url`, for the list of all with their names */
 };
+
+#define NEAR_MAX 5
+#define NAME_MAX_COMPARED 64
 
 struct found {
 	char *id, *name;
@@ -46,6 +51,76 @@ static int by_id(struct cs_nova *nova, const struct collection *where, const cha
 	return 0;
 }
 
+/* How many letters have to be changed, added or taken away, capitals aside
+ * (Levenshtein's distance of the beginnings). */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[NAME_MAX_COMPARED + 1], len = strnlen(b, NAME_MAX_COMPARED);
+
+	for (size_t k = 0; k <= len; k++)
+		row[k] = k;
+	for (size_t i = 0; a[i] && i < NAME_MAX_COMPARED; i++) {
+		size_t corner = row[0];
+
+		row[0] = i + 1;
+		for (size_t k = 0; k < len; k++) {
+			bool same = tolower((unsigned char)a[i]) ==
+				    tolower((unsigned char)b[k]);
+			size_t least = row[k] < row[k + 1] ? row[k] : row[k + 1];
+			size_t change = corner + !same;
+
+			corner = row[k + 1];
+			row[k + 1] = least + 1 < change ? least + 1 : change;
+		}
+	}
+	return row[len];
+}
+
+struct near {
+	const char *name; /* borrowed */
+	size_t distance;
+};
+
+/* Keeps the nearest ones in order. */
+static void keep_near(struct near near[NEAR_MAX], const char *name, size_t how_far)
+{
+	struct near candidate = {name, how_far};
+
+	for (size_t i = 0; i < NEAR_MAX; i++) {
+		if (near[i].name && near[i].distance <= candidate.distance)
+			continue;
+		struct near pushed = near[i];
+		near[i] = candidate;
+		candidate = pushed;
+		if (!candidate.name)
+			break;
+	}
+}
+
+/* "; it has: a, b", the names most like `name` first; what they are in is borrowed. */
+static void add_near(struct json_object *list, const char *name, struct cs_strbuf *ret)
+{
+	struct near near[NEAR_MAX] = {0};
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *other =
+			cs_json_str(json_object_array_get_idx(list, i), "name");
+		if (other && *other)
+			keep_near(near, other, distance(name, other));
+	}
+	if (!near[0].name) {
+		cs_strbuf_add(ret, "; it has none at all");
+		return;
+	}
+	for (size_t i = 0; i < NEAR_MAX && near[i].name; i++)
+		cs_strbuf_addf(ret, "%s'%s'",
+			i	       ? ", "
+			: n > NEAR_MAX ? "; most like it: "
+				       : "; it has ",
+			near[i].name);
+}
+
 static int pick(struct json_object *list, const struct collection *where,
 	const char *name, struct found *ret, struct cs_error *err)
 {
@@ -63,9 +138,7 @@ static int pick(struct json_object *list, const struct collection *where,
 		take(item, ret);
 	}
 	if (matches == 0)
-		return cs_error_set(err, CS_E_NOT_FOUND,
-			"the cloud has no %s with name or id '%s' for this project",
-			where->what, name);
+		return CS_E_NOT_FOUND;
 	if (matches > 1)
 		return cs_error_set(err, CS_E_CONFLICT,
 			"%d %ss have the name '%s'; give the id of the right one: %s",
@@ -73,22 +146,49 @@ static int pick(struct json_object *list, const struct collection *where,
 	return 0;
 }
 
+static int get_list(struct cs_nova *nova, const struct collection *where,
+	const char *rest, struct json_object **ret_body, struct json_object **ret_list,
+	struct cs_error *err)
+{
+	CS_AUTO_FREE char *url = cs_asprintf("%s%s", where->url, rest);
+
+	if (cs_nova_get(nova, url, ret_body, err) < 0)
+		return err->code;
+	*ret_list = cs_json_arr(*ret_body, where->list);
+	if (!*ret_list)
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"GET %s: the answer has no array '%s'", url, where->list);
+	return 0;
+}
+
+/* What there is instead is worth a request more. */
+static int none(struct cs_nova *nova, const struct collection *where, const char *name,
+	struct json_object *list, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf near = CS_STRBUF(400);
+	CS_AUTO_JSON struct json_object *body = NULL;
+
+	if (!where->filter || get_list(nova, where, where->all, &body, &list, err) == 0)
+		add_near(list, name, &near);
+	return cs_error_set(err, CS_E_NOT_FOUND,
+		"the cloud has no %s with name or id '%s' for this project%s",
+		where->what, name, cs_strbuf_text(&near));
+}
+
 static int by_name(struct cs_nova *nova, const struct collection *where, const char *name,
 	struct found *ret, struct cs_error *err)
 {
 	CS_AUTO_JSON struct json_object *body = NULL;
+	struct json_object *list;
 	CS_AUTO_FREE char *escaped = cs_http_escape(name);
-	CS_AUTO_FREE char *url =
-		where->filter ? cs_asprintf("%s?%s%s", where->url, where->filter, escaped)
-			      : cs_asprintf("%s/detail", where->url);
+	CS_AUTO_FREE char *rest = where->filter
+					  ? cs_asprintf("%s%s", where->filter, escaped)
+					  : cs_strdup(where->all);
 
-	if (cs_nova_get(nova, url, &body, err) < 0)
+	if (get_list(nova, where, rest, &body, &list, err) < 0)
 		return err->code;
-	struct json_object *list = cs_json_arr(body, where->list);
-	if (!list)
-		return cs_error_set(err, CS_E_PROTOCOL,
-			"GET %s: the answer has no array '%s'", url, where->list);
-	return pick(list, where, name, ret, err);
+	int r = pick(list, where, name, ret, err);
+	return r == CS_E_NOT_FOUND ? none(nova, where, name, list, err) : r;
 }
 
 /* Whatever looks like an id is tried as one first: a name may look like one, too. */
@@ -135,7 +235,8 @@ static int find_id(struct cs_nova *nova, const struct collection *where,
 int cs_nova_image_id(
 	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
 {
-	struct collection images = {"image", "images", NULL, NULL, "name="};
+	struct collection images = {
+		"image", "images", NULL, NULL, "?name=", "?limit=1000"};
 
 	if (collection_url(nova, "image", "/v2", "/images", &images.url, err) < 0)
 		return err->code;
@@ -148,7 +249,8 @@ int cs_nova_image_id(
 int cs_nova_flavor_id(
 	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
 {
-	struct collection flavors = {"flavor", "flavors", "flavor", NULL, NULL};
+	struct collection flavors = {
+		"flavor", "flavors", "flavor", NULL, NULL, "/detail"};
 
 	flavors.url = cs_asprintf("%s/flavors", nova->base);
 	int r = find_id(nova, &flavors, name_or_id, true, ret_id, err);
@@ -156,11 +258,25 @@ int cs_nova_flavor_id(
 	return r;
 }
 
+/* https://docs.openstack.org/api-ref/compute/#list-server-groups */
+int cs_nova_group_id(
+	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
+{
+	struct collection groups = {
+		"server group", "server_groups", "server_group", NULL, NULL, ""};
+
+	groups.url = cs_asprintf("%s/os-server-groups", nova->base);
+	int r = find_id(nova, &groups, name_or_id, cs_uuid_ok(name_or_id), ret_id, err);
+	free(groups.url);
+	return r;
+}
+
 /* https://docs.openstack.org/api-ref/network/v2/#list-networks */
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err)
 {
-	struct collection networks = {"network", "networks", "network", NULL, "name="};
+	struct collection networks = {
+		"network", "networks", "network", NULL, "?name=", ""};
 	struct found found = {0};
 
 	if (collection_url(nova, "network", "/v2.0", "/networks", &networks.url, err) < 0)

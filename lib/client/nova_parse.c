@@ -14,7 +14,8 @@ void cs_server_done(struct cs_server *server)
 {
 	char *texts[] = {server->id, server->name, server->status, server->task_state,
 		server->image_id, server->flavor, server->zone, server->fault,
-		server->mark_cluster, server->mark_op, server->mark_draining};
+		server->mark_cluster, server->mark_op, server->mark_draining,
+		server->mark_address};
 
 	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
 		free(texts[i]);
@@ -82,6 +83,14 @@ static void parse_tags(struct json_object *tags, struct cs_server *ret)
 	}
 }
 
+/* A server that boots from a volume has "image": "". */
+static char *image_of(struct json_object *row, struct json_object *metadata)
+{
+	const char *mark = cs_json_str(metadata, CS_NOVA_MARK_IMAGE);
+
+	return copy_or(cs_json_obj(row, "image"), "id", mark ? mark : "");
+}
+
 static int parse_server(
 	struct json_object *row, struct cs_server *ret, struct cs_error *err)
 {
@@ -98,7 +107,7 @@ static int parse_server(
 		.name = copy_or(row, "name", ""),
 		.status = copy_or(row, "status", "UNKNOWN"),
 		.task_state = copy_or(row, "OS-EXT-STS:task_state", NULL),
-		.image_id = copy_or(cs_json_obj(row, "image"), "id", ""),
+		.image_id = image_of(row, metadata),
 		.flavor = copy_or(flavor,
 			cs_json_str(flavor, "original_name") ? "original_name" : "id",
 			""),
@@ -109,6 +118,7 @@ static int parse_server(
 		.mark_cluster = copy_or(metadata, CS_NOVA_MARK_CLUSTER, NULL),
 		.mark_op = copy_or(metadata, CS_NOVA_MARK_OP, NULL),
 		.mark_draining = copy_or(metadata, CS_NOVA_MARK_DRAINING, NULL),
+		.mark_address = copy_or(metadata, CS_NOVA_MARK_ADDRESS, NULL),
 		.is_protected =
 			json_object_object_get_ex(metadata, CS_NOVA_MARK_PROTECTED, NULL),
 	};
@@ -129,6 +139,21 @@ int cs_nova_parse_server(
 	return parse_server(cs_json_obj(body, "server"), ret, err);
 }
 
+/* Does the link, up to its query, lead to a list of servers? Proxies change host and
+ * version of it, not the end. */
+static bool is_list(const char *href, const char *query)
+{
+	static const char *const paths[] = {"/servers/detail", "/servers"};
+	size_t len = (size_t)(query - href);
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(paths); i++) {
+		size_t end = strlen(paths[i]);
+		if (len >= end && strncmp(query - end, paths[i], end) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* "http://internal/v2.1/servers/detail?limit=2&marker=ID" -> "limit=2&marker=ID" */
 static int parse_next(struct json_object *links, char **ret, struct cs_error *err)
 {
@@ -141,7 +166,7 @@ static int parse_next(struct json_object *links, char **ret, struct cs_error *er
 		if (!rel || strcmp(rel, "next") != 0)
 			continue;
 		const char *query = href ? strchr(href, '?') : NULL;
-		if (!query || !strstr(query, "marker=") ||
+		if (!query || !is_list(href, query) || !strstr(query, "marker=") ||
 			strcspn(query, " \t\r\n\"<>#") != strlen(query))
 			return cs_error_set(err, CS_E_PROTOCOL,
 				"Nova's list has a next page but no usable link to it");

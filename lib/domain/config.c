@@ -3,6 +3,7 @@
 #include <config.h>
 #include "domain/config.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -27,6 +28,15 @@
 #define NAME_LEN_MAX 58 /* 63 of a host name, less "-" and 4 hex digits */
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
 
+#define AT(member) .offset = offsetof(struct cs_boot_volume, member)
+static const struct cs_schema_key boot_volume_keys[] = {
+	{"size", CS_SCHEMA_INT, AT(size_gib), 1, 65536, .required = true},
+	{"type", CS_SCHEMA_STRING, AT(type)},
+	{"delete-on-termination", CS_SCHEMA_BOOL, AT(goes_with_server),
+		.fallback = "true"},
+	{0}};
+#undef AT
+
 #define AT(member) .offset = offsetof(struct cs_server_spec, member)
 static const struct cs_schema_key servers_keys[] = {
 	{"image", CS_SCHEMA_STRING, AT(image), .required = true},
@@ -36,7 +46,11 @@ static const struct cs_schema_key servers_keys[] = {
 	{"key-name", CS_SCHEMA_STRING, AT(key_name)},
 	{"security-groups", CS_SCHEMA_STRINGS, AT(security_groups)},
 	{"user-data-file", CS_SCHEMA_PATH, AT(user_data_file)},
-	{"availability-zone", CS_SCHEMA_STRING, AT(availability_zone)},
+	{"availability-zones", CS_SCHEMA_STRINGS, AT(availability_zones)},
+	{"fixed-addresses", CS_SCHEMA_STRINGS, AT(fixed_addresses)},
+	{"server-group", CS_SCHEMA_STRING, AT(server_group)},
+	{"config-drive", CS_SCHEMA_BOOL, AT(config_drive), .fallback = "false"},
+	{"boot-volume", CS_SCHEMA_SECTION, AT(boot_volume), .keys = boot_volume_keys},
 	{"adopt-image", CS_SCHEMA_BOOL, AT(adopt_image), .fallback = "false"},
 	{"build-timeout", CS_SCHEMA_SECONDS, AT(build_timeout_ms), 1000, DAY_MS,
 		.fallback = "600"},
@@ -256,6 +270,34 @@ static int check_server_name(const struct cs_cluster *cluster, const struct cont
 	return 0;
 }
 
+static bool is_address(const char *text)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, text, bytes) == 1 ||
+	       inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+static int check_addresses(const struct cs_cluster *cluster, const struct context *at)
+{
+	const struct cs_strings *addresses = &cluster->servers.fixed_addresses;
+
+	if (addresses->n == 0)
+		return 0;
+	for (size_t i = 0; i < addresses->n; i++) {
+		if (!is_address(addresses->items[i]))
+			return refuse(at, "servers", "fixed-addresses",
+				"expected addresses, such as 10.0.0.11");
+	}
+	if (cluster->servers.networks.n == 0)
+		return refuse(at, "servers", "fixed-addresses",
+			"expected servers.networks as well, whose first one they are on");
+	if ((int64_t)addresses->n < cluster->max)
+		return refuse(at, "servers", "fixed-addresses",
+			"expected at least size.max addresses");
+	return 0;
+}
+
 static int check_policy(const struct cs_cluster *cluster, const struct context *at)
 {
 	if (cluster->min > cluster->max)
@@ -422,8 +464,8 @@ static int finish_cluster(struct cs_cluster *cluster, const struct context *at)
 			"'-' or '_', beginning with a letter or digit",
 			at->path, at->node->line, cluster->name);
 	fill_budgets(cluster);
-	if (check_server_name(cluster, at) < 0 || check_policy(cluster, at) < 0 ||
-		finish_schedule(cluster, at) < 0 ||
+	if (check_server_name(cluster, at) < 0 || check_addresses(cluster, at) < 0 ||
+		check_policy(cluster, at) < 0 || finish_schedule(cluster, at) < 0 ||
 		finish_rolling(&cluster->rolling, at) < 0 ||
 		check_load_balancers(cluster, at) < 0 || finish_haproxy(cluster, at) < 0)
 		return at->err->code;

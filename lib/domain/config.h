@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/mem.h"
+#include "client/nova.h"
 #include "client/probe.h"
 #include "format/cron.h"
 #include "format/schema.h"
@@ -28,8 +29,13 @@ struct cs_server_spec {
 	char *name;		    /* strftime(3) format, local time */
 	char *key_name;		    /* or NULL */
 	struct cs_strings security_groups;
-	char *user_data_file;	 /* or NULL */
-	char *availability_zone; /* or NULL */
+	char *user_data_file; /* or NULL */
+	/* Empty: Nova chooses; else the one that has the fewest members. */
+	struct cs_strings availability_zones;
+	struct cs_strings fixed_addresses; /* on the first network; empty: any */
+	char *server_group;		   /* name or id, or NULL */
+	bool config_drive;
+	struct cs_boot_volume boot_volume; /* size_gib 0: none */
 	bool adopt_image; /* also balance and count unmarked servers of the image */
 	int64_t build_timeout_ms; /* build-timeout, 600 s: BUILD longer than this failed
 				   */

@@ -9,15 +9,18 @@
 #include "base/parse.h"
 #include "client/keystone.h"
 #include "domain/clouds.h"
+#include "domain/fleet_places.h"
 
 struct cs_fleet {
 	const struct cs_cluster *cluster; /* borrowed */
 	struct cs_credentials credentials;
 	struct cs_keystone *session;
 	struct cs_nova *nova;
-	char *image_id, *flavor_id;    /* NULL until asked for */
-	struct cs_strings network_ids; /* empty until asked for */
-	char *network_name;	       /* of the first network, likewise */
+	char *image_id, *flavor_id, *group_id; /* NULL until asked for */
+	struct cs_strings network_ids;	       /* empty until asked for */
+	char *network_name;		       /* of the first network, likewise */
+	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
+	struct cs_fleet_places *places;
 };
 
 int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
@@ -39,6 +42,7 @@ int cs_fleet_open_as(struct cs_credentials *take_credentials,
 	struct cs_fleet *fleet = cs_calloc(1, sizeof *fleet);
 
 	fleet->cluster = cluster;
+	fleet->places = cs_fleet_places_new(&cluster->servers);
 	fleet->credentials = *take_credentials;
 	*take_credentials = (struct cs_credentials){0};
 	if (cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) < 0 ||
@@ -62,6 +66,8 @@ void cs_fleet_close(struct cs_fleet *fleet)
 	cs_credentials_done(&fleet->credentials);
 	free(fleet->image_id);
 	free(fleet->flavor_id);
+	free(fleet->group_id);
+	cs_fleet_places_free(fleet->places);
 	cs_strings_done(&fleet->network_ids);
 	free(fleet->network_name);
 	free(fleet);
@@ -124,6 +130,7 @@ int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_e
 		cs_fleet_view_done(&view);
 		return err->code;
 	}
+	cs_fleet_places_see(fleet->places, &view);
 	*ret = view;
 	return 0;
 }
@@ -172,6 +179,38 @@ int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret, struct cs_error
 		return cs_error_prefix(err, "servers.flavor");
 	*ret = fleet->flavor_id;
 	return 0;
+}
+
+int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret, struct cs_error *err)
+{
+	const char *name = fleet->cluster->servers.server_group;
+
+	if (name && !fleet->group_id &&
+		cs_nova_group_id(fleet->nova, name, &fleet->group_id, err) < 0)
+		return cs_error_prefix(err, "servers.server-group");
+	*ret = fleet->group_id;
+	return 0;
+}
+
+int cs_fleet_place(struct cs_fleet *fleet, bool take, const char **ret_zone,
+	const char **ret_address, struct cs_error *err)
+{
+	return cs_fleet_places_next(fleet->places, take, ret_zone, ret_address, err);
+}
+
+int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *err)
+{
+	struct cs_nova_limits limits;
+	struct cs_error ignored;
+	const char *flavor_id = NULL;
+
+	if (cs_fleet_flavor_id(fleet, &flavor_id, err) < 0)
+		return err->code;
+	if ((fleet->size.vcpus == 0 && cs_nova_flavor_size(fleet->nova, flavor_id,
+					       &fleet->size, &ignored) < 0) ||
+		cs_nova_limits(fleet->nova, &limits, &ignored) < 0)
+		return 0;
+	return cs_nova_limits_check(&limits, &fleet->size, servers, err);
 }
 
 int cs_fleet_network_ids(

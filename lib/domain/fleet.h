@@ -51,11 +51,25 @@ const char *cs_fleet_project_id(const struct cs_fleet *fleet) CS_NONNULL_ALL;
 const char *cs_fleet_region(
 	const struct cs_fleet *fleet) CS_NONNULL_ALL; /* "" for none */
 
+/* Where the next server goes: of the configured zones the one with the fewest members,
+ * and the first of the configured addresses that no server has, by the last list and what
+ * was placed since; NULL where Nova chooses. Borrowed. CS_E_REFUSED when no address is
+ * left. `take`: it goes there, unless it fails. */
+int cs_fleet_place(struct cs_fleet *fleet, bool take, const char **ret_zone,
+	const char **ret_address, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* May the project have so many servers more? CS_E_QUOTA names the limit. A cloud that
+ * does not tell its limits is not asked in vain: 0. */
+int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* The configured names resolved to ids (asked for on first use, then kept); borrowed. */
 int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL; /* NULL when there is none */
 int cs_fleet_network_ids(struct cs_fleet *fleet, const struct cs_strings **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

@@ -69,6 +69,7 @@ class SimCloud:
                  cidr="127.18.0.0/24", network="private", network_id=None, networks=(),
                  image="rails-snapshot", image_id=None, flavors=FLAVORS,
                  keypairs=("keypair",), security_groups=("default",), zones=("nova",),
+                 server_groups=(), volume_types=("standard",),
                  project="cluster", project_id=None, user="cluster", user_id=None,
                  password="labsecret", reader="reader", reader_password="readersecret",
                  users=(), app_credential_id=None, app_credential="lab",
@@ -98,6 +99,8 @@ class SimCloud:
         self.app_credential = self.keystone.add_credential(
             user, project, app_credential, app_credential_secret, ["member"], app_credential_id)
         self._furnish(image, image_id, flavors, keypairs, security_groups, zones)
+        self.server_groups = {str(uuid.uuid4()): name for name in server_groups}
+        self.volume_types = list(volume_types)
         self.networks = {}
         self.network = self.add_network(network, cidr, network_id)
         for name, more in networks:

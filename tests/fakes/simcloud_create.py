@@ -105,15 +105,17 @@ class Creator:
     def __init__(self, cloud):
         self.cloud = cloud
 
-    def create(self, token, given, minor):
+    def create(self, token, given, minor, hints=None):
         """Returns the servers that were started, at least one."""
         check_schema(given, minor)
-        image = self._image(given.get("imageRef"))
+        volume = given.get("block_device_mapping_v2")
+        image = self._boot_volume(volume, minor) if volume else self._image(given.get("imageRef"))
         flavor = self.cloud.flavors.get(given["flavorRef"])
         if not flavor:
             raise NovaError(400, f"Flavor {given['flavorRef']} could not be found.")
         self._check_names(given)
         networks, wanted = self._networks(given.get("networks"))
+        group = self._group((hints or {}).get("group"))
         count = self._count(given, flavor, token.project)
         plan = self._refused_address(networks, wanted)
         groups = given.get("security_groups", [{"name": "default"}])
@@ -125,6 +127,9 @@ class Creator:
                 metadata=dict(given.get("metadata", {})), tags=list(given.get("tags", [])),
                 networks=[n.name for n in networks], description=given.get("description"),
                 key_name=given.get("key_name"), user_data=given.get("user_data"),
+                config_drive=bool(given.get("config_drive")), volume=(volume or [None])[0],
+                zone=given.get("availability_zone") or self.cloud.zones[0],
+                zone_wanted=given.get("availability_zone") or "", group=group,
                 security_groups=[g["name"] for g in groups]))
         for server in servers:
             self.cloud.lifecycle.build(server, wanted, plan)
@@ -138,6 +143,22 @@ class Creator:
             raise NovaError(400, "Can not find requested image")
         if image.status != "active":
             raise NovaError(400, f"Image {id} is not active.")
+        return id
+
+    def _boot_volume(self, devices, minor):
+        """Checks the volume to boot from; such a server has no image."""
+        device = devices[0]
+        if "volume_type" in device and minor < 67:
+            raise invalid("block_device_mapping_v2", devices, "Additional properties are not "
+                          "allowed ('volume_type' was unexpected)")
+        self._image(device.get("uuid"))
+        if device.get("volume_type", self.cloud.volume_types[0]) not in self.cloud.volume_types:
+            raise NovaError(400, f"Volume type {device['volume_type']} could not be found.")
+        return ""
+
+    def _group(self, id):
+        if id and id not in self.cloud.server_groups:
+            raise NovaError(400, f"Instance group {id} could not be found.")
         return id
 
     def _check_names(self, given):

@@ -43,6 +43,8 @@ ROUTES = [(method, re.compile(path), handler, since, until, policy)
     ("GET", "/limits", "limits", 1, 99, None),
     ("GET", "/os-quota-sets/(?P<id>[^/]+)", "quota_set", 1, 99, None),
     ("GET", "/os-availability-zone", "availability_zones", 1, 99, None),
+    ("GET", "/os-server-groups", "server_groups", 1, 99, None),
+    ("GET", "/os-server-groups/(?P<id>[^/]+)", "server_group", 1, 99, None),
     ("GET", "/os-keypairs", "keypairs", 1, 99, None),
     ("GET", "/os-keypairs/(?P<id>[^/]+)", "keypair", 1, 99, None),
     ("GET", "/images", "images", 1, 35, None))]
@@ -216,7 +218,7 @@ class Nova:
     def _create(self, request, token, minor):
         given = self._body(request, "server")
         self._need("glance", "neutron")
-        servers = self.creator.create(token, given, minor)
+        servers = self.creator.create(token, given, minor, request.json().get("os:scheduler_hints"))
         if given.get("return_reservation_id"):
             return json_reply(202, {"reservation_id": f"r-{servers[0].id[:8]}"})
         server = servers[0]
@@ -414,6 +416,22 @@ class Nova:
         return json_reply(200, {"availabilityZoneInfo": [
             {"zoneName": zone, "zoneState": {"available": True}, "hosts": None}
             for zone in self.cloud.zones]})
+
+    def _group_body(self, id, minor):
+        body = {"id": id, "name": self.cloud.server_groups[id],
+                "members": [s.id for s in self.cloud.servers.values() if s.group == id]}
+        if minor >= 64:
+            return body | {"policy": "soft-anti-affinity", "rules": {}}
+        return body | {"policies": ["soft-anti-affinity"], "metadata": {}}
+
+    def _server_groups(self, request, token, minor):
+        return json_reply(200, {"server_groups": [self._group_body(id, minor)
+                                                  for id in self.cloud.server_groups]})
+
+    def _server_group(self, request, token, minor, id):
+        if id not in self.cloud.server_groups:
+            raise NovaError(404, f"Instance group {id} could not be found.")
+        return json_reply(200, {"server_group": self._group_body(id, minor)})
 
     @staticmethod
     def _keypair_body(name, minor):

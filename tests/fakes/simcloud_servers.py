@@ -60,6 +60,10 @@ class SimServer:
     ports_shown: bool = False
     host: bool = False  # a compute host has taken it
     zone: str = "nova"  # of that host
+    zone_wanted: str = ""  # what is shown before there is one
+    config_drive: bool = False
+    volume: dict | None = None  # it boots from, as the create named it
+    group: str | None = None  # id of its server group
     created: float = dataclasses.field(default_factory=time.time)
     updated: float = dataclasses.field(default_factory=time.time)
     launched: float | None = None
@@ -104,6 +108,8 @@ class SimServer:
                 "task_state": self.task_state, "address": self.address, "image": self.image,
                 "flavor": self.flavor.name, "metadata": dict(self.metadata),
                 "tags": list(self.tags), "project_id": self.project_id, "locked": self.locked,
+                "zone": self.zone, "config_drive": self.config_drive,
+                "volume": self.volume, "group": self.group,
                 "user_data": self.user_data, "key_name": self.key_name,
                 "security_groups": list(self.security_groups)}
 
@@ -190,8 +196,9 @@ class View:
         if server.fault and server.status == "ERROR" and (server.fault_in_list or not in_list):
             body["fault"] = server.fault
         launched = iso_time(server.launched, ".000000") if server.launched else None
-        body |= {"OS-EXT-AZ:availability_zone": server.zone if server.host else "",
-                 "config_drive": "", "key_name": server.key_name,
+        body |= {"OS-EXT-AZ:availability_zone": server.zone if server.host
+                 else server.zone_wanted,
+                 "config_drive": "True" if server.config_drive else "", "key_name": server.key_name,
                  "OS-SRV-USG:launched_at": launched, "OS-SRV-USG:terminated_at": None,
                  "OS-EXT-STS:task_state": server.task_state,
                  "OS-EXT-STS:vm_state": server.vm_state,
@@ -210,5 +217,5 @@ class View:
                   (90, "OS-EXT-SRV-ATTR:hostname", server.name))
         body = {name: value for since, name, value in fields if minor >= since}
         if minor >= 71 and not in_list:
-            body["server_groups"] = []
+            body["server_groups"] = [server.group] if server.group else []
         return body

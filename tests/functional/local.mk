@@ -20,6 +20,7 @@ PYTESTS = \
 	tests/functional/test_load_client.py \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_fired.py \
+	tests/functional/test_nova_scale_made_of.py \
 	tests/functional/test_nova_scale_orphans.py \
 	tests/functional/test_nova_scale_rolling.py \
 	tests/functional/test_nova_scale_trouble.py \

@@ -42,6 +42,7 @@ clusters:
       name: "{name}"
       adopt-image: {adopt}
       build-timeout: {build_timeout}
+      {servers}
     size: {{min: {min}, max: {max}}}
     cpu:
       min-span: {min_span}
@@ -122,10 +123,10 @@ class Ports:
 
 
 class Lab:
-    def __init__(self, folder, lbs=2, cidr="127.18.0.0/24", **given):
+    def __init__(self, folder, lbs=2, cidr="127.18.0.0/24", cloud=None, **given):
         self.dir, self.ports = folder, Ports()
         self.cloud = SimCloud(build_seconds=0.3, delete_seconds=0.2, cidr=cidr, on_spawn=self.ports.open,
-                              on_destroy=self.ports.close).start()
+                              on_destroy=self.ports.close, **(cloud or {})).start()
         self.state = folder / "state/web"
         self.state.mkdir(parents=True)
         self.lbs = [self.make_lb(f"lb{i + 1}") for i in range(lbs)]
@@ -148,7 +149,7 @@ class Lab:
     def write_config(self, **given):
         fields = {"mode": "act", "image": "rails-snapshot", "name": "web", "adopt": "false", "build_timeout": 600,
                   "min": 2, "max": 5, "step_up": 1, "cool_up": 0, "cool_down": 0, "creates": 20, "deletes": 20,
-                  "min_span": 10, "snmp_port": 161, "rolling": "", **given}
+                  "min_span": 10, "snmp_port": 161, "rolling": "", "servers": "", **given}
         community = self.dir / "community"
         community.write_text("public\n")
         community.chmod(0o600)

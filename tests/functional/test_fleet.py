@@ -313,15 +313,24 @@ def test_a_list_that_goes_round_is_no_list(cloud, probe, marker):
     one = probe()
     row, query = {"servers": [{"id": f"{OP}1", "metadata": {}}]}, f"?marker={marker}"
     cloud.inject(path="/servers/detail", status=200, count=99, body={
-        **row, "servers_links": [{"rel": "next", "href": f"http://127.0.0.9/{query}"}]})
+        **row, "servers_links": [{"rel": "next", "href": f"http://127.0.0.9/servers/detail{query}"}]})
     assert one.ask("list")[0] == (
         f"error PROTOCOL 0 Nova's list refers to the same page again (marker={marker})")
     cloud.control.faults.clear()
     cloud.inject(path="/servers/detail$", status=200, body={
-        **row, "servers_links": [{"rel": "next", "href": "?marker=x"}]})
+        **row, "servers_links": [{"rel": "next", "href": "/servers/detail?marker=x"}]})
     cloud.inject(path="/servers/detail.marker=x", status=200, body=row)
     assert one.ask("list")[0] == (
         f"error PROTOCOL 0 Nova lists server {OP}1 twice; the list is not used")
+
+
+def test_a_list_that_goes_round_through_several_pages_is_no_list(cloud, probe):
+    one = probe()
+    for number, marker in enumerate("aba"):
+        cloud.inject(path="/servers/detail", status=200, body={
+            "servers": [{"id": f"{OP}{number}", "metadata": {}}],
+            "servers_links": [{"rel": "next", "href": f"{cloud.compute_url}/servers/detail?marker={marker}"}]})
+    assert one.ask("list") == ["error PROTOCOL 0 Nova's list refers to the same page again (marker=a)"]
 
 
 def test_a_row_of_a_cell_that_is_down_is_no_whole_list(cloud, probe):
@@ -456,8 +465,10 @@ def test_two_images_of_one_name_are_an_error_with_their_ids(cloud, probe):
 def test_a_name_that_the_cloud_does_not_have(cloud, probe, key):
     answer = probe(**{key: "none such"}).ask(f"create web1 {OP}1")[0]
     names = {"image": "servers.image", "flavor": "servers.flavor", "network": "servers.networks"}
+    there = {"image": "'rails-snapshot'", "network": "'private'",
+             "flavor": "'m1.medium', 'm1.small', 'm1.tiny', 'm1.large'"}
     assert answer == (f"error NOT_FOUND 0 {names[key]}: the cloud has no {key} with name or id "
-                      "'none such' for this project")
+                      f"'none such' for this project; it has {there[key]}")
     assert not cloud.requests("POST", "/servers$")
 
 

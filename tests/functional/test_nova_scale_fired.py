@@ -312,23 +312,47 @@ def test_service_port_that_accepts_but_does_not_answer(make_lab):
     lab.check_settled(2)
 
 
+def test_quota_is_seen_before_anything_is_begun(lab):
+    lab.add(2)
+    lab.cloud.quota["instances"] = 3
+    status, out, err = lab.run("--create", "2")
+    assert status == 2
+    assert ("creating 'web': the project's quota has no room: 3 of 3 servers are in use, 1 more would be needed; "
+            "have the project's quota raised, or lower size.max\n") in err
+    assert len(lab.creates()) == len(lab.journal(type="intent")) == 1
+    lab.check_settled(3)
+
+
+def refuse_creates(lab, count):
+    """As Nova does when somebody else took the last of the quota in between."""
+    lab.cloud.inject(method="POST", path="/servers$", status=403, count=count, body={"forbidden": {
+        "code": 403, "message": "Quota exceeded for instances: Requested 1, but already used 2 of 2 instances"}})
+
+
 def test_quota(lab):
     lab.add(2)
-    lab.cloud.quota["instances"] = 2
+    refuse_creates(lab, 9)
     status, out, err = lab.run("--create", "2")
     assert status == 2
     assert "was not created" in err and "Quota exceeded" in err
+    assert err.endswith("; have the project's quota raised, or lower size.max\n")
     assert len(lab.creates()) == 1  # the second would fail as well
     lab.check_settled(2)
 
 
+def test_limits_that_are_not_told_do_not_matter(lab):
+    lab.add(2)
+    lab.cloud.inject(path="/limits$", status=404, count=9)
+    assert lab.run("--create", "1")[0] == 0
+    lab.check_settled(3)
+
+
 def test_three_failures_hold_creates_until_resume(lab):
     lab.add(1)
-    lab.cloud.quota["instances"] = 1
+    refuse_creates(lab, 3)
     for _ in range(3):
         lab.fire("CRITICAL")
         lab.settle()
-    lab.cloud.quota["instances"] = -1
     lab.fire("CRITICAL")
     lab.settle()
     assert len(lab.creates()) == 3

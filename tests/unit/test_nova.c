@@ -86,6 +86,28 @@ static void test_a_whole_server(void **state)
 	cs_server_list_done(&list);
 }
 
+static void test_the_image_of_a_volume_is_in_our_mark(void **state)
+{
+	struct cs_server_list list = {0};
+	char *next = NULL;
+
+	(void)state;
+	parse_page(
+		"{\"servers\": [{\"id\": " ID(
+			"1") ", \"image\": \"\", \"metadata\":"
+			     " {\"clusterscale.image\": \"im\", "
+			     "\"clusterscale.address\": \"10.0.0.1\"}},"
+			     "{\"id\": " ID(
+				     "2") ", \"image\": {\"id\": \"real\"}, \"metadata\":"
+					  " {\"clusterscale.image\": \"im\"}}]}",
+		&list, &next);
+	assert_string_equal(list.servers[0].image_id, "im");
+	assert_string_equal(list.servers[0].mark_address, "10.0.0.1");
+	assert_string_equal(list.servers[1].image_id, "real");
+	assert_null(list.servers[1].mark_address);
+	cs_server_list_done(&list);
+}
+
 static void test_a_row_of_a_cell_that_is_down(void **state)
 {
 	struct cs_server_list list = {0};
@@ -114,7 +136,8 @@ static void test_of_the_next_link_only_the_query_counts(void **state)
 	char *next = NULL;
 
 	(void)state;
-	parse_page(LINK("http://evil.example/elsewhere?limit=2&marker=m"), &list, &next);
+	parse_page(LINK("http://internal/nova/v2/servers/detail?limit=2&marker=m"), &list,
+		&next);
 	assert_string_equal(next, "limit=2&marker=m");
 	free(next);
 	cs_server_list_done(&list);
@@ -146,10 +169,38 @@ static void test_what_is_no_list_is_an_error(void **state)
 	refuse("{\"servers\": [{\"id\": \"7\"}]}", NO_UUID);
 	refuse(LINK("http://k/v2.1/servers/detail"),
 		"Nova's list has a next page but no usable link to it");
-	refuse(LINK("?marker=a b"),
+	refuse(LINK("http://evil.example/elsewhere?limit=2&marker=m"),
+		"Nova's list has a next page but no usable link to it");
+	refuse(LINK("?marker=m"), "Nova's list has a next page but no usable link to it");
+	refuse(LINK("/servers/detail?marker=a b"),
 		"Nova's list has a next page but no usable link to it");
 	refuse("{\"servers\": [], \"servers_links\": [{\"rel\": \"next\"}]}",
 		"Nova's list has a next page but no usable link to it");
+}
+
+static void test_limits_name_what_has_no_room(void **state)
+{
+	struct cs_nova_limits limits = {
+		.instances = {20, 18}, .cores = {-1, 900}, .ram_mib = {8192, 4096}};
+	const struct cs_nova_size size = {2, 2048}, huge = {1, 0};
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(cs_nova_limits_check(&limits, &size, 2, &err), 0);
+	assert_int_equal(cs_nova_limits_check(&limits, &size, 3, &err), CS_E_QUOTA);
+	assert_string_equal(err.message,
+		"the project's quota has no room: 18 of 20 servers are in use, 3 more "
+		"would be needed");
+	limits.instances.max = -1;
+	assert_int_equal(cs_nova_limits_check(&limits, &size, 3, &err), CS_E_QUOTA);
+	assert_string_equal(err.message,
+		"the project's quota has no room: 4096 of 8192 MiB of memory are in use, "
+		"6144 more would be needed");
+	limits.cores = (struct cs_nova_limit){10, 12}; /* lowered below what is used */
+	assert_int_equal(cs_nova_limits_check(&limits, &huge, 1, &err), CS_E_QUOTA);
+	assert_string_equal(err.message,
+		"the project's quota has no room: 12 of 10 cores are in use, 1 more "
+		"would be needed");
 }
 
 static void check_text(const char *body, const char *expected)
@@ -222,10 +273,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_whole_server),
+		cmocka_unit_test(test_the_image_of_a_volume_is_in_our_mark),
 		cmocka_unit_test(test_a_row_of_a_cell_that_is_down),
 		cmocka_unit_test(test_of_the_next_link_only_the_query_counts),
 		cmocka_unit_test(test_pages_append),
 		cmocka_unit_test(test_what_is_no_list_is_an_error),
+		cmocka_unit_test(test_limits_name_what_has_no_room),
 		cmocka_unit_test(test_error_envelopes_of_all_services),
 		cmocka_unit_test(test_statuses_become_codes),
 	};
