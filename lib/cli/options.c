@@ -68,7 +68,7 @@ static int store_number(const struct cs_option *option, const char *text, int64_
 		    : cs_parse_int(text, option->min, option->max, slot))
 		return 0;
 	return cs_error_set(err, CS_E_USAGE,
-		"option --%s: '%s' is not a %s from %g to %g", option->name, text,
+		"option --%s: '%s' is not a %s from %.15g to %.15g", option->name, text,
 		seconds ? "number of seconds" : "whole number",
 		(double)option->min / (double)scale, (double)option->max / (double)scale);
 }

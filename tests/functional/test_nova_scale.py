@@ -421,7 +421,7 @@ def test_dry_run_changes_nothing(lab):
     (["--force"], "--force only goes with --delete, --to and --reap"),
     (["--age", "2h"], "--age only goes with --reap"),
     (["--reap", "--create", "1"], "--create and --reap do not go together: give one of them"),
-    (["--reap", "--age", "0"], "option --age: '0' is not a number of seconds from 1 to 8.64e+07"),
+    (["--reap", "--age", "0"], "option --age: '0' is not a number of seconds from 1 to 86400000"),
     (["--create", "1", "--force"], "--force only goes with --delete, --to and --reap"),
     (["stray"], None),
 ])
