@@ -163,11 +163,13 @@ static void run_check(struct scale_program *program)
 					      "nothing is scaled without a measurement");
 		scale_say(program, LOG_WARNING, "%s", err.message);
 	} else {
-		char *text = result.out.data;
+		const char *text = cs_strbuf_text(&result.out);
+		size_t len = strcspn(text, "|\n");
 
-		if (text)
-			text[strcspn(text, "|\n")] = '\0';
-		scale_say(program, LOG_INFO, "%s", text ? text : "it said nothing");
+		while (len > 0 && text[len - 1] == ' ')
+			len--;
+		scale_say(program, LOG_INFO, "%.*s", len ? (int)len : -1,
+			len ? text : "it said nothing");
 	}
 	cs_proc_result_done(&result);
 }

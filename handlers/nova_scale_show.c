@@ -199,7 +199,7 @@ static void show_measurement(const struct cs_sight *sight)
 	}
 	age_text(cs_stamp_age_ms(&m->at, &sight->now), age);
 	if (m->load_permille < 0)
-		printf("measurement: below quorum, %lld of %lld servers, %s ago\n",
+		printf("measurement: no load figure, %lld of %lld servers, %s ago\n",
 			(long long)m->sampled, (long long)m->servers, age);
 	else
 		printf("measurement: load %lld.%lld %% on %lld of %lld servers, %s ago\n",

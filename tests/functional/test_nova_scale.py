@@ -332,6 +332,8 @@ def test_status(lab):
     ]
     assert lines[7:] == ["last scale-down: none in the journal", "this hour: 0 of 20 creates, 0 of 20 deletes",
                          "failed creates in a row: 1"]
+    lab.measure(-1, servers=3, sampled=1)
+    assert "\nmeasurement: no load figure, 1 of 3 servers, N s ago\n" in plain(lab.run("--status")[1])
     assert lab.creates() + lab.deletes() == []
 
 

@@ -161,7 +161,7 @@ def test_stale_measurement_does_nothing(lab):
     assert status == 3
     assert plain(out) == (
         f"no fresh measurement: running {lab.dir}/plugins/check_cluster_cpu\n"
-        "CLUSTER CPU UNKNOWN - no answer \n"
+        "CLUSTER CPU UNKNOWN - no answer\n"
         "2 in service, 0 under way, 0 draining; 2 exist; min 2, max 5: "
         "the last measurement is N s old, max-age is 90 s: hold\n")
     assert plain(err) == ("nova_scale: refused to scale: the last measurement is N s old, max-age is 90 s: hold\n")
@@ -174,11 +174,12 @@ def test_handler_measures_itself_once(lab):
     lines = (lab.state / "history").read_text()
     (lab.state / "history").unlink()
     handler = lab.install("#!/bin/sh\nprintf '%s\\n' \"$*\" >> " + f"{lab.dir}/asked\n"
-                          f"echo '{lines.strip()}' >> {lab.state}/history\necho 'CLUSTER CPU CRITICAL - 100 %'; exit 2\n")
+                          f"echo '{lines.strip()}' >> {lab.state}/history\necho 'CLUSTER CPU CRITICAL - 100 % | load=100%'; exit 2\n")
     lab.fire("CRITICAL", program=handler)
     lab.settle()
     lab.check_settled(3)
     assert (lab.dir / "asked").read_text() == f"-n web -f {lab.dir}/clusterscale.yaml\n"
+    assert ": CLUSTER CPU CRITICAL - 100 %\n" in lab.log()
 
 
 # Modes
