@@ -262,8 +262,12 @@ static int read_user_data(struct scale_program *program, struct cs_error *err)
 
 	if (!path || program->user_data)
 		return 0;
-	if (cs_file_read(path, &text, err) < 0)
-		return cs_error_prefix(err, "servers.user-data-file");
+	if (cs_file_read(path, &text, err) < 0) {
+		cs_error_prefix(err, "servers.user-data-file");
+		if (err->code == CS_E_LIMIT)
+			cs_error_advise(err, "Nova takes no more: let it fetch the rest");
+		return err->code = CS_E_CONFIG;
+	}
 	program->user_data = base64(cs_strbuf_text(&text), text.len);
 	return 0;
 }

@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nova_scale as people use it, against the simulated cloud and small load balancers."""
 
+import base64
 import json
 import os
 import re
 import subprocess
 import sys
+import uuid
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from scale_lab import HINT, POOR, PROGRAM, lab, make_lab, plain, wait_until  # noqa: E402, F401
+from scale_lab import HINT, POOR, PROGRAM, UUID, lab, make_lab, plain, wait_until  # noqa: E402, F401
 from terminal import open_pty, read_to_end  # noqa: E402
 
 
@@ -46,6 +48,40 @@ def test_name_is_a_time_format(make_lab):
     lab = make_lab(name="rails%Y%m%d")
     assert lab.run("--create", "1")[0] == 0
     assert re.fullmatch(r"rails20\d{6}", lab.ours()[0]["name"])
+
+
+@pytest.mark.parametrize("user_data", [b"#!/bin/sh\n", b"#!/bin/sh\n\xff", b"#!/bin/sh\n\0\xff", b"x" * 49149],
+                         ids=["10 bytes", "11 bytes", "12 bytes", "the most that Nova takes"])
+def test_a_create_asks_for_what_is_configured(lab, user_data):
+    lab.cloud.groups["web"] = str(uuid.uuid4())
+    lab.write_config(servers=f"""key-name: keypair
+      security-groups: [default, web]
+      availability-zones: [nova]
+      user-data-file: {lab.dir}/user-data""")
+    (lab.dir / "user-data").write_bytes(user_data)
+    assert lab.run("--create", "1")[0] == 0
+    asked = json.loads(lab.creates()[0]["body"])["server"]
+    assert base64.b64decode(asked.pop("user_data"), validate=True) == user_data
+    op, network = asked["metadata"].pop("clusterscale.op"), lab.cloud.network.id
+    assert re.fullmatch(UUID, op) and op == lab.journal(type="intent")[0]["op"]
+    assert asked == {
+        "name": "web", "imageRef": lab.cloud.image.id, "flavorRef": asked["flavorRef"], "networks": [{"uuid": network}],
+        "key_name": "keypair", "availability_zone": "nova", "security_groups": [{"name": "default"}, {"name": "web"}],
+        "metadata": {"clusterscale.cluster": "web"}, "tags": ["clusterscale:web"]}
+    assert lab.cloud.flavors[asked["flavorRef"]].name == "m1.small"
+
+
+@pytest.mark.parametrize("size, why", [
+    (None, "cannot read {}: No such file or directory"),
+    (49150, "{} is larger than the limit of 49149 bytes; Nova takes no more: let it fetch the rest")])
+def test_user_data_that_cannot_be_sent_is_a_refusal(lab, size, why):
+    lab.write_config(servers=f"user-data-file: {lab.dir}/user-data")
+    if size:
+        (lab.dir / "user-data").write_bytes(b"x" * size)
+    status, _, err = lab.run("--create", "1")
+    why = why.format(lab.dir / "user-data")
+    assert (status, err) == (3, f"nova_scale: creating 'web': servers.user-data-file: {why}\n")
+    assert lab.creates() == [] and lab.journal(type="intent") == []
 
 
 def test_delete_drains_first(lab):
