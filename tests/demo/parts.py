@@ -164,7 +164,7 @@ class Killer:
 
 
 def by_hand(demo):
-    """What to try while everything is up, as lines of text."""
+    """What to try while everything is up, as lines of text; with nothing that the demo does not install."""
     cluster = f"-n web -f {demo.config}"
     target = f"{demo.proxy.address}:{demo.proxy.port}"
     loadgen = pathlib.Path(__file__).with_name("loadgen.py")
@@ -178,8 +178,8 @@ def by_hand(demo):
         f"{scale} {cluster} --explain",
         f"{scale} {cluster} --create 1",
         f"{sync} {cluster} --dry-run",
-        f"echo 'show stat' | socat - UNIX-CONNECT:{demo.proxy.stats}",
-        f"curl -s http://{target}/ | head -n 1",
+        f"{sync} {cluster} --status",
+        f"{sys.executable} -c \"from urllib.request import urlopen; print(urlopen('http://{target}/').readline())\"",
         f"(echo 285 5; sleep 90) | {sys.executable} {loadgen} --target {target}",
         f"tail -f {demo.core.log_path}",
     ):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import types
 import xml.etree.ElementTree
 
 import pytest
@@ -21,6 +22,7 @@ DEMO = pathlib.Path(__file__).parents[1] / "demo"
 sys.path[:0] = [str(DEMO), str(pathlib.Path(__file__).parent)]
 
 import live  # noqa: E402
+import parts  # noqa: E402
 import plot  # noqa: E402
 from terminal import open_pty  # noqa: E402
 
@@ -300,3 +302,13 @@ def test_nothing_is_blanked_but_on_a_change_of_size(tmp_path):
     assert max(map(len, lines)) <= 30
     terminal.child.terminate()
     assert_restored(terminal.finish(), "KeyboardInterrupt")
+
+
+def test_what_to_try_by_hand_is_all_there():
+    """On a fresh machine: our programs, Python, and what Debian cannot do without."""
+    ours = {name: f"/plugins/{name}" for name in ("check_cluster_cpu", "nova_scale", "haproxy_sync")}
+    demo = types.SimpleNamespace(config="web.yaml", programs=ours, core=types.SimpleNamespace(log_path="nagios.log"),
+                                 proxy=types.SimpleNamespace(address="127.0.0.1", port=8080, stats="admin.sock"))
+    lines = [re.sub('"[^"]*"', "", line.strip()) for line in parts.by_hand(demo) if line.startswith("  ")]
+    started = {word for line in lines for word in re.findall(r"(?:^|[|(;])\s*([^\s|();]+)", line)}
+    assert started == {*ours.values(), sys.executable, "echo", "sleep", "tail"}
