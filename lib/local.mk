@@ -28,6 +28,7 @@ lib_libclusterscale_a_SOURCES += lib/format/haproxy_line.c lib/format/haproxy_li
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_needs.c lib/format/haproxy_needs.h
 lib_libclusterscale_a_SOURCES += lib/format/haproxy_stat.c lib/format/haproxy_stat.h
 lib_libclusterscale_a_SOURCES += lib/format/json.c lib/format/json.h
+lib_libclusterscale_a_SOURCES += lib/format/json_rows.c
 lib_libclusterscale_a_SOURCES += lib/format/lb_status.c lib/format/lb_status.h
 lib_libclusterscale_a_SOURCES += lib/format/perfdata.c lib/format/perfdata.h
 lib_libclusterscale_a_SOURCES += lib/format/schema.c lib/format/schema.h

@@ -10,6 +10,8 @@
 #include "base/stamp.h"
 #include "format/json.h"
 
+#define LIST_STEP 256 /* servers for which room is made at a time */
+
 void cs_server_done(struct cs_server *server)
 {
 	char *texts[] = {server->id, server->name, server->status, server->task_state,
@@ -176,25 +178,26 @@ static int parse_next(struct json_object *links, char **ret, struct cs_error *er
 	return 0;
 }
 
+static int take_row(void *context, struct json_object *row, struct cs_error *err)
+{
+	struct cs_server_list *list = context;
+
+	if (list->n % LIST_STEP == 0)
+		list->servers = cs_reallocarray(
+			list->servers, list->n + LIST_STEP, sizeof *list->servers);
+	if (parse_server(row, &list->servers[list->n], err) < 0)
+		return err->code;
+	list->n++;
+	return 0;
+}
+
 int cs_nova_parse_page(const char *text, size_t len, struct cs_server_list *list,
 	char **ret_next, struct cs_error *err)
 {
-	CS_AUTO_JSON struct json_object *body = NULL;
+	CS_AUTO_JSON struct json_object *rest = NULL;
 
-	if (cs_json_parse(text, len, "Nova's list", &body, err) < 0)
+	if (cs_json_rows(
+		    text, len, "Nova's list", "servers", take_row, list, &rest, err) < 0)
 		return err->code;
-	struct json_object *rows = cs_json_arr(body, "servers");
-	if (!rows)
-		return cs_error_set(
-			err, CS_E_PROTOCOL, "Nova's list has no array 'servers'");
-	size_t n = json_object_array_length(rows);
-	list->servers =
-		cs_reallocarray(list->servers, list->n + n, sizeof *list->servers);
-	for (size_t i = 0; i < n; i++) {
-		if (parse_server(json_object_array_get_idx(rows, i),
-			    &list->servers[list->n], err) < 0)
-			return err->code;
-		list->n++;
-	}
-	return parse_next(cs_json_arr(body, "servers_links"), ret_next, err);
+	return parse_next(cs_json_arr(rest, "servers_links"), ret_next, err);
 }

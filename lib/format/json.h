@@ -24,6 +24,17 @@ static inline void cs_json_freep(struct json_object **object)
 int cs_json_parse(const char *text, size_t len, const char *what,
 	struct json_object **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Takes one row, which is released after the call, or fails and ends the reading. */
+typedef int (*cs_json_each)(void *context, struct json_object *row, struct cs_error *err);
+
+/* An object whose array `key` is large: its rows go to `each` one by one, so that they
+ * are never all in memory; the other members come back in `ret_rest`. CS_E_PROTOCOL when
+ * there is no such array, or the text is not JSON, as cs_json_parse() says it; rows were
+ * given before that is known. */
+int cs_json_rows(const char *text, size_t len, const char *what, const char *key,
+	cs_json_each each, void *context, struct json_object **ret_rest,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 3, 4, 5, 7, 8);
+
 /* Is the text the beginning of a JSON value that goes on? */
 bool cs_json_breaks_off(const char *text, size_t len) CS_NONNULL_ALL;
 

@@ -149,7 +149,8 @@ static void test_pages_append(void **state)
 	char *next = NULL;
 
 	(void)state;
-	parse_page("{\"servers\": [{\"id\": " ID("a") "}]}", &list, &next);
+	parse_page(" {\"a\": null, \"servers\" : [ {\"id\": " ID("a") "} ] , \"z\": 1 } ",
+		&list, &next);
 	parse_page("{\"servers\": [{\"id\": " ID("b") "}, {\"id\": " ID("c") "}]}", &list,
 		&next);
 	assert_int_equal(list.n, 3);
@@ -166,6 +167,14 @@ static void test_what_is_no_list_is_an_error(void **state)
 	refuse("{\"servers\": {}}", "Nova's list has no array 'servers'");
 	refuse("{\"servers\": [{\"id\": " ID("a") "}, 3]}", NO_UUID);
 	refuse("{\"servers\": [{\"id\": 7}]}", NO_UUID);
+	refuse("{\"servers\": [], \"servers\": []}",
+		"Nova's list has no array 'servers'");
+	refuse("{\"servers\": []} x",
+		"Nova's list is not JSON: unexpected character at byte 16");
+	refuse("{\"servers\": [{\"id\": " ID("a") "},]}",
+		"Nova's list is not JSON: unexpected character at byte 60");
+	refuse("{\"servers\": [{\"id\": " ID("a") "}",
+		"Nova's list is not JSON: unexpected end of data at byte 0");
 	refuse("{\"servers\": [{\"id\": \"7\"}]}", NO_UUID);
 	refuse(LINK("http://k/v2.1/servers/detail"),
 		"Nova's list has a next page but no usable link to it");

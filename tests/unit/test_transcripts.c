@@ -23,7 +23,7 @@
 
 /* How many of each kind were met: none at all would be a silent success. */
 struct counts {
-	int pages, servers, tokens, errors, web_pages;
+	int pages, servers, tokens, errors, web_pages, others, empty, all;
 };
 
 static void check_page(const char *name, const char *text, struct json_object *rows)
@@ -87,6 +87,15 @@ static void check_error(const char *name, const char *text, struct counts *count
 	counts->web_pages += !found;
 }
 
+static void check_json(const char *name, const char *text)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	struct cs_error err;
+
+	if (cs_json_parse(text, strlen(text), name, &body, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
 static void check_exchange(
 	const char *name, struct json_object *response, struct counts *counts)
 {
@@ -110,7 +119,13 @@ static void check_exchange(
 	} else if (cs_json_obj(body, "token")) {
 		check_token(name, text, cs_json_obj(body, "token"));
 		counts->tokens++;
+	} else if (*text) {
+		check_json(name, text);
+		counts->others++;
+	} else {
+		counts->empty++;
 	}
+	counts->all++;
 }
 
 static char *folder(void)
@@ -144,9 +159,10 @@ static void test_every_recorded_answer_is_understood(void **state)
 		free(names[i]);
 	}
 	free(names);
-	print_message("pages %d, servers %d, tokens %d, errors %d, web pages %d\n",
-		counts.pages, counts.servers, counts.tokens, counts.errors,
-		counts.web_pages);
+	print_message("exchanges %d: lists %d, servers %d, tokens %d, errors %d, web "
+		      "pages %d, other JSON %d, empty %d\n",
+		counts.all, counts.pages, counts.servers, counts.tokens, counts.errors,
+		counts.web_pages, counts.others, counts.empty);
 	assert_true(counts.pages > 20 && counts.servers > 20 && counts.tokens > 5);
 	assert_true(counts.errors > 50 && counts.web_pages > 3);
 }
