@@ -20,9 +20,17 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Bench:
-    def __init__(self, name, build, raw, short=False):
-        self.name, self.build, self.raw, self.short = name, pathlib.Path(build), raw, short
+    def __init__(self, name, build, raw, short=False, only=None):
+        self.name, self.build, self.raw, self.short, self.only = name, pathlib.Path(build), raw, short, only
         self.rows = []
+
+    def run_parts(self, parts):
+        """{name: function of this bench}: all of them, or those whose name has what --only says."""
+        picked = [name for name in parts if (self.only or "") in name]
+        if not picked:
+            sys.exit(f"bench: no part of {self.name} has '{self.only}' in its name; there are: {'; '.join(parts)}")
+        for name in picked:
+            parts[name](self)
 
     def record(self, **row):
         """One raw row: what was run and what came out."""
@@ -62,6 +70,7 @@ def main():
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     parser.add_argument("name", nargs="*", help=f"which ones (default all): {', '.join(names)}")
     parser.add_argument("--short", action="store_true", help="a tenth of what takes minutes")
+    parser.add_argument("--only", metavar="TEXT", help="only the parts that have TEXT in their name")
     options = parser.parse_args()
     unknown = set(options.name) - set(names)
     if unknown:
@@ -71,7 +80,7 @@ def main():
     all_hold = True
     with open(raw_path, "w") as raw:
         for name in options.name or names:
-            bench = Bench(name, options.build, raw, options.short)
+            bench = Bench(name, options.build, raw, options.short, options.only)
             print(f"== {name}", flush=True)
             importlib.import_module(f"bench_{name}").run(bench)
             if not bench.rows:

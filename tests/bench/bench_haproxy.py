@@ -33,15 +33,21 @@ BY_FILE = {"options": STICKY, "template": sticky, "more": "min-reload-interval: 
 
 def run(bench):
     procs.adopt_orphans()
-    reloads_and_scale_events(bench)
-    removals_and_kills(bench)
-    late_ports(bench)
-    speed(bench)
-    concurrent_runs(bench, "by the runtime API")
-    concurrent_runs(bench, "by file", **BY_FILE)
-    dead_servers(bench)
-    bad_cases(bench)
-    killed_runs(bench)
+    bench.run_parts({
+        "reloads and scale events": reloads_and_scale_events,
+        "removal, 2 s requests": removal_of_long_requests,
+        "removal, slow keep-alive clients": removal_of_slow_clients,
+        "removal, sticky cookies": removal_of_sticky_clients,
+        "late port, refuses": lambda bench: late_port(bench, "refuses", nobody),
+        "late port, drops SYNs": lambda bench: late_port(bench, "drops SYNs", full_backlog),
+        "speed, by file": speed_by_file,
+        "speed, by the runtime API": speed_by_the_runtime_api,
+        "speed, unchanged": speed_unchanged,
+        "concurrent runs": concurrent_runs,
+        "dead servers": dead_servers,
+        "bad cases": bad_cases,
+        "killed runs": killed_runs,
+    })
 
 
 class Tally:
@@ -131,9 +137,15 @@ def naive_cycle(lab, servers):
 
 # Removal, then SIGKILL of the server at once
 
-def removals_and_kills(bench):
+def removal_of_long_requests(bench):
     removal(bench, "2 s requests", ("long,40,path=/2s",))
+
+
+def removal_of_slow_clients(bench):
     removal(bench, "slow keep-alive clients", ("slow,200,pause=1500",))
+
+
+def removal_of_sticky_clients(bench):
     removal(bench, "sticky cookies", ("sticky,200,sticky", "sticky-close,200,sticky,close"),
             options=STICKY, template=sticky)
 
@@ -169,11 +181,6 @@ def removal(bench, kind, streams, **settings):
 
 
 # A new server whose port opens late
-
-def late_ports(bench):
-    late_port(bench, "refuses", nobody)
-    late_port(bench, "drops SYNs", full_backlog)
-
 
 @contextlib.contextmanager
 def nobody(address, port):
@@ -227,20 +234,26 @@ def late_port(bench, how, closed):
 
 # How long a pass takes after the last byte of the cloud's list
 
-def speed(bench):
-    repeat = 5 if bench.short else 15
+def repeats(bench):
+    return 5 if bench.short else 15
+
+
+def speed_by_file(bench):
     with Lab(bench.build, **BY_FILE) as lab:
         fill(lab, 499)
-        ours, naive, reloads = changes(bench, lab, "by file", repeat)
-        bench.bar("500 servers: one more by file", ours, 200, "ms", peer=f"naive: {naive:.0f} ms; {reloads} reloads")
+        one_more(bench, lab, "by file", 200)
+
+
+def speed_by_the_runtime_api(bench):
     with Lab(bench.build) as lab:
         fill(lab, 499)
-        ours, naive, reloads = changes(bench, lab, "by the runtime API", repeat)
-        bench.bar("500 servers: one more by the runtime API", ours, 60, "ms",
-                  peer=f"naive: {naive:.0f} ms; {reloads} reloads")
+        one_more(bench, lab, "by the runtime API", 60)
+
+
+def speed_unchanged(bench):
     with Lab(bench.build) as lab:
         fill(lab, 5000)
-        ours = statistics.median(one_pass(bench, lab, "unchanged run") for _ in range(repeat))
+        ours = statistics.median(one_pass(bench, lab, "unchanged run") for _ in range(repeats(bench)))
         bench.bar("5000 servers: unchanged run", ours, 250, "ms")
 
 
@@ -252,17 +265,18 @@ def fill(lab, count):
     lab.settle()
 
 
-def changes(bench, lab, how, repeat):
-    """(median of ours, of naive in ms, reloads) of one server that comes; it goes again untimed."""
+def one_more(bench, lab, how, limit_ms):
+    """One server that comes; it goes again untimed."""
     ours, naive, before = [], [], lab.reloads()
     lab.naive.apply(lab.servers())
-    for _ in range(repeat):
+    for _ in range(repeats(bench)):
         server, = lab.add(serve=False)
         ours.append(one_pass(bench, lab, f"one more {how}"))
         naive.append(naive_change(bench, lab))
         lab.forget(server)
         one_pass(bench, lab, f"one fewer {how}")
-    return statistics.median(ours), statistics.median(naive), lab.reloads() - before
+    bench.bar(f"500 servers: one more {how}", statistics.median(ours), limit_ms, "ms",
+              peer=f"naive: {statistics.median(naive):.0f} ms; {lab.reloads() - before} reloads")
 
 
 def one_pass(bench, lab, what):
@@ -283,7 +297,12 @@ def naive_change(bench, lab):
 
 # Many at once
 
-def concurrent_runs(bench, how, **settings):
+def concurrent_runs(bench):
+    at_once(bench, "by the runtime API")
+    at_once(bench, "by file", **BY_FILE)
+
+
+def at_once(bench, how, **settings):
     with Lab(bench.build, **settings) as lab:
         lab.add(4)
         lab.settle()

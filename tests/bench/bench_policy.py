@@ -45,12 +45,14 @@ def run(bench):
         sys.exit(f"bench: there is no {TRACE}; set CS_SHARED to the folder that has data/worldcup98-rpm.csv")
     with tempfile.TemporaryDirectory() as folder:
         replay = Replay(bench, pathlib.Path(folder))
-        recorded(bench, replay)
-        faults(bench, replay)
-        bursts(bench, replay)
-        calm_after_storm(bench, replay)
-        speed(bench, replay)
-    masters(bench)
+        bench.run_parts({
+            "recorded": lambda bench: recorded(bench, replay),
+            "faults": lambda bench: faults(bench, replay),
+            "bursts": lambda bench: bursts(bench, replay),
+            "calm after storm": lambda bench: calm_after_storm(bench, replay),
+            "speed": lambda bench: speed(bench, replay),
+            "masters": masters,
+        })
 
 
 class Replay:
