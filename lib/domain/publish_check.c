@@ -45,6 +45,26 @@ static char *alerts(const char *log)
 	return cs_strbuf_take(&words);
 }
 
+/* Owned by the caller. */
+static char *last_line(const char *text)
+{
+	size_t end = strlen(text);
+
+	while (end > 0 && text[end - 1] == '\n')
+		end--;
+	const char *start = memrchr(text, '\n', end);
+	start = start ? start + 1 : text;
+	return cs_strndup(start, end - (size_t)(start - text));
+}
+
+/* A file without a listener is no alert to it, only its last word. */
+static char *words_of(const struct cs_proc_result *result)
+{
+	CS_AUTO_FREE char *words = alerts(cs_strbuf_text(&result->err));
+
+	return *words ? CS_TAKE(words) : last_line(cs_strbuf_text(&result->out));
+}
+
 static int ask_haproxy(const struct cs_publish_world *world, const struct cs_strbuf *text,
 	struct cs_error *err)
 {
@@ -62,7 +82,7 @@ static int ask_haproxy(const struct cs_publish_world *world, const struct cs_str
 		unlink(path);
 		return 0;
 	}
-	CS_AUTO_FREE char *words = alerts(cs_strbuf_text(&result.err));
+	CS_AUTO_FREE char *words = words_of(&result);
 	return cs_error_set(err, CS_E_CONFIG,
 		"HAProxy does not accept the configuration (%s -c -f %s: exit status "
 		"%d): %s",
@@ -96,6 +116,25 @@ static int check_folders(const struct cs_haproxy_needs *needs, struct cs_error *
 				"start with it",
 				needs->sockets.items[i], folder);
 	}
+	return 0;
+}
+
+/* A template that was cut off behind its backend: HAProxy takes its stats socket for a
+ * listener that is enough, and an answer of 503 for one as well. */
+static int check_ways(const struct cs_haproxy_needs *needs,
+	const struct cs_haproxy_needs *installed, struct cs_error *err)
+{
+	if (installed->binds > 0 && needs->binds == 0)
+		return cs_error_set(err, CS_E_CONFIG,
+			"the configuration has no 'bind' in any frontend, and the one in "
+			"place has; HAProxy would accept the file and take no requests; "
+			"is the end of the template missing?");
+	if (installed->routes > 0 && needs->routes == 0)
+		return cs_error_set(err, CS_E_CONFIG,
+			"the configuration has no 'default_backend', 'use_backend' or "
+			"'listen', and the one in place has; HAProxy would accept the "
+			"file and answer 503 to every request; is the end of the "
+			"template missing?");
 	return 0;
 }
 
@@ -249,7 +288,7 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 	cs_haproxy_needs_read(cs_strbuf_text(text), &needs);
 	cs_haproxy_needs_read(cs_strbuf_text(&installed), &running);
 	struct peer peer = look_at_peer(world);
-	if (check_folders(&needs, err) < 0 ||
+	if (check_ways(&needs, &running, err) < 0 || check_folders(&needs, err) < 0 ||
 		check_addresses(&needs, &running, &peer, err) < 0 ||
 		check_limits(&needs, &running, &peer, err) < 0)
 		return err->code;

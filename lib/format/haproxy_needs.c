@@ -165,10 +165,22 @@ static void read_global(const struct line *line, struct cs_haproxy_needs *needs)
 		needs->lenient_limits = true;
 }
 
+/* In a section that takes requests; `bind` in others is for peers and logs. */
+static void count_ways(
+	const struct line *line, bool *in_frontend, struct cs_haproxy_needs *needs)
+{
+	if (is_section(line))
+		*in_frontend = is(line, 0, "frontend") || is(line, 0, "listen");
+	needs->routes += is(line, 0, "listen");
+	needs->binds += *in_frontend && is(line, 0, "bind");
+	needs->routes += *in_frontend &&
+			 (is(line, 0, "default_backend") || is(line, 0, "use_backend"));
+}
+
 void cs_haproxy_needs_read(const char *text, struct cs_haproxy_needs *ret)
 {
 	CS_AUTO_FREE struct line *line = cs_calloc(1, sizeof *line);
-	bool global = false, prefixed = false;
+	bool global = false, prefixed = false, in_frontend = false;
 	int conditions = 0;
 
 	*ret = (struct cs_haproxy_needs){0};
@@ -176,6 +188,7 @@ void cs_haproxy_needs_read(const char *text, struct cs_haproxy_needs *ret)
 		text = read_line(text, line);
 		conditions += is(line, 0, ".if");
 		conditions -= is(line, 0, ".endif");
+		count_ways(line, &in_frontend, ret);
 		if (line->n == 0 || conditions > 0)
 			continue;
 		if (is_section(line))

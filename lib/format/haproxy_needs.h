@@ -24,6 +24,9 @@ struct cs_haproxy_needs {
 	int64_t maxconn, ulimit_n;   /* of the section global; 0: not set */
 	bool lenient_limits;	     /* "no strict-limits": goes on with fewer */
 	size_t servers;		     /* lines */
+	/* Lines that let requests in, and that lead them to a backend ("listen" does),
+	 * behind .if as well. */
+	size_t binds, routes;
 };
 
 void cs_haproxy_needs_read(const char *text, struct cs_haproxy_needs *ret) CS_NONNULL_ALL;

@@ -53,6 +53,42 @@ def _(lb):
               "backend; put the line '# clusterscale: servers web' into their backend")
 
 
+def cut(lb, before):
+    """The template with the frontend behind the backend, and then cut off."""
+    head, rest = lb.template.read_text().split("frontend www\n")
+    frontend, backend = rest.split("\nbackend web\n")
+    text = f"{head}backend web\n{backend}frontend www\n{frontend}\n"
+    assert before in text
+    lb.template.write_text(text.split(before)[0])
+
+
+MISSING = "is the end of the template missing?"
+
+
+@case("template cut off before its frontend")
+def _(lb):
+    cut(lb, "frontend www\n")
+    yield 3, ("the configuration has no 'bind' in any frontend, and the one in place has; HAProxy would accept the file and "
+              f"take no requests; {MISSING}")
+
+
+@case("template cut off within its frontend")
+def _(lb):
+    cut(lb, "    default_backend web\n")
+    yield 3, ("the configuration has no 'default_backend', 'use_backend' or 'listen', and the one in place has; HAProxy would "
+              f"accept the file and answer 503 to every request; {MISSING}")
+
+
+@case("template that listens nowhere")
+def _(lb):
+    cut(lb, "frontend www\n")
+    template(lb, f"    stats socket {lb.stats} mode 600 level admin expose-fd listeners\n", "")
+    candidate = f"{lb.config}.clusterscale-candidate"
+    yield 3, (f"HAProxy does not accept the configuration (haproxy -c -f {candidate}: exit status 2): Configuration file has "
+              "no error but will not start (no listener) => exit(2).")
+    pathlib.Path(candidate).unlink(missing_ok=True)
+
+
 @case("template without its last newline")
 def _(lb):
     good = lb.template.read_text()
@@ -151,6 +187,11 @@ def _(lb):
     yield changed(lb, lb.config.read_text().split("backend web\n")[0])
 
 
+@case("configuration without its last newline")
+def _(lb):
+    yield changed(lb, lb.config.read_text().rstrip("\n"))
+
+
 @case("read-only directory")
 def _(lb):
     lb.mark(lb.cloud_servers[1])
@@ -188,22 +229,40 @@ def _(lb):
 # --- sockets
 
 @contextlib.contextmanager
-def other_socket(lb, path):
+def other_socket(lb, path, kind="stats"):
     text = lb.yaml.read_text()
-    lb.yaml.write_text(text.replace(f"stats-socket: {lb.stats}", f"stats-socket: {path}"))
+    assert text.count(f"{kind}-socket: ") == 1
+    lb.yaml.write_text(text.replace(f"{kind}-socket: {getattr(lb, kind)}", f"{kind}-socket: {path}"))
     yield
     lb.yaml.write_text(text)
+
+
+def nobody_behind(path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+        path.chmod(0o777)
 
 
 @case("dead stats socket")
 def _(lb):
     path = lb.dir / "dead.sock"
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(str(path))
-        path.chmod(0o777)
+    nobody_behind(path)
     with other_socket(lb, path):
         yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
                   "reloading")
+    path.unlink()
+
+
+@case("dead master socket")
+def _(lb):
+    """Old workers cannot be asked, so nothing is drained."""
+    path = lb.dir / "dead.sock"
+    nobody_behind(path)
+    lb.mark(lb.cloud_servers[1])
+    with other_socket(lb, path, "master"):
+        yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
+                  "reloading")
+    lb.unmark(lb.cloud_servers[1])
     path.unlink()
 
 

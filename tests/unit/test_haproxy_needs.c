@@ -47,6 +47,30 @@ static void test_folders_addresses_and_numbers_are_found(void **state)
 	assert_int_equal(needs.servers, 2);
 }
 
+static void assert_ways(const char *text, size_t binds, size_t routes)
+{
+	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs;
+
+	cs_haproxy_needs_read(text, &needs);
+	assert_int_equal(needs.binds, binds);
+	assert_int_equal(needs.routes, routes);
+}
+
+static void test_ways_of_a_request(void **state)
+{
+	(void)state;
+	assert_ways("frontend a\n bind :80\n bind :81\n default_backend b\n"
+		    " use_backend c if x\nbackend b\n server s 10.0.0.1:80\n",
+		2, 2);
+	assert_ways("listen a\n bind :80\n server s 10.0.0.1:80\n", 1, 1);
+	assert_ways(".if x\nfrontend a\n bind :80\n.endif\nfrontend b\n"
+		    ".if y\n default_backend b\n.endif\n",
+		1, 1);
+	assert_ways("global\n stats socket /a\npeers p\n bind :10\nlog-forward l\n"
+		    " bind :514\nbackend b\n # bind :80\n",
+		0, 0);
+}
+
 static void test_what_cannot_be_judged_is_left_out(void **state)
 {
 	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs;
@@ -151,6 +175,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders_addresses_and_numbers_are_found),
+		cmocka_unit_test(test_ways_of_a_request),
 		cmocka_unit_test(test_what_cannot_be_judged_is_left_out),
 		cmocka_unit_test(test_a_range_is_one_address_per_port),
 		cmocka_unit_test(test_addresses),
