@@ -222,9 +222,9 @@ class Balancer:
         self.cloud.stop()
         shutil.rmtree(self.dir)
 
-    def start(self):
+    def start(self, master_words=""):
         """HAProxy with what lies in its configuration."""
-        self.haproxy = procs.spawn(["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
+        self.haproxy = procs.spawn(["haproxy", "-W", "-S", f"{self.master},mode,600{master_words}", "-f", self.config],
                                    self.dir / "haproxy.log", **UNPRIVILEGED)
         procs_wait(lambda: self.workers()[0], "HAProxy starts")
         return self

@@ -624,6 +624,22 @@ def test_a_stats_socket_without_rights_says_so(lb):
             "'level admin'", but_the_record=True)
 
 
+def test_the_master_socket_needs_level_operator_only(lb):
+    """For reloads, and to count what old workers have."""
+    one, two = lb.add("web1"), lb.add("web2")
+    lb.start(",level,operator")
+    expect(lb.sync(), 0, lb.report([one, two]))
+    held = lb.hold(two)
+    needs_reload(lb)
+    worker = lb.workers()[0]
+    expect(lb.sync(), 0, lb.report([one, two]))
+    assert lb.workers() != worker and lb.workers()[1] == [worker]
+    lb.mark(two)
+    expect(lb.sync(), 1, lb.report([one], [(two, 1)]))
+    lb.webs[two.id].released.set()
+    assert b"200 OK" in held.answer()
+
+
 def test_a_backend_of_another_name_is_noticed_before_anything_happens(lb):
     lb.add("web1")
     lb.template.write_text(lb.template.read_text().replace("backend web\n", "backend www2\n").replace(
