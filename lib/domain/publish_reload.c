@@ -3,8 +3,6 @@
 #include <config.h>
 #include "domain/publish_pass.h"
 
-#include <string.h>
-
 #include "base/deadline.h"
 #include "base/mem.h"
 
@@ -18,7 +16,7 @@
 /* What a reload is told apart by. */
 struct generation {
 	int64_t pid;	/* behind the stats socket */
-	int64_t failed; /* reloads, as the master counts them; -1 when it does not */
+	int64_t failed; /* reloads, as the master counts them; -1: there is no master */
 };
 
 static int64_t ask_failed(const struct cs_publish_pass *pass)
@@ -32,22 +30,7 @@ static int64_t ask_failed(const struct cs_publish_pass *pass)
 	return procs.failed;
 }
 
-/* What the log of a failed reload says, on one line. Owned by the caller. */
-static char *words_of(const char *reply)
-{
-	char *words = cs_strdup(reply + strspn(reply, "-\r\n"));
-	size_t len = strlen(words);
-
-	for (size_t i = 0; i < len; i++) {
-		if (words[i] == '\n')
-			words[i] = ' ';
-	}
-	while (len > 0 && words[len - 1] == ' ')
-		words[--len] = '\0';
-	return words;
-}
-
-/* Up to 2.6 the answer is empty or lost, from 2.7 it is "Success=0|1" and the log. */
+/* Up to 2.6 the answer is empty or lost. */
 static int order_reload(const struct cs_publish_pass *pass, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf reply = CS_STRBUF(1 << 20);
@@ -64,11 +47,11 @@ static int order_reload(const struct cs_publish_pass *pass, struct cs_error *err
 	}
 	if (r < 0 && r != CS_E_LOST && r != CS_E_TIMEOUT)
 		return r; /* else it may have been heard: the new worker tells */
-	const char *failure = strstr(cs_strbuf_text(&reply), "Success=0");
-	if (!failure)
-		return 0;
-	CS_AUTO_FREE char *words = words_of(failure + strlen("Success=0"));
-	return cs_error_set(err, CS_E_VERIFY, "HAProxy could not load it: %s", words);
+	CS_AUTO_FREE char *words =
+		cs_haproxy_reload_failure(cs_strbuf_text(&reply), reply.len);
+	return words ? cs_error_set(
+			       err, CS_E_VERIFY, "HAProxy could not load it: %s", words)
+		     : 0;
 }
 
 /* Waits until another process answers on the stats socket. */

@@ -15,7 +15,6 @@
 #define BATCH_MAX 8000
 #define REPLY_MAX (1 << 20)
 
-#define ADDED "New server registered."
 #define DELETED "Server deleted."
 
 static bool is_newcomer(const struct cs_publish_server *server)
@@ -109,24 +108,18 @@ static char *make_gate(const struct cs_haproxy_line *line)
 		server);
 }
 
-/* Every reply is empty but that of `add server`. */
 static int check_replies(const struct cs_strbuf *replies, struct cs_error *err)
 {
-	const char *line = cs_strbuf_text(replies);
+	CS_AUTO_FREE char *failure =
+		cs_haproxy_add_failure(cs_strbuf_text(replies), replies->len);
 
-	while (*(line += strspn(line, "\r\n"))) {
-		size_t len = strcspn(line, "\r\n");
-
-		if (len != strlen(ADDED) || strncmp(line, ADDED, len) != 0)
-			return cs_error_set(err, CS_E_REMOTE,
-				"HAProxy does not add a server to what runs: '%.*s'%s",
-				(int)len, line,
-				strstr(line, "Permission denied")
-					? "; its stats socket needs 'level admin'"
-					: "");
-		line += len;
-	}
-	return 0;
+	if (!failure)
+		return 0;
+	return cs_error_set(err, CS_E_REMOTE,
+		"HAProxy does not add a server to what runs: '%s'%s", failure,
+		strstr(failure, "Permission denied")
+			? "; its stats socket needs 'level admin'"
+			: "");
 }
 
 static int send_batch(

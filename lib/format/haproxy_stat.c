@@ -256,9 +256,11 @@ static int add_proc(enum proc_part part, char *line, struct cs_haproxy_procs *pr
 				"'show proc': '%.40s' is not a number of reloads",
 				failed + 9);
 	}
-	if (part == PROC_WORKERS && procs->current == 0)
+	if (part == PROC_WORKERS && procs->current == 0) {
 		procs->current = pid;
-	if (part != PROC_OLD_WORKERS)
+		return 0;
+	}
+	if (part != PROC_OLD_WORKERS && part != PROC_WORKERS)
 		return 0;
 	if (procs->n_old == ROWS_MAX)
 		return cs_error_set(err, CS_E_LIMIT,
@@ -290,6 +292,8 @@ int cs_haproxy_parse_proc(
 		return cs_error_set(err, CS_E_PROTOCOL,
 			"the reply to 'show proc' is '%.80s', not a table of processes",
 			len ? line : "");
+	if (procs.failed < 0)
+		procs.failed = procs.current == 0;
 	*ret = procs;
 	procs = (struct cs_haproxy_procs){0};
 	return 0;
@@ -299,6 +303,36 @@ void cs_haproxy_procs_done(struct cs_haproxy_procs *procs)
 {
 	free(procs->old);
 	*procs = (struct cs_haproxy_procs){0};
+}
+
+char *cs_haproxy_reload_failure(const char *reply, size_t len)
+{
+	static const char mark[] = "Success=0";
+	CS_AUTO_FREE char *text = cs_strndup(reply, len);
+	const char *failure = strstr(text, mark);
+
+	if (!failure)
+		return NULL;
+	failure += strlen(mark);
+	char *words = cs_strdup(failure + strspn(failure, "-\r\n"));
+	for (char *c = words; (c = strpbrk(c, "\r\n"));)
+		*c = ' ';
+	for (size_t end = strlen(words); end > 0 && words[end - 1] == ' ';)
+		words[--end] = '\0';
+	return words;
+}
+
+char *cs_haproxy_add_failure(const char *replies, size_t len)
+{
+	CS_AUTO_FREE char *text = cs_strndup(replies, len);
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\r\n", &rest); line;
+		line = strtok_r(NULL, "\r\n", &rest)) {
+		if (strcmp(line, "New server registered.") != 0)
+			return cs_strdup(line);
+	}
+	return NULL;
 }
 
 /* "2.6.12-1+deb12u4" is 206, "3.0-dev1" is 300, anything else 0. */

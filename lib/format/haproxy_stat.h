@@ -51,14 +51,30 @@ bool cs_haproxy_rests(const struct cs_haproxy_server *server) CS_NONNULL_ALL;
 
 /* The workers of a master, from `show proc`. */
 struct cs_haproxy_procs {
-	int64_t failed;	 /* reloads that failed since the last good one; -1: not told */
+	/* Reloads that failed since the last good one. 2.4 does not count them: 1 when it
+	 * has no current worker, which is how it shows one, else 0. */
+	int64_t failed;
 	int64_t current; /* pid, 0 when there is none */
-	int64_t *old;	 /* pids of workers that finish what they had; owned */
+	/* Other workers, which the stats socket does not reach: those that finish what
+	 * they had, and with nbproc (up to 2.4) those beside the current one. Owned. */
+	int64_t *old;
 	size_t n_old;
 };
 int cs_haproxy_parse_proc(const char *text, size_t len, struct cs_haproxy_procs *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_haproxy_procs_done(struct cs_haproxy_procs *procs) CS_NONNULL_ALL;
+
+/* What the reply to `reload` says of one that failed, on one line; NULL when it says
+ * nothing of the kind. Up to 2.6 it is empty, from 2.7 on "Success=0|1" and the log.
+ * Owned by the caller. */
+char *cs_haproxy_reload_failure(
+	const char *reply, size_t len) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The first line of the replies to `add server` and commands that say nothing when they
+ * worked (set, enable) that is another one than theirs; NULL when all worked. Owned by
+ * the caller. */
+char *cs_haproxy_add_failure(
+	const char *replies, size_t len) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* The worker that answered `show info`. */
 struct cs_haproxy_info {

@@ -28,6 +28,7 @@ class FakeHAProxy:
         self.version = tuple(int(part) for part in re.match(r"(\d+)\.(\d+)", version).groups())
         self.commands, self.crashed, self.pid, self.reloads, self.failed = [], None, 1000, -1, 0
         self.bad_reload = None  # what the log of a reload says that fails
+        self.nbproc = 1  # workers at a time, of which the sockets reach the first
         self.servers, self.backend = {}, None
         self.load()
         self.listeners = [self._listen(stats, self.stats_command), self._listen(master, self.master_command)]
@@ -167,6 +168,8 @@ class FakeHAProxy:
         self.commands.append(command)
         if command == "show proc":
             return self.show_proc()
+        if command == f"@!{self.pid + 1} show stat" and self.nbproc > 1:
+            return self._show_stat(["show", "stat"]).replace("DRAIN", "UP").replace("MAINT", "UP")
         if command == "reload":
             return self.reload()
         return "Unknown command.\n"
@@ -185,7 +188,9 @@ class FakeHAProxy:
         if self.version < (2, 5):
             return ("#<PID> <type> <relative PID> <reloads> <uptime> <version>\n"
                     f"1000 master 0 {self.reloads} 0d00h00m03s {self.version_text}\n# workers\n"
-                    + ("" if self.failed else f"{self.pid} worker 1 0 0d00h00m01s {self.version_text}\n")
+                    + (f"# old workers\n{self.pid} worker 1 1 0d00h00m01s {self.version_text}\n" if self.failed else
+                       "".join(f"{self.pid + i} worker {1 + i} 0 0d00h00m01s {self.version_text}\n"
+                               for i in range(self.nbproc)))
                     + "# programs\n")
         return ("#<PID> <type> <reloads> <uptime> <version>\n"
                 f"1000 master {self.reloads} [failed: {self.failed}] 0d00h00m03s {self.version_text}\n"

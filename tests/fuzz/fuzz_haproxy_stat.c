@@ -3,7 +3,9 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "format/haproxy_stat.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,6 +23,14 @@ static void stat_reply(const char *text, size_t len)
 	}
 }
 
+static void check_words(char *take_found)
+{
+	CS_AUTO_FREE char *found = take_found;
+
+	if (found && strpbrk(found, "\r\n"))
+		abort();
+}
+
 /* The first byte chooses whose reply it is. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,9 +43,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] == 's')
 		stat_reply(text, size - 1);
+	else if (data[0] == 'r')
+		check_words(cs_haproxy_reload_failure(text, size - 1));
+	else if (data[0] == 'a')
+		check_words(cs_haproxy_add_failure(text, size - 1));
 	else if (data[0] == 'p' &&
 		 cs_haproxy_parse_proc(text, size - 1, &procs, &err) == 0 &&
-		 procs.current < 0)
+		 (procs.current < 0 || procs.failed < 0))
 		abort();
 	else if (data[0] == 'i' &&
 		 cs_haproxy_parse_info(text, size - 1, &info, &err) == 0 &&

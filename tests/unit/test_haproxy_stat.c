@@ -135,10 +135,62 @@ static void test_proc_of_each_version(void **state)
 	assert_procs("#<PID> <type> <relative PID> <reloads> <uptime> <version>\n"
 		     "22320 master 0 1 0d00h00m03s 2.4.0\n"
 		     "# workers\n31792 worker 1 0 0d00h00m01s 2.4.0\n# programs\n\n",
-		-1, 31792, 0);
+		0, 31792, 0);
+	/* 2.4: a reload that failed */
 	assert_procs("#<PID> <type> <relative PID> <reloads> <uptime> <version>\n"
-		     "22320 master 0 1 0d00h00m03s 2.4.0\n# workers\n# programs\n\n",
-		-1, 0, 0);
+		     "22320 master 0 1 0d00h00m03s 2.4.0\n# workers\n"
+		     "# old workers\n200 worker 1 1 0d00h00m03s 2.4.0\n# programs\n\n",
+		1, 0, 1);
+	/* 2.4 with nbproc 2 */
+	assert_procs("#<PID> <type> <relative PID> <reloads> <uptime> <version>\n"
+		     "22320 master 0 1 0d00h00m03s 2.4.0\n"
+		     "# workers\n31792 worker 1 0 0d00h00m01s 2.4.0\n"
+		     "200 worker 2 0 0d00h00m01s 2.4.0\n# programs\n\n",
+		0, 31792, 1);
+}
+
+static void assert_text(char *take_found, const char *expected)
+{
+	CS_AUTO_FREE char *found = take_found;
+
+	if (expected)
+		assert_string_equal(found, expected);
+	else
+		assert_null(found);
+}
+
+static void test_replies_to_reload(void **state)
+{
+	static const struct {
+		const char *reply, *failure;
+	} cases[] = {{"", NULL}, {"\n", NULL}, {"Success=1\n--\n", NULL},
+		{"Success=0\n--\n[ALERT] (9) : cannot bind\r\n[NOTICE] a\n\n",
+			"[ALERT] (9) : cannot bind  [NOTICE] a"},
+		{"Success=0", ""}};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++)
+		assert_text(
+			cs_haproxy_reload_failure(cases[i].reply, strlen(cases[i].reply)),
+			cases[i].failure);
+	assert_text(cs_haproxy_reload_failure("Success=0 is cut", 8), NULL);
+}
+
+static void test_replies_to_add_server(void **state)
+{
+	static const struct {
+		const char *replies, *failure;
+	} cases[] = {{"", NULL}, {"New server registered.\n\n\n\n", NULL},
+		{"New server registered.\n\nNew server registered.\n\n", NULL},
+		{"New server registered.\n\nNo such server.\n\n", "No such server."},
+		{"Permission denied\n\n", "Permission denied"},
+		{"New server registered. Or not.\r\n", "New server registered. Or not."}};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++)
+		assert_text(cs_haproxy_add_failure(
+				    cases[i].replies, strlen(cases[i].replies)),
+			cases[i].failure);
 }
 
 static void test_proc_that_is_none_is_an_error(void **state)
@@ -198,6 +250,8 @@ int main(void)
 		cmocka_unit_test(test_stat_that_is_none_is_an_error),
 		cmocka_unit_test(test_status_words),
 		cmocka_unit_test(test_proc_of_each_version),
+		cmocka_unit_test(test_replies_to_reload),
+		cmocka_unit_test(test_replies_to_add_server),
 		cmocka_unit_test(test_proc_that_is_none_is_an_error),
 		cmocka_unit_test(test_info_tells_pid_and_version),
 	};
