@@ -30,7 +30,7 @@ static const char defaults[] = "clusters:\n"
 struct values {
 	const char *trace, *policy, *from, *to, *compare, *ticks, *plot;
 	int64_t boot_ms, peak_servers, seed;
-	bool json, faults;
+	bool json, faults, check_config;
 };
 
 static const struct cs_option options[] = {
@@ -58,6 +58,8 @@ static const struct cs_option options[] = {
 		.help = "draw demand, servers and actions as SVG"},
 	{"json", 0, NULL, CS_OPTION_FLAG, offsetof(struct values, json),
 		.help = "print one JSON document"},
+	{"check-config", 0, NULL, CS_OPTION_FLAG, offsetof(struct values, check_config),
+		.help = "check the configuration of --policy and stop"},
 	CS_OPTIONS_COMMON, {0}};
 
 struct outcome {
@@ -110,6 +112,17 @@ static int load_policy(struct program *program, struct cs_error *err)
 	if (cs_config_load(path, &program->config, err) < 0 ||
 		cs_config_cluster(program->config, colon + 1, &program->cluster, err) < 0)
 		return err->code;
+	return 0;
+}
+
+static int check_config(struct program *program, struct cs_error *err)
+{
+	if (!program->values.policy)
+		return cs_error_set(
+			err, CS_E_USAGE, "which configuration? say --policy FILE:NAME");
+	if (load_policy(program, err) < 0)
+		return err->code;
+	printf("%s: good\n", program->config->path);
 	return 0;
 }
 
@@ -360,6 +373,8 @@ static int report(const struct program *program, struct cs_error *err)
 
 static int run(struct program *program, struct cs_error *err)
 {
+	if (program->values.check_config)
+		return check_config(program, err);
 	if (open_program(program, err) < 0)
 		return err->code;
 	run_shipped(program);

@@ -167,6 +167,17 @@ def test_what_it_refuses(tmp_path, arguments, message):
     assert (status, out) == (3, "") and message.format(**names) in err and err.startswith("scale_replay: ")
 
 
+def test_check_config(tmp_path):
+    path, _, name = config(tmp_path).rpartition(":")
+    assert run("--check-config", "--policy", f"{path}:{name}") == (0, f"{path}: good\n", "")
+    assert run("--check-config") == (3, "", "scale_replay: which configuration? say --policy FILE:NAME\n")
+    assert run("--check-config", "--policy", f"{path}:api") == (
+        3, "", f"scale_replay: {path} has no cluster 'api'; it has: web\n")
+    status, out, err = run("--check-config", "--policy", config(tmp_path, "scale-up-at: 700"))
+    assert (status, out) == (3, "") and err.startswith(
+        f"scale_replay: {path}:6: key 'clusters.web.policy.scale-up-at': ")
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     trace = write_trace(tmp_path / "t.csv", [1, 2, 3])
     for option in ("--ticks", "--plot"):
