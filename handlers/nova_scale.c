@@ -42,6 +42,10 @@ static const struct cs_option options[] = {
 		INT64_C(1000) * DAY_MS, "with --reap: how old at least (1h)"},
 	{"adopt", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, adopt),
 		.help = "make the server WHICH (name or id) a member"},
+	{"snapshot", 0, "NAME", CS_OPTION_STRING, offsetof(struct scale_values, snapshot),
+		.help = "make the image NAME of a server, and wait for it"},
+	{"from", 0, "WHICH", CS_OPTION_STRING, offsetof(struct scale_values, from),
+		.help = "with --snapshot: the server (name or id)"},
 	{"status", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, status),
 		.help = "show servers, open work and the last actions"},
 	{"explain", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, explain),
@@ -109,10 +113,11 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 		bool given;
 	} orders[] = {{"--create", values->create > 0}, {"--delete", values->remove},
 		{"--to", values->to > 0}, {"--reap", values->reap},
-		{"--adopt", values->adopt}, {"--status", values->status},
-		{"--explain", values->explain}, {"--audit", values->audit},
-		{"--pause", values->pause}, {"--resume", values->resume},
-		{"--rebind", values->rebind}, {"--check-config", values->check_config},
+		{"--adopt", values->adopt}, {"--snapshot", values->snapshot},
+		{"--status", values->status}, {"--explain", values->explain},
+		{"--audit", values->audit}, {"--pause", values->pause},
+		{"--resume", values->resume}, {"--rebind", values->rebind},
+		{"--check-config", values->check_config},
 		{"--dry-run", values->dry_run && !is_ordered(values)}};
 	const char *first = NULL;
 
@@ -129,6 +134,8 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	if (values->state && (first || values->force))
 		return cs_error_set(err, CS_E_USAGE,
 			"--state says that a core fired this: it goes with no order");
+	if (values->from && !values->snapshot)
+		return cs_error_set(err, CS_E_USAGE, "--from goes with --snapshot");
 	if (values->at && !values->explain)
 		return cs_error_set(err, CS_E_USAGE, "--at goes with --explain");
 	if (values->output &&
@@ -383,9 +390,11 @@ static int dispatch(struct scale_program *program)
 		return dry_run(program);
 	if (values->pause || values->resume)
 		return scale_pause(program, values->pause);
-	if (observes && (values->adopt || values->rebind))
+	if (observes && (values->adopt || values->rebind || values->snapshot))
 		return refuse_to_observe(program);
-	program->acts = values->adopt || values->rebind;
+	program->acts = values->adopt || values->rebind || values->snapshot;
+	if (values->snapshot)
+		return scale_snapshot(program);
 	if (values->adopt)
 		return scale_adopt(program);
 	return values->rebind ? scale_rebind(program) : by_hand(program);

@@ -21,6 +21,7 @@ struct scale_values {
 	const char *cluster, *file;
 	int64_t create, to;
 	const char *remove, *adopt;
+	const char *snapshot, *from;
 	const char *output, *at;
 	int64_t age_ms;				  /* of --reap */
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
@@ -85,8 +86,14 @@ void scale_find_evidence(
 
 /* nova_scale_verbs.c: what is not a reconcile. Exit statuses; failures are said. */
 int scale_adopt(struct scale_program *program) CS_NONNULL_ALL;
+/* Any server of the project, by name or id; CS_E_REFUSED. Borrowed from the list. */
+int scale_find_server(const struct cs_server_list *list, const char *name_or_id,
+	const struct cs_server **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int scale_rebind(struct scale_program *program) CS_NONNULL_ALL;
 int scale_pause(struct scale_program *program, bool pause) CS_NONNULL_ALL;
+
+/* nova_scale_snapshot.c */
+int scale_snapshot(struct scale_program *program) CS_NONNULL_ALL;
 
 /* nova_scale_show.c: what changes nothing. */
 int scale_show_status(struct scale_program *program) CS_NONNULL_ALL;

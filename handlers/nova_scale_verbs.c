@@ -62,7 +62,7 @@ int scale_rebind(struct scale_program *program)
 
 /* --adopt: any server of the project can become a member. */
 
-static int find_server(const struct cs_server_list *list, const char *name_or_id,
+int scale_find_server(const struct cs_server_list *list, const char *name_or_id,
 	const struct cs_server **ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf ids = CS_STRBUF(400);
@@ -157,7 +157,7 @@ int scale_adopt(struct scale_program *program)
 
 	if (scale_lock(program, &err) < 0 || scale_cloud(program, &err) < 0 ||
 		cs_fleet_look(program->fleet, &view, &err) < 0 ||
-		find_server(&view.list, program->values.adopt, &server, &err) < 0)
+		scale_find_server(&view.list, program->values.adopt, &server, &err) < 0)
 		return scale_failed(program, &err);
 	show_server(program, server);
 	if (check_adoptable(program->cluster, server, &err) < 0 ||

@@ -43,6 +43,7 @@ lib_libclusterscale_a_SOURCES += lib/client/http.c lib/client/http.h
 lib_libclusterscale_a_SOURCES += lib/client/keystone.c lib/client/keystone.h
 lib_libclusterscale_a_SOURCES += lib/client/nova.c lib/client/nova.h
 lib_libclusterscale_a_SOURCES += lib/client/nova_create.c
+lib_libclusterscale_a_SOURCES += lib/client/nova_image.c
 lib_libclusterscale_a_SOURCES += lib/client/nova_internal.h
 lib_libclusterscale_a_SOURCES += lib/client/nova_limits.c
 lib_libclusterscale_a_SOURCES += lib/client/nova_lookup.c

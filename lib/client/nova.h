@@ -129,6 +129,15 @@ int cs_nova_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Begins to make an image of a server, and names it. CS_E_CONFLICT: the server is busy,
+ * with another image for instance. */
+int cs_nova_snapshot(struct cs_nova *nova, const char *server_id, const char *name,
+	char **ret_image_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* "queued", "saving", "active", "killed", ..., as Glance spells it; owned by the caller.
+ */
+int cs_nova_image_status(struct cs_nova *nova, const char *image_id, char **ret_status,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* What the project has and may have; `max` -1: as much as it likes. */
 struct cs_nova_limits {
 	struct cs_nova_limit {

@@ -18,6 +18,10 @@ struct cs_nova {
 int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
 	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The collection of images at the Image service; owned by the caller. */
+int cs_nova_images_url(struct cs_nova *nova, char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* GET `url` (whole). 0 only for status 200 with a JSON body, which the caller puts. */
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -231,6 +231,11 @@ static int find_id(struct cs_nova *nova, const struct collection *where,
 	return r;
 }
 
+int cs_nova_images_url(struct cs_nova *nova, char **ret, struct cs_error *err)
+{
+	return collection_url(nova, "image", "/v2", "/images", ret, err);
+}
+
 /* https://docs.openstack.org/api-ref/image/v2/#list-images */
 int cs_nova_image_id(
 	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
@@ -238,7 +243,7 @@ int cs_nova_image_id(
 	struct collection images = {
 		"image", "images", NULL, NULL, "?name=", "?limit=1000"};
 
-	if (collection_url(nova, "image", "/v2", "/images", &images.url, err) < 0)
+	if (cs_nova_images_url(nova, &images.url, err) < 0)
 		return err->code;
 	int r = find_id(nova, &images, name_or_id, cs_uuid_ok(name_or_id), ret_id, err);
 	free(images.url);

@@ -13,6 +13,7 @@ import threading
 import time
 
 from simcloud_http import iso_time
+from simcloud_lookups import Image
 from simcloud_servers import Port
 
 # One planned deviation: outcome "ok", "error" or "hang"; None = the default.
@@ -65,6 +66,7 @@ class Lifecycle:
         self.changed = threading.Condition(self.lock)
         self.build_plans, self.delete_plans = collections.deque(), collections.deque()
         self.stopping = threading.Event()
+        self.snapshot_seconds, self.snapshot_outcome = 0.3, "active"
 
     def plan_builds(self, count=1, **plan):
         """The next COUNT builds follow PLAN (see Plan)."""
@@ -99,6 +101,26 @@ class Lifecycle:
             plan = self.delete_plans.popleft() if self.delete_plans else Plan()
             self.changed.notify_all()
         self._start(self._delete, server, plan)
+
+    def snapshot(self, server, images, given):
+        """Starts to store an image of SERVER, which becomes one of IMAGES."""
+        properties = given.get("metadata", {}) | {
+            "base_image_ref": server.image, "instance_uuid": server.id, "image_type": "snapshot"}
+        image = Image(given["name"], server.project_id, status="queued", properties=properties)
+        images[image.id] = image
+        server.change(task_state="image_snapshot_pending")
+        self._start(self._store, server, image)
+        return image
+
+    def _store(self, server, image):
+        for task, status in (("image_snapshot", "queued"), ("image_uploading", "saving"),
+                             (None, self.snapshot_outcome)):
+            self.stopping.wait(self.snapshot_seconds / 3)
+            with self.changed:
+                image.status = status
+                if not server.deleting:
+                    server.change(task_state=task)
+                self.changed.notify_all()
 
     def forget(self, server):
         """Removes SERVER at once, as if it had never been."""

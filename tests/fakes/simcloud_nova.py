@@ -251,11 +251,23 @@ class Nova:
             server.change(locked=True, locked_reason=reason)
         elif name == "unlock":
             server.change(locked=False, locked_reason=None)
+        elif name == "createImage":
+            return self._create_image(self._server(token, id), argument or {}, minor)
         elif name in ("os-start", "os-stop"):
             self._power(self._unlocked(token, id), name)
         else:
             raise NovaError(400, f"There is no such action: {name}")
         return empty(202)
+
+    def _create_image(self, server, given, minor):
+        if "name" not in given:
+            raise NovaError(400, f"Invalid input for field/attribute createImage. Value: {given}. "
+                                 "'name' is a required property")
+        self._changeable(server, "createImage")
+        image = self.cloud.lifecycle.snapshot(server, self.cloud.images, given)
+        if minor >= 45:
+            return json_reply(202, {"image_id": image.id})
+        return empty(202, headers=[("Location", f"{self.cloud.url}/image/images/{image.id}")])
 
     def _power(self, server, name):
         state, becomes = {"os-stop": ("active", "stopped"), "os-start": ("stopped", "active")}[name]

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Images of servers; see nova.h. */
+#include <config.h>
+#include "client/nova.h"
+
+#include <string.h>
+
+#include "base/parse.h"
+#include "client/nova_internal.h"
+
+/* From 2.45 in the body, before at the end of the Location. */
+static int take_image_id(
+	const struct cs_http_reply *reply, char **ret_id, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	const char *slash = strrchr(reply->location, '/');
+	const char *id = slash ? slash + 1 : "";
+	struct cs_error ignored;
+
+	if (cs_json_parse(cs_strbuf_text(&reply->body), reply->body.len, "Nova's answer",
+		    &body, &ignored) == 0 &&
+		cs_json_str(body, "image_id"))
+		id = cs_json_str(body, "image_id");
+	if (!cs_uuid_ok(id))
+		return cs_error_set(err, CS_E_LOST,
+			"Nova began a snapshot, but its answer names no image");
+	*ret_id = cs_strdup(id);
+	return 0;
+}
+
+/* https://docs.openstack.org/api-ref/compute/#create-image-createimage-action */
+int cs_nova_snapshot(struct cs_nova *nova, const char *server_id, const char *name,
+	char **ret_image_id, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	CS_AUTO_FREE char *escaped = cs_http_escape(server_id);
+	CS_AUTO_FREE char *url = cs_asprintf("%s/servers/%s/action", nova->base, escaped);
+	CS_AUTO_JSON struct json_object *body = json_object_new_object();
+	struct json_object *action = json_object_new_object();
+
+	json_object_object_add(body, "createImage", action);
+	cs_json_add_str(action, "name", name);
+	const struct cs_http_request post = {.method = "POST",
+		.url = url,
+		.body = cs_json_text(body),
+		.changes = true};
+	if (cs_nova_send(nova, &post, &reply, err) < 0)
+		return err->code;
+	if (reply.status != 202)
+		return cs_http_fail(&post, &reply, err);
+	return take_image_id(&reply, ret_image_id, err);
+}
+
+/* https://docs.openstack.org/api-ref/image/v2/#show-image */
+int cs_nova_image_status(struct cs_nova *nova, const char *image_id, char **ret_status,
+	struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	CS_AUTO_FREE char *images = NULL;
+	CS_AUTO_FREE char *escaped = cs_http_escape(image_id);
+
+	if (cs_nova_images_url(nova, &images, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *url = cs_asprintf("%s/%s", images, escaped);
+	if (cs_nova_get(nova, url, &body, err) < 0)
+		return err->code;
+	if (!cs_json_str(body, "status"))
+		return cs_error_set(
+			err, CS_E_PROTOCOL, "GET %s: the answer has no status", url);
+	*ret_status = cs_strdup(cs_json_str(body, "status"));
+	return 0;
+}
