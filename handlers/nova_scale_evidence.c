@@ -40,10 +40,8 @@ static void find_loads(const struct scale_program *program, struct cs_plan_figur
 		int64_t age_ms = cs_stamp_age_ms(&member->newer.at, &now);
 		struct cs_cpu_load load;
 
-		if (member->has_older && age_ms >= 0 &&
-			age_ms <= program->cluster->policy.max_age_ms &&
-			cs_cpu_load_between(&member->older, &member->newer, &load) ==
-				CS_CPU_LOAD)
+		if (age_ms >= 0 && age_ms <= program->cluster->policy.max_age_ms &&
+			cs_samples_load_of(member, &load) == CS_CPU_LOAD)
 			cs_plan_figures_add(ret, member->id, load.permille);
 	}
 }

@@ -39,6 +39,11 @@ static const struct cs_option options[] = {
 	{"community-file", 0, "FILE", CS_OPTION_STRING,
 		offsetof(struct values, source.community_file),
 		.help = "read the community from FILE"},
+	{"source", 0, "SOURCE", CS_OPTION_STRING, offsetof(struct values, source.source),
+		.help = "ucd, host-resources or auto (auto)"},
+	{"aggregate", 0, "WAY", CS_OPTION_STRING,
+		offsetof(struct values, source.aggregate),
+		.help = "mean, max, median, p90 or p95 (mean)"},
 	{"warning", 'w', "RANGE", CS_OPTION_STRING, offsetof(struct values, warn),
 		.help = "WARNING by the load in percent"},
 	{"critical", 'c', "RANGE", CS_OPTION_STRING, offsetof(struct values, crit),
@@ -123,6 +128,7 @@ static struct cs_measurement what_counts(
 		counts.warming += counts.sampled;
 		counts.sampled = 0;
 		counts.load_permille = -1;
+		counts.above_mean_permille = 0;
 	}
 	return counts;
 }
@@ -168,6 +174,7 @@ int main(int argc, char **argv)
 	if (scope.cluster.name)
 		report.recorded = record(&scope, &result);
 	report.cluster = scope.cluster.name ? &scope.cluster : NULL;
+	report.aggregate = scope.setup.aggregate;
 	report.servers = scope.servers;
 	report.n = scope.n;
 	report.verbose = values.verbose;

@@ -38,6 +38,7 @@ static int add_member(const struct cs_member *member, const struct cs_cluster *c
 	server->id = member->server->id;
 	server->where = member->address;
 	server->credential = &ret->credential;
+	server->created_wall_ms = member->server->created_wall_ms;
 	return cs_snmp_resolve(member->address, cluster->cpu.port, &server->address, err);
 }
 
@@ -123,7 +124,11 @@ static struct cs_measure_setup make_setup(const struct cpu_scope *scope,
 	const struct cs_cpu_spec *cpu, struct cs_deadline deadline)
 {
 	return (struct cs_measure_setup){.state_dir = scope->state_dir,
+		.source = (enum cs_cpu_source)cpu->source,
+		.aggregate = (enum cs_cpu_aggregate)cpu->aggregate,
 		.spans = {cpu->min_span_ms, cpu->max_span_ms},
+		.warm_up_ms = cpu->warm_up_ms,
+		.grace_ms = cpu->grace_ms,
 		.timeout_ms = cpu->timeout_ms,
 		.deadline = deadline};
 }

@@ -66,6 +66,8 @@ static void add_figures(struct cs_strbuf *out, const struct cpu_report *report)
 		cs_strbuf_add(out, "no servers");
 		return;
 	}
+	if (m->load_permille >= 0 && report->aggregate != CS_CPU_MEAN)
+		cs_strbuf_addf(out, "%s ", cs_cpu_aggregates[report->aggregate]);
 	if (m->load_permille < 0)
 		cs_strbuf_add(out, "no load figure for");
 	else
@@ -76,6 +78,7 @@ static void add_figures(struct cs_strbuf *out, const struct cpu_report *report)
 	if (report->result->twice)
 		cs_strbuf_add(out, " by two polls just now");
 	add_names(out, report, CS_SERVER_MISSING, m->missing);
+	add_names(out, report, CS_SERVER_STALE, m->stale);
 	add_names(out, report, CS_SERVER_WARMING, m->warming);
 	cs_strbuf_add(out, ")");
 }
@@ -207,13 +210,17 @@ static void add_perfdata(struct cs_strbuf *out, const struct cpu_report *report)
 	cs_perfdata_add_count(out, "servers", m->servers);
 	cs_perfdata_add_count(out, "sampled", m->sampled);
 	cs_perfdata_add_count(out, "missing", m->missing);
+	cs_perfdata_add_count(out, "stale", m->stale);
+	cs_perfdata_add_count(out, "warming", m->warming);
 	if (report->cluster) {
 		cs_perfdata_add_count(out, "min", report->cluster->min);
 		cs_perfdata_add_count(out, "max", report->cluster->max);
 	}
-	/* By id: names may be longer than a label keeps, or used twice. */
+	/* By id: names may be longer than a label keeps, or used twice. A load of before
+	 * would be drawn as one of now. */
 	for (size_t i = 0; report->per_instance && i < report->n; i++) {
-		if (report->servers[i].state == CS_SERVER_SAMPLED)
+		if (report->servers[i].has_load &&
+			report->servers[i].state != CS_SERVER_STALE)
 			cs_perfdata_add_load(out, report->servers[i].id,
 				report->servers[i].load.permille, "", "");
 	}
@@ -243,13 +250,11 @@ static struct cs_evidence evidence_of(const struct cs_measured *server)
 		.state = cs_measured_state_text(server->state),
 		.age_ms = -1};
 
-	if (server->state == CS_SERVER_SAMPLED) {
-		evidence.load_permille = server->load.permille;
-		evidence.cpus = server->load.cpus;
-		evidence.span_ms = server->load.span_ms;
-	} else {
-		snprintf(evidence.why, sizeof evidence.why, "%s", server->reason);
-	}
+	if (server->has_load)
+		cs_evidence_set_load(&evidence, &server->load);
+	if (server->state == CS_SERVER_STALE)
+		evidence.age_ms = server->stale_ms;
+	snprintf(evidence.why, sizeof evidence.why, "%s", server->reason);
 	return evidence;
 }
 
@@ -260,7 +265,7 @@ static void add_server(
 	CS_AUTO_FREE char *line = cs_evidence_text(&evidence);
 
 	cs_strbuf_addf(out, "%s\n", line);
-	if (verbose && server->state == CS_SERVER_SAMPLED)
+	if (verbose && server->has_load && server->load.total_ticks > 0)
 		add_breakdown(out, &server->load);
 }
 
@@ -351,11 +356,15 @@ void cpu_report_json(const struct cpu_report *report)
 	cs_json_add_str(document, "summary", cs_strbuf_text(&summary));
 	if (report->cluster)
 		add_cluster(document, report->cluster);
-	if (m->load_permille >= 0)
+	cs_json_add_str(document, "aggregate", cs_cpu_aggregates[report->aggregate]);
+	if (m->load_permille >= 0) {
 		add_load(document, "load", m->load_permille);
+		add_load(document, "mean", m->load_permille - m->above_mean_permille);
+	}
 	cs_json_add_int(document, "servers", m->servers);
 	cs_json_add_int(document, "sampled", m->sampled);
 	cs_json_add_int(document, "missing", m->missing);
+	cs_json_add_int(document, "stale", m->stale);
 	cs_json_add_int(document, "warming", m->warming);
 	for (size_t i = 0; i < report->n; i++)
 		json_object_array_add(members, server_object(&report->servers[i]));

@@ -25,7 +25,8 @@ struct cpu_cluster {
 struct cpu_report {
 	const struct cpu_cluster *cluster; /* NULL: ad hoc */
 	const struct cs_measure_result *result;
-	struct cs_measurement recorded; /* of a cluster: what nova_scale decides from */
+	enum cs_cpu_aggregate aggregate; /* what the figure is */
+	struct cs_measurement recorded;	 /* of a cluster: what nova_scale decides from */
 	const struct cs_measured *servers;
 	size_t n;
 	struct cs_threshold warn, crit;

@@ -17,6 +17,7 @@
 #define ADHOC_TIMEOUT_MS 3000
 #define ADHOC_MIN_SPAN_MS 10000
 #define ADHOC_MAX_SPAN_MS 180000
+#define ADHOC_GRACE_MS 90000
 
 static int read_hosts(const char *path, struct cs_strings *ret, struct cs_error *err)
 {
@@ -116,10 +117,34 @@ static char *adhoc_state_dir(void)
 	return cs_asprintf("%s/%u/check_cluster_cpu", prefix, (unsigned)geteuid());
 }
 
+/* `word` NULL: `fallback`. */
+static int find_word(const char *option, const char *const *words, const char *word,
+	int fallback, int *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf list = CS_STRBUF(256);
+
+	*ret = fallback;
+	for (int i = 0; word && words[i]; i++) {
+		cs_strbuf_addf(&list, "%s %s", i ? "," : "", words[i]);
+		*ret = i;
+		if (strcmp(words[i], word) == 0)
+			return 0;
+	}
+	return word ? cs_error_set(err, CS_E_USAGE, "option --%s: expected one of%s",
+			      option, cs_strbuf_text(&list))
+		    : 0;
+}
+
 static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadline,
 	struct cpu_scope *ret, struct cs_error *err)
 {
-	if (load_community(source, &ret->community, err) < 0)
+	int choice, aggregate;
+
+	if (find_word("source", cs_cpu_sources, source->source, CS_CPU_AUTO, &choice,
+		    err) < 0 ||
+		find_word("aggregate", cs_cpu_aggregates, source->aggregate, CS_CPU_MEAN,
+			&aggregate, err) < 0 ||
+		load_community(source, &ret->community, err) < 0)
 		return err->code;
 	ret->credential.community = ret->community;
 	if (scope_from_hosts(source, ret, err) < 0)
@@ -128,7 +153,10 @@ static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadli
 	if (cs_state_dir_open(ret->state_dir, 0750, &ret->state_error) < 0)
 		cs_strset(&ret->state_dir, NULL);
 	ret->setup = (struct cs_measure_setup){.state_dir = ret->state_dir,
+		.source = (enum cs_cpu_source)choice,
+		.aggregate = (enum cs_cpu_aggregate)aggregate,
 		.spans = {ADHOC_MIN_SPAN_MS, ADHOC_MAX_SPAN_MS},
+		.grace_ms = ADHOC_GRACE_MS,
 		.timeout_ms = ADHOC_TIMEOUT_MS,
 		.deadline = deadline};
 	return 0;
@@ -143,6 +171,10 @@ int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
 		return cs_error_set(err, CS_E_USAGE,
 			"--cluster takes hosts and community from the configuration; see "
 			"--help");
+	if (source->cluster && (source->source || source->aggregate))
+		return cs_error_set(err, CS_E_USAGE,
+			"--cluster takes source and aggregate from the configuration "
+			"(cpu), because nova_scale decides from the figure; see --help");
 	if (source->cluster)
 		return cpu_cluster_open(source, deadline, ret, err);
 	if (by_hand)

@@ -17,6 +17,7 @@ struct cpu_source {
 	struct cs_strings hosts;
 	const char *hosts_file, *community_file;
 	struct cs_secret *community;
+	const char *source, *aggregate; /* or NULL */
 };
 
 /* Lives as long as the program. */

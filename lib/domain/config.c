@@ -74,7 +74,13 @@ static const struct cs_schema_key cpu_keys[] = {
 	{"min-span", CS_SCHEMA_SECONDS, AT(min_span_ms), 1000, HOUR_MS, .fallback = "10"},
 	{"max-span", CS_SCHEMA_SECONDS, AT(max_span_ms), 1000, HOUR_MS,
 		.fallback = "180"},
-	{"timeout", CS_SCHEMA_SECONDS, AT(timeout_ms), 100, 60000, .fallback = "3"}, {0}};
+	{"timeout", CS_SCHEMA_SECONDS, AT(timeout_ms), 100, 60000, .fallback = "3"},
+	{"source", CS_SCHEMA_CHOICE, AT(source), .choices = cs_cpu_sources,
+		.fallback = "auto"},
+	{"aggregate", CS_SCHEMA_CHOICE, AT(aggregate), .choices = cs_cpu_aggregates,
+		.fallback = "mean"},
+	{"warm-up", CS_SCHEMA_SECONDS, AT(warm_up_ms), 0, HOUR_MS, .fallback = "0"},
+	{"grace", CS_SCHEMA_SECONDS, AT(grace_ms), 0, HOUR_MS, .fallback = "90"}, {0}};
 #undef AT
 
 #define AT(member) .offset = offsetof(struct cs_schedule_entry, member)

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "client/nova.h"
 #include "client/probe.h"
+#include "domain/cpuload.h"
 #include "format/cron.h"
 #include "format/schema.h"
 
@@ -49,6 +50,11 @@ struct cs_cpu_spec {
 	int64_t min_span_ms;  /* min-span, 10 s */
 	int64_t max_span_ms;  /* max-span, 180 s */
 	int64_t timeout_ms;   /* timeout, 3 s: for one poll of all members */
+	int source;	      /* enum cs_cpu_source; auto */
+	int aggregate;	      /* enum cs_cpu_aggregate; mean */
+	int64_t warm_up_ms;   /* warm-up, 0: members up for less do not count */
+	int64_t grace_ms;     /* grace, 90 s: so long the last load of a silent member
+				 stands */
 };
 
 /* policy.schedule: other limits of the size while a cron expression matches */

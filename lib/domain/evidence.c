@@ -14,65 +14,74 @@
 
 #define SECONDS(ms) (long long)((ms) / CS_MS_PER_S)
 
-static int compare_id(const void *id, const void *baseline)
+void cs_evidence_set_load(struct cs_evidence *evidence, const struct cs_cpu_load *load)
 {
-	return strcmp(id, ((const struct cs_baseline *)baseline)->id);
+	evidence->source = load->source;
+	evidence->load_permille = load->permille;
+	evidence->cpus = load->cpus;
+	evidence->span_ms = load->span_ms;
 }
 
-static const struct cs_baseline *find(const struct cs_samples *samples, const char *id)
+/* What its samples say. */
+static void judge(const struct cs_baseline *baseline, const struct cs_cpu_spec *spec,
+	int64_t created_wall_ms, struct cs_evidence *ret)
 {
-	if (samples->n_sorted == 0)
-		return NULL;
-	return bsearch(id, samples->items, samples->n_sorted, sizeof *samples->items,
-		compare_id);
-}
-
-/* What its last two samples say. */
-static void judge(const struct cs_baseline *baseline, struct cs_evidence *ret)
-{
+	int64_t age_ms = cs_cpu_age_ms(&baseline->newer, created_wall_ms);
 	struct cs_cpu_load load;
-	enum cs_cpu_verdict verdict;
+	enum cs_cpu_verdict verdict = cs_samples_load_of(baseline, &load);
 
-	ret->state = "warming";
-	snprintf(ret->why, sizeof ret->why, "first sample");
-	if (!baseline->has_older)
-		return;
-	verdict = cs_cpu_load_between(&baseline->older, &baseline->newer, &load);
 	if (verdict == CS_CPU_LOAD) {
 		ret->state = "sampled";
-		ret->why[0] = '\0';
-		ret->load_permille = load.permille;
-		ret->cpus = load.cpus;
-		ret->span_ms = load.span_ms;
+		cs_evidence_set_load(ret, &load);
+		if (age_ms >= spec->warm_up_ms)
+			return;
+		ret->state = "warming";
+		snprintf(ret->why, sizeof ret->why, "up for %lld s, warm-up %lld s",
+			SECONDS(age_ms), SECONDS(spec->warm_up_ms));
 		return;
 	}
-	if (verdict != CS_CPU_REBOOTED)
-		ret->state = "missing";
+	bool begins = verdict == CS_CPU_FIRST || verdict == CS_CPU_REBOOTED;
+	ret->state = begins ? "warming" : "missing";
 	snprintf(ret->why, sizeof ret->why, "%s", cs_cpu_verdict_text(verdict));
 }
 
+static void judge_silent(const struct cs_baseline *baseline,
+	const struct cs_measurement *measurement, const struct cs_cpu_spec *spec,
+	struct cs_evidence *ret)
+{
+	struct cs_cpu_load load;
+
+	snprintf(ret->why, sizeof ret->why, "silent in the last measurement");
+	if (cs_stamp_age_ms(&baseline->newer.at, &measurement->at) > spec->grace_ms ||
+		cs_samples_load_of(baseline, &load) != CS_CPU_LOAD)
+		return;
+	ret->state = "stale";
+	cs_evidence_set_load(ret, &load);
+}
+
 static void judge_active(const struct cs_baseline *baseline,
-	const struct cs_measurement *measurement, struct cs_sample_spans spans,
-	const struct cs_stamp *now, struct cs_evidence *ret)
+	const struct cs_measurement *measurement, const struct cs_cpu_spec *spec,
+	int64_t created_wall_ms, const struct cs_stamp *now, struct cs_evidence *ret)
 {
 	ret->state = "missing";
 	if (!baseline) {
 		snprintf(ret->why, sizeof ret->why, "no sample within %lld s",
-			SECONDS(spans.max_ms));
+			SECONDS(spec->max_span_ms));
 		return;
 	}
 	ret->age_ms = cs_stamp_age_ms(&baseline->newer.at, now);
 	/* A run soon after another keeps the sample of the other. */
 	if (measurement &&
-		ret->age_ms > cs_stamp_age_ms(&measurement->at, now) + spans.min_ms)
-		snprintf(ret->why, sizeof ret->why, "silent in the last measurement");
+		ret->age_ms > cs_stamp_age_ms(&measurement->at, now) + spec->min_span_ms)
+		judge_silent(baseline, measurement, spec, ret);
 	else
-		judge(baseline, ret);
+		judge(baseline, spec, created_wall_ms, ret);
 }
 
 void cs_evidence_collect(const struct cs_members *members,
 	const struct cs_samples *samples, const struct cs_measurement *measurement,
-	struct cs_sample_spans spans, const struct cs_stamp *now, struct cs_evidence *ret)
+	const struct cs_cpu_spec *spec, const struct cs_stamp *now,
+	struct cs_evidence *ret)
 {
 	for (size_t i = 0; i < members->n; i++) {
 		const struct cs_member *member = &members->items[i];
@@ -84,8 +93,8 @@ void cs_evidence_collect(const struct cs_members *members,
 			.state = "not counted",
 			.age_ms = -1};
 		if (member->state == CS_MEMBER_ACTIVE)
-			judge_active(find(samples, server->id), measurement, spans, now,
-				&ret[i]);
+			judge_active(cs_samples_find(samples, server->id), measurement,
+				spec, server->created_wall_ms, now, &ret[i]);
 		else
 			snprintf(ret[i].why, sizeof ret[i].why, "%s",
 				cs_member_state_text(member->state));
@@ -102,10 +111,11 @@ char *cs_evidence_text(const struct cs_evidence *evidence)
 		cs_strbuf_addf(&text, " (%s)", evidence->where);
 	if (*evidence->why)
 		cs_strbuf_addf(&text, ": %s: %s", evidence->state, evidence->why);
-	else
-		cs_strbuf_addf(&text, ": %s %%, %" PRId64 " CPU%s, over %lld s",
+	if (evidence->cpus > 0)
+		cs_strbuf_addf(&text, ": %s %%, %" PRId64 " CPU%s, over %lld s%s",
 			cs_load_text(evidence->load_permille, load), evidence->cpus,
-			evidence->cpus == 1 ? "" : "s", SECONDS(evidence->span_ms));
+			evidence->cpus == 1 ? "" : "s", SECONDS(evidence->span_ms),
+			evidence->source == CS_CPU_UCD ? "" : ", by host-resources");
 	if (evidence->age_ms >= 0)
 		cs_strbuf_addf(&text, ", %s%lld s ago",
 			strcmp(evidence->state, "missing") == 0 ? "last sample " : "",
@@ -125,14 +135,15 @@ struct json_object *cs_evidence_json(const struct cs_evidence *evidence)
 	if (evidence->where)
 		cs_json_add_str(object, "address", evidence->where);
 	cs_json_add_str(object, "state", evidence->state);
-	if (*evidence->why) {
+	if (*evidence->why)
 		cs_json_add_str(object, "reason", evidence->why);
-	} else {
+	if (evidence->cpus > 0) {
 		json_object_object_add(object, "cpu",
 			json_object_new_double_s((double)evidence->load_permille / 10,
 				cs_load_text(evidence->load_permille, load)));
 		cs_json_add_int(object, "cpus", evidence->cpus);
 		cs_json_add_int(object, "span_ms", evidence->span_ms);
+		cs_json_add_str(object, "source", cs_cpu_sources[evidence->source]);
 	}
 	if (evidence->age_ms >= 0)
 		cs_json_add_int(object, "age_ms", evidence->age_ms);
@@ -151,10 +162,13 @@ bool cs_evidence_parse(struct json_object *object, struct cs_evidence *ret)
 		.age_ms = -1};
 	cs_json_int(object, "age_ms", &ret->age_ms);
 	snprintf(ret->why, sizeof ret->why, "%s", why ? why : "");
-	if (!ret->id || !ret->name || !ret->state || why)
-		return why && ret->id && ret->name && ret->state;
-	if (!json_object_object_get_ex(object, "cpu", &cpu))
+	if (!ret->id || !ret->name || !ret->state)
 		return false;
+	if (!json_object_object_get_ex(object, "cpu", &cpu))
+		return why != NULL;
+	const char *source = cs_json_str(object, "source");
+	if (source && strcmp(source, cs_cpu_sources[CS_CPU_HOST_RESOURCES]) == 0)
+		ret->source = CS_CPU_HOST_RESOURCES;
 	ret->load_permille = (int64_t)(json_object_get_double(cpu) * 10 + 0.5);
 	return cs_json_int(object, "cpus", &ret->cpus) &&
 	       cs_json_int(object, "span_ms", &ret->span_ms);

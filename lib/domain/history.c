@@ -19,14 +19,18 @@
 static const struct field {
 	const char *key;
 	size_t offset;
+	bool optional; /* 0 when it is not there */
 } fields[] = {
-	{"t", offsetof(struct cs_measurement, at.wall_ms)},
-	{"bt", offsetof(struct cs_measurement, at.boot_ms)},
-	{"load_permille", offsetof(struct cs_measurement, load_permille)},
-	{"servers", offsetof(struct cs_measurement, servers)},
-	{"sampled", offsetof(struct cs_measurement, sampled)},
-	{"missing", offsetof(struct cs_measurement, missing)},
-	{"warming", offsetof(struct cs_measurement, warming)},
+	{"t", offsetof(struct cs_measurement, at.wall_ms), false},
+	{"bt", offsetof(struct cs_measurement, at.boot_ms), false},
+	{"load_permille", offsetof(struct cs_measurement, load_permille), false},
+	{"servers", offsetof(struct cs_measurement, servers), false},
+	{"sampled", offsetof(struct cs_measurement, sampled), false},
+	{"missing", offsetof(struct cs_measurement, missing), false},
+	{"warming", offsetof(struct cs_measurement, warming), false},
+	{"stale", offsetof(struct cs_measurement, stale), true},
+	{"above_mean_permille", offsetof(struct cs_measurement, above_mean_permille),
+		true},
 };
 
 static bool is_large(const char *path)
@@ -81,7 +85,8 @@ bool cs_history_parse_line(const char *text, size_t len, struct cs_measurement *
 		return false;
 	for (size_t i = 0; i < CS_ARRAY_SIZE(fields); i++) {
 		if (!cs_json_int(line, fields[i].key,
-			    (int64_t *)((char *)&found + fields[i].offset)))
+			    (int64_t *)((char *)&found + fields[i].offset)) &&
+			!fields[i].optional)
 			return false;
 	}
 	const char *boot_id = cs_json_str(line, "boot");

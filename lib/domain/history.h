@@ -15,11 +15,17 @@
 
 struct cs_measurement {
 	struct cs_stamp at;    /* when the members were polled */
-	int64_t load_permille; /* aggregate of the sampled members; -1: below quorum */
-	int64_t servers;       /* members that are ACTIVE and not draining */
-	int64_t sampled;       /* of those: gave a figure */
-	int64_t missing;       /* of those: silent or unusable */
-	int64_t warming;       /* of those: answered, no baseline yet */
+	int64_t load_permille; /* aggregate of the members with a load; -1: below quorum
+				*/
+	int64_t above_mean_permille; /* so much of it is more than their mean by CPUs, or
+					less: what is proved with fewer servers rests on
+					the mean at least */
+	int64_t servers;	     /* members that are ACTIVE and not draining */
+	int64_t sampled;	     /* of those: gave a figure */
+	int64_t stale;	 /* of those: silent or unusable, their last load is in the
+			    figure; proves nothing of fewer servers */
+	int64_t missing; /* of those: silent or unusable */
+	int64_t warming; /* of those: answered, no baseline yet, or young */
 };
 
 int cs_history_append(const char *dir, const struct cs_measurement *measurement,

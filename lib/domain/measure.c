@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Measuring a cluster; see measure.h. */
 #include <config.h>
-#include "domain/measure.h"
+#include "domain/measure_poll.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,39 +15,9 @@
 #define LOCK_WAIT_MS 2000
 #define LOCK_RETRY_MS 5
 
-/* What is asked of every agent: the counters in the order of enum cs_cpu_counter, then
- * ssCpuNumCpus and hrSystemUptime (sysUpTime is that of snmpd, not of the host). */
-#define SS_CPU(number)                                        \
-	{                                                     \
-		10,                                           \
-		{                                             \
-			1, 3, 6, 1, 4, 1, 2021, 11, number, 0 \
-		}                                             \
-	}
-enum { OBJECT_CPUS = CS_CPU_COUNTER_COUNT, OBJECT_UPTIME, OBJECT_COUNT };
-static const struct cs_snmp_object objects[OBJECT_COUNT] = {
-	[CS_CPU_USER] = SS_CPU(50),
-	[CS_CPU_NICE] = SS_CPU(51),
-	[CS_CPU_SYSTEM] = SS_CPU(52),
-	[CS_CPU_IDLE] = SS_CPU(53),
-	[CS_CPU_WAIT] = SS_CPU(54),
-	[CS_CPU_KERNEL] = SS_CPU(55),
-	[CS_CPU_INTERRUPT] = SS_CPU(56),
-	[CS_CPU_SOFTIRQ] = SS_CPU(61),
-	[CS_CPU_STEAL] = SS_CPU(64),
-	[OBJECT_CPUS] = SS_CPU(67),
-	[OBJECT_UPTIME] = {10, {1, 3, 6, 1, 2, 1, 25, 1, 1, 0}},
-};
-#define NEEDED (1U << CS_CPU_USER | 1U << CS_CPU_SYSTEM | 1U << CS_CPU_IDLE)
-
-struct sampling {
-	bool answered;
-	struct cs_cpu_sample sample, base;
-};
-
 const char *cs_measured_state_text(enum cs_measured_state state)
 {
-	static const char *const texts[] = {"missing", "warming", "sampled"};
+	static const char *const texts[] = {"missing", "stale", "warming", "sampled"};
 
 	return texts[state];
 }
@@ -59,76 +29,49 @@ static void set_state(
 	snprintf(server->reason, sizeof server->reason, "%s", reason);
 }
 
-/* False, with the reason, when the answer is of no use. */
-static bool read_sample(const struct cs_snmp_target *target, struct cs_measured *server,
-	struct cs_cpu_sample *ret)
+static void set_load(const struct cs_measure_setup *setup, struct cs_measured *server,
+	const struct cs_cpu_sample *sample)
 {
-	char reason[CS_SNMP_REASON_SIZE];
+	int64_t age_ms = cs_cpu_age_ms(sample, server->created_wall_ms);
 
-	if (target->outcome != CS_SNMP_ANSWERED) {
-		set_state(server, CS_SERVER_MISSING, cs_snmp_reason(target, reason));
-		return false;
-	}
-	if ((target->present & NEEDED) != NEEDED) {
-		set_state(server, CS_SERVER_MISSING,
-			"the agent shows no ssCpuRaw counters (its view or access "
-			"rule?)");
-		return false;
-	}
-	memcpy(ret->ticks, target->values, sizeof ret->ticks);
-	ret->cpus = target->values[OBJECT_CPUS];
-	ret->uptime_cs = target->values[OBJECT_UPTIME];
-	if (cs_cpu_sample_is_zero(ret)) {
-		set_state(server, CS_SERVER_MISSING,
-			"all counters are 0: snmpd has just started");
-		return false;
-	}
-	return true;
-}
-
-/* Asks the servers that are in `wanted`; the others keep their sampling. */
-static int take_samples(const struct cs_measure_setup *setup, struct cs_measured *servers,
-	size_t n, enum cs_measured_state wanted, struct sampling *samplings,
-	struct cs_error *err)
-{
-	CS_AUTO_FREE struct cs_snmp_target *targets = cs_calloc(n, sizeof *targets);
-	struct cs_snmp_query query = {.objects = objects, .n_objects = OBJECT_COUNT};
-	struct cs_stamp now;
-
-	for (size_t i = 0; i < n; i++) {
-		samplings[i].answered = false;
-		if (servers[i].state != wanted)
-			continue;
-		targets[i].address = servers[i].address;
-		targets[i].credential = servers[i].credential;
-	}
-	cs_stamp_now(&now);
-	if (cs_snmp_poll(&query, targets, n,
-		    cs_deadline_within(setup->deadline, setup->timeout_ms), err) < 0)
-		return err->code;
-	for (size_t i = 0; i < n; i++) {
-		if (targets[i].address.family == AF_UNSPEC)
-			continue;
-		samplings[i].sample.at = now;
-		samplings[i].answered =
-			read_sample(&targets[i], &servers[i], &samplings[i].sample);
-	}
-	return 0;
+	server->has_load = true;
+	set_state(server, CS_SERVER_SAMPLED, "");
+	if (age_ms >= setup->warm_up_ms)
+		return;
+	server->state = CS_SERVER_WARMING;
+	snprintf(server->reason, sizeof server->reason, "up for %lld s, warm-up %lld s",
+		(long long)(age_ms / CS_MS_PER_S),
+		(long long)(setup->warm_up_ms / CS_MS_PER_S));
 }
 
 /* What two samples of a server say about it. */
-static void judge(struct cs_measured *server, const struct cs_cpu_sample *before,
-	const struct cs_cpu_sample *after)
+static void judge(const struct cs_measure_setup *setup, struct cs_measured *server,
+	const struct cs_cpu_sample *before, const struct cs_cpu_sample *after)
 {
 	enum cs_cpu_verdict verdict = cs_cpu_load_between(before, after, &server->load);
 
 	if (verdict == CS_CPU_LOAD)
-		set_state(server, CS_SERVER_SAMPLED, "");
+		set_load(setup, server, after);
 	else
 		set_state(server,
 			verdict == CS_CPU_REBOOTED ? CS_SERVER_WARMING
 						   : CS_SERVER_MISSING,
 			cs_cpu_verdict_text(verdict));
+}
+
+/* A missing server whose last load is of a moment ago. */
+static void fall_back_on(const struct cs_measure_setup *setup,
+	const struct cs_baseline *last, const struct cs_stamp *now,
+	struct cs_measured *server)
+{
+	int64_t age_ms = cs_stamp_age_ms(&last->newer.at, now);
+
+	if (age_ms < 0 || age_ms > setup->grace_ms ||
+		cs_samples_load_of(last, &server->load) != CS_CPU_LOAD)
+		return;
+	server->state = CS_SERVER_STALE;
+	server->stale_ms = age_ms;
+	server->has_load = true;
 }
 
 static int wait_for_lock(
@@ -150,7 +93,7 @@ static int wait_for_lock(
  * replacing the file happens under a lock, milliseconds long, so that runs at the same
  * time lose nothing of each other. */
 static int use_baselines(const struct cs_measure_setup *setup,
-	struct cs_measured *servers, size_t n, const struct sampling *samplings,
+	struct cs_measured *servers, size_t n, const struct cs_sampling *samplings,
 	struct cs_error *err)
 {
 	CS_CLEANUP(cs_lock_release) struct cs_lock lock = CS_LOCK_NONE;
@@ -160,20 +103,31 @@ static int use_baselines(const struct cs_measure_setup *setup,
 	if (wait_for_lock(setup, &lock, err) < 0)
 		return err->code;
 	cs_samples_load(setup->state_dir, &samples);
+	cs_stamp_now(&now);
 	for (size_t i = 0; i < n; i++) {
+		const struct cs_baseline *found =
+			cs_samples_find(&samples, servers[i].id);
+		struct cs_baseline last = found ? *found : (struct cs_baseline){0};
 		struct cs_cpu_sample base;
+
 		if (samplings[i].answered &&
 			cs_samples_advance(&samples, servers[i].id, &samplings[i].sample,
 				setup->spans, &base))
-			judge(&servers[i], &base, &samplings[i].sample);
+			judge(setup, &servers[i], &base, &samplings[i].sample);
+		if (found && servers[i].state == CS_SERVER_MISSING)
+			fall_back_on(setup, &last, &now, &servers[i]);
 	}
-	cs_stamp_now(&now);
 	cs_samples_expire(&samples, &now, setup->spans);
 	return cs_samples_save(setup->state_dir, &samples, err);
 }
 
+static bool has_first_sample(const struct cs_measured *server)
+{
+	return server->state == CS_SERVER_WARMING && !server->has_load;
+}
+
 static int take_second_samples(const struct cs_measure_setup *setup,
-	struct cs_measured *servers, size_t n, struct sampling *samplings,
+	struct cs_measured *servers, size_t n, struct cs_sampling *samplings,
 	int64_t first_at_ms, struct cs_measure_result *ret, struct cs_error *err)
 {
 	int64_t wait_ms = first_at_ms + REFRESH_MS - cs_monotonic_ms();
@@ -187,58 +141,105 @@ static int take_second_samples(const struct cs_measure_setup *setup,
 	cs_deadline_sleep(setup->deadline, wait_ms);
 	ret->twice = true;
 	cs_stamp_now(&ret->measurement.at);
-	if (take_samples(setup, servers, n, CS_SERVER_WARMING, samplings, err) < 0)
+	for (size_t i = 0; i < n; i++)
+		samplings[i].wanted = has_first_sample(&servers[i]);
+	if (cs_measure_poll(setup, servers, n, samplings, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < n; i++) {
-		if (samplings[i].answered)
-			judge(&servers[i], &samplings[i].base, &samplings[i].sample);
+		if (samplings[i].wanted && samplings[i].answered)
+			judge(setup, &servers[i], &samplings[i].base,
+				&samplings[i].sample);
 	}
 	return 0;
 }
 
 /* Under a quorum of half of the servers that could have a figure there is none. */
-static void add_up(
+static void add_up(const struct cs_measure_setup *setup,
 	const struct cs_measured *servers, size_t n, struct cs_measurement *ret)
 {
-	struct cs_cpu_total total = {0};
+	CS_AUTO_FREE struct cs_cpu_share *shares = cs_calloc(n, sizeof *shares);
+	int64_t counts[CS_SERVER_SAMPLED + 1] = {0};
+	size_t n_shares = 0;
 
-	ret->servers = (int64_t)n;
-	ret->sampled = ret->missing = ret->warming = 0;
 	for (size_t i = 0; i < n; i++) {
-		ret->sampled += servers[i].state == CS_SERVER_SAMPLED;
-		ret->missing += servers[i].state == CS_SERVER_MISSING;
-		ret->warming += servers[i].state == CS_SERVER_WARMING;
-		if (servers[i].state == CS_SERVER_SAMPLED)
-			cs_cpu_total_add(&total, &servers[i].load);
+		const struct cs_measured *server = &servers[i];
+
+		counts[server->state]++;
+		if (server->has_load && server->state != CS_SERVER_WARMING)
+			shares[n_shares++] = (struct cs_cpu_share){
+				server->load.permille, server->load.cpus};
 	}
-	bool quorum = 2 * ret->sampled >= ret->servers - ret->warming;
-	ret->load_permille = quorum ? cs_cpu_total_permille(&total) : -1;
+	ret->servers = (int64_t)n;
+	ret->sampled = counts[CS_SERVER_SAMPLED];
+	ret->stale = counts[CS_SERVER_STALE];
+	ret->missing = counts[CS_SERVER_MISSING];
+	ret->warming = counts[CS_SERVER_WARMING];
+	bool quorum = ret->sampled > 0 && 2 * ret->sampled >= ret->servers - ret->warming;
+	ret->load_permille =
+		quorum ? cs_cpu_aggregate_of(setup->aggregate, shares, n_shares) : -1;
+	ret->above_mean_permille =
+		quorum ? ret->load_permille -
+				 cs_cpu_aggregate_of(CS_CPU_MEAN, shares, n_shares)
+		       : 0;
+}
+
+/* Everyone is asked; in `auto`, who had only host-resources last time for that first. */
+static void choose_sources(const struct cs_measure_setup *setup,
+	const struct cs_measured *servers, size_t n, struct cs_sampling *samplings)
+{
+	CS_CLEANUP(cs_samples_done) struct cs_samples told = {0};
+	bool open = setup->source == CS_CPU_AUTO;
+
+	if (open && setup->state_dir)
+		cs_samples_load_told(setup->state_dir, &told);
+	for (size_t i = 0; i < n; i++) {
+		samplings[i].wanted = true;
+		samplings[i].source = open ? CS_CPU_UCD : setup->source;
+		if (open && cs_samples_find(&told, servers[i].id))
+			samplings[i].source = CS_CPU_HOST_RESOURCES;
+	}
+}
+
+/* What one sample says. */
+static void begin(const struct cs_measure_setup *setup, struct cs_measured *server,
+	const struct cs_cpu_sample *sample)
+{
+	if (sample->source == CS_CPU_UCD) {
+		set_state(server, CS_SERVER_WARMING, cs_cpu_verdict_text(CS_CPU_FIRST));
+		return;
+	}
+	server->load = cs_cpu_load_told(sample);
+	set_load(setup, server, sample);
 }
 
 int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers,
 	size_t n, struct cs_measure_result *ret, struct cs_error *err)
 {
-	CS_AUTO_FREE struct sampling *samplings = cs_calloc(n, sizeof *samplings);
+	CS_AUTO_FREE struct cs_sampling *samplings = cs_calloc(n, sizeof *samplings);
 	int64_t first_at_ms = cs_monotonic_ms();
+	bool first = false;
 
 	*ret = (struct cs_measure_result){0};
 	cs_stamp_now(&ret->measurement.at);
 	for (size_t i = 0; i < n; i++)
 		servers[i].state = CS_SERVER_MISSING;
-	if (take_samples(setup, servers, n, CS_SERVER_MISSING, samplings, err) < 0)
+	choose_sources(setup, servers, n, samplings);
+	if (cs_measure_poll(setup, servers, n, samplings, err) < 0)
 		return err->code;
 	for (size_t i = 0; i < n; i++) {
 		if (samplings[i].answered)
-			set_state(&servers[i], CS_SERVER_WARMING, "first sample");
+			begin(setup, &servers[i], &samplings[i].sample);
 	}
 	/* Without baselines the second sample still gives a figure. */
 	if (setup->state_dir)
 		(void)!use_baselines(setup, servers, n, samplings, &ret->state_error);
-	add_up(servers, n, &ret->measurement);
-	if (ret->measurement.sampled == 0 && ret->measurement.warming > 0 &&
+	add_up(setup, servers, n, &ret->measurement);
+	for (size_t i = 0; i < n; i++)
+		first = first || has_first_sample(&servers[i]);
+	if (ret->measurement.sampled == 0 && first &&
 		take_second_samples(setup, servers, n, samplings, first_at_ms, ret, err) <
 			0)
 		return err->code;
-	add_up(servers, n, &ret->measurement);
+	add_up(setup, servers, n, &ret->measurement);
 	return 0;
 }

@@ -18,7 +18,8 @@
 
 enum cs_measured_state {
 	CS_SERVER_MISSING, /* silent or unusable */
-	CS_SERVER_WARMING, /* answered, no baseline yet */
+	CS_SERVER_STALE,   /* the same, but its last load was there a moment ago */
+	CS_SERVER_WARMING, /* answered, no baseline yet, or young; does not count */
 	CS_SERVER_SAMPLED, /* `load` holds */
 };
 const char *cs_measured_state_text(enum cs_measured_state state);
@@ -30,15 +31,22 @@ struct cs_measured {
 	const char *id, *name, *where;
 	union cs_snmp_address address; /* AF_UNSPEC: cannot be asked, `reason` says why */
 	const struct cs_snmp_credential *credential;
+	int64_t created_wall_ms; /* not above 0: unknown */
 	/* out */
 	enum cs_measured_state state;
+	bool has_load; /* sampled, stale, and warming when young */
 	struct cs_cpu_load load;
+	int64_t stale_ms;		      /* how old the load of a stale one is */
 	char reason[CS_MEASURED_REASON_SIZE]; /* "" when sampled */
 };
 
 struct cs_measure_setup {
 	const char *state_dir; /* exists; NULL: keep nothing */
+	enum cs_cpu_source source;
+	enum cs_cpu_aggregate aggregate;
 	struct cs_sample_spans spans;
+	int64_t warm_up_ms; /* who is up for less does not count; 0: everyone does */
+	int64_t grace_ms;   /* so long the last load stands for a missing one; 0: not */
 	int64_t timeout_ms; /* of one poll */
 	struct cs_deadline deadline;
 };
@@ -50,7 +58,11 @@ struct cs_measure_result {
 	struct cs_error state_error; /* code 0, or why no baselines were kept */
 };
 
-/* Negative only when nothing could be asked at all. Without a baseline for any server it
+/* The figure is that of the servers with a load, those of stale ones included; but at
+ * least half of those that could have a load must have one of now. A stale server is
+ * missing to whoever asks whether fewer would do: see struct cs_measurement.
+ *
+ * Negative only when nothing could be asked at all. Without a baseline for any server it
  * takes a second sample after the agents' next refresh, if the deadline allows. */
 int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers,
 	size_t n, struct cs_measure_result *ret, struct cs_error *err) CS_MUST_CHECK

@@ -4,7 +4,8 @@
 #include "domain/policy_internal.h"
 
 /* A CPU cannot be more than full, so what it says from here on is not the demand; it is
- * taken for half as much again, and again as soon as the servers that brings are full. */
+ * taken for half as much again, and again as soon as the servers that brings are full.
+ * All of them, that is: the busiest one alone says nothing of the others. */
 #define SATURATED_PERMILLE 970
 #define SATURATED_DEMAND 1500 /* permille of each server */
 
@@ -20,11 +21,20 @@ int64_t cs_policy_up_at(const struct cs_policy_spec *spec)
 	}
 }
 
+/* By CPUs, whatever the figure is. */
+static int64_t mean_load(const struct cs_measurement *m)
+{
+	return m->load_permille - m->above_mean_permille;
+}
+
+/* A median may lie below the mean, and then says too little of how much there is to do.
+ */
 int64_t cs_policy_worst_demand(const struct cs_measurement *m)
 {
 	int64_t silent = cs_max(0, m->servers - m->sampled);
 
-	return m->load_permille * (m->servers - silent) + 1000 * silent;
+	return cs_max(m->load_permille, mean_load(m)) * (m->servers - silent) +
+	       1000 * silent;
 }
 
 /* The high end of where the load may be. */
@@ -140,7 +150,7 @@ static struct demand demand_of(const struct cs_measurement *m, int64_t age_ms)
 
 	if (!known)
 		return (struct demand){age_ms, UNKNOWN, 1000 * m->servers, 0};
-	if (m->load_permille >= SATURATED_PERMILLE)
+	if (mean_load(m) >= SATURATED_PERMILLE)
 		return (struct demand){age_ms, SATURATED_DEMAND * m->servers,
 			SATURATED_DEMAND * m->servers, 0};
 	return (struct demand){age_ms, m->load_permille * m->servers,
@@ -221,7 +231,7 @@ static int64_t wish_now(
 	int64_t headroom = headroom_of(spec, rise);
 	int64_t bare = servers_for(now->seen, spec->target_permille);
 
-	if (in->measurement->load_permille >= SATURATED_PERMILLE)
+	if (mean_load(in->measurement) >= SATURATED_PERMILLE)
 		cs_policy_say(d, "saturated: more is wanted than can be seen");
 	cs_policy_say(d,
 		"demand of " CS_SERVERS " busy servers at target " CS_PERCENT

@@ -2,7 +2,8 @@
 /* The last raw counters of every server, so that a plugin that lives for milliseconds can
  * tell the load since its last run: the file `samples`, one line per sample, replaced as
  * a whole. Two samples are kept per server: a run soon after another measures from the
- * older one and moves nothing, so a check by hand does not disturb the scheduled ones. */
+ * older one and moves nothing, so a check by hand does not disturb the scheduled ones. Of
+ * host-resources one sample is kept: it tells its load alone. */
 #ifndef CS_DOMAIN_SAMPLES_H
 #define CS_DOMAIN_SAMPLES_H
 
@@ -46,6 +47,15 @@ bool cs_samples_advance(struct cs_samples *samples, const char *id,
 	const struct cs_cpu_sample *now, struct cs_sample_spans spans,
 	struct cs_cpu_sample *ret_base) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The load that the samples of a server tell by themselves; `ret` for CS_CPU_LOAD only.
+ */
+enum cs_cpu_verdict cs_samples_load_of(
+	const struct cs_baseline *baseline, struct cs_cpu_load *ret) CS_NONNULL_ALL;
+
+/* NULL when there is none. Only what came from the file is found. */
+const struct cs_baseline *cs_samples_find(
+	const struct cs_samples *samples, const char *id) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Drops what is further than `max` from `now`: servers that are gone. */
 void cs_samples_expire(struct cs_samples *samples, const struct cs_stamp *now,
 	struct cs_sample_spans spans) CS_NONNULL_ALL;
@@ -53,6 +63,9 @@ void cs_samples_expire(struct cs_samples *samples, const struct cs_stamp *now,
 /* Reads and replaces `<dir>/samples`; a missing or unreadable file is an empty one. Call
  * both under one lock (`<dir>/samples.lock`). */
 void cs_samples_load(const char *dir, struct cs_samples *ret) CS_NONNULL_ALL;
+/* The same, without those of ucd: which servers have told their load otherwise. Reads
+ * little, and needs no lock. */
+void cs_samples_load_told(const char *dir, struct cs_samples *ret) CS_NONNULL_ALL;
 int cs_samples_save(const char *dir, const struct cs_samples *samples,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

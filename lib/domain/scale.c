@@ -197,7 +197,6 @@ static void gather(const struct cs_scale *scale, struct cs_sight *sight)
 {
 	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
 	const struct cs_scale_ports *ports = scale->ports;
-	const struct cs_cpu_spec *cpu = &scale->cluster->cpu;
 	struct cs_policy_input *in = &sight->policy_input;
 	size_t n = sight->view.members.n;
 
@@ -206,8 +205,7 @@ static void gather(const struct cs_scale *scale, struct cs_sight *sight)
 	ports->samples(ports->context, &samples);
 	sight->evidence = cs_calloc(n, sizeof *sight->evidence);
 	cs_evidence_collect(&sight->view.members, &samples, in->measurement,
-		(struct cs_sample_spans){cpu->min_span_ms, cpu->max_span_ms}, &in->now,
-		sight->evidence);
+		&scale->cluster->cpu, &in->now, sight->evidence);
 	in->members = sight->evidence;
 	in->n_members = n;
 }

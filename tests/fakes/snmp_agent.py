@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A scripted SNMP v2c agent: answers GET with the values it is given, and misbehaves on request.
+"""A scripted SNMP v2c agent: answers GET and GETBULK with the values it is given, and misbehaves on request.
 
     with Agent(cpu(user=100, idle=900)) as agent:
         agent.behave = lambda n, reply: [] if n == 0 else [reply]   # loses the first request
@@ -14,14 +14,15 @@ import threading
 import time
 
 COUNTER32, GAUGE32, TIMETICKS = 0x41, 0x42, 0x43
-NO_SUCH_OBJECT = 0x80
-GET, RESPONSE = 0xA0, 0xA2
+NO_SUCH_OBJECT, END_OF_MIB_VIEW = 0x80, 0x82
+GET, RESPONSE, GETBULK = 0xA0, 0xA2, 0xA5
 
 UCD_CPU = "1.3.6.1.4.1.2021.11"
 COUNTERS = {"user": 50, "nice": 51, "system": 52, "idle": 53, "wait": 54, "kernel": 55,
             "interrupt": 56, "softirq": 61, "steal": 64}
 CPUS = f"{UCD_CPU}.67.0"
 UPTIME = "1.3.6.1.2.1.25.1.1.0"
+PROCESSOR_LOAD = "1.3.6.1.2.1.25.3.3.1.2"
 
 
 def cpu(cpus=2, uptime_s=None, **ticks):
@@ -30,6 +31,12 @@ def cpu(cpus=2, uptime_s=None, **ticks):
     if uptime_s is None:
         uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
     return objects | {CPUS: (0x02, cpus), UPTIME: (TIMETICKS, int(uptime_s * 100))}
+
+
+def processors(*percents, first=196608):
+    """The objects of an agent that has hrProcessorLoad alone; 196608 is where that of Linux begins."""
+    return {f"{PROCESSOR_LOAD}.{first + i}": (0x02, percent) for i, percent in enumerate(percents)} | {
+        "1.3.6.1.2.1.25.3.4.1.1.1": (0x02, 0)}
 
 
 def tlv(tag, body):
@@ -72,27 +79,36 @@ def decode_oid(body):
 
 
 def decode_request(data):
-    """(community, request id, [oid]) of a GET."""
+    """(community, request id, [oid], rows) of a GET, whose rows are 0, or a GETBULK."""
     _, message, _ = split(data)
     _, _version, rest = split(message)
     _, community, rest = split(rest)
     tag, pdu, _ = split(rest)
-    assert tag == GET, f"PDU type {tag:#x}"
+    assert tag in (GET, GETBULK), f"PDU type {tag:#x}"
     _, request_id, rest = split(pdu)
     _, _, rest = split(rest)
-    _, _, rest = split(rest)
+    _, repetitions, rest = split(rest)
     _, bindings, _ = split(rest)
     oids = []
     while bindings:
         _, binding, bindings = split(bindings)
         oids.append(decode_oid(split(binding)[1]))
-    return community, int.from_bytes(request_id, "big"), oids
+    rows = int.from_bytes(repetitions, "big") if tag == GETBULK else 0
+    return community, int.from_bytes(request_id, "big"), oids, rows
 
 
-def encode_response(community, request_id, oids, objects, error_status=0):
+def rows_behind(oid, objects, rows):
+    """What a GETBULK of one object is answered with."""
+    def arcs(text):
+        return [int(arc) for arc in text.split(".")]
+    behind = sorted((each for each in objects if arcs(each) > arcs(oid)), key=arcs)[:rows]
+    return behind if behind else [oid]
+
+
+def encode_response(community, request_id, oids, objects, error_status=0, absent=NO_SUCH_OBJECT):
     bindings = b""
     for oid in oids:
-        tag, number = objects.get(oid, (NO_SUCH_OBJECT, None))
+        tag, number = objects.get(oid, (absent, None))
         value = tlv(tag, b"") if number is None else integer(tag, number)
         bindings += tlv(0x30, encode_oid(oid) + value)
     pdu = (integer(0x02, request_id) + integer(0x02, error_status) + integer(0x02, 0) + tlv(0x30, bindings))
@@ -142,14 +158,16 @@ class Agent:
                 self.answer(*self.socket.recvfrom(65536))
 
     def answer(self, data, client):
-        community, request_id, oids = decode_request(data)
+        community, request_id, oids, rows = decode_request(data)
         n = len(self.requests)
         self.requests.append((community, request_id, oids))
         if community != self.community:
             return
         objects = self.objects() if callable(self.objects) else self.objects
+        if rows:
+            oids = rows_behind(*oids, objects, rows)
         reply = encode_response(community, request_id + self.wrong_id, self.edit_oids(oids), objects,
-                                self.error_status)
+                                self.error_status, END_OF_MIB_VIEW if rows else NO_SUCH_OBJECT)
         if self.stop.wait(self.delay):
             return
         for packet in self.behave(n, reply):

@@ -34,7 +34,7 @@ def test_one_figure_for_all_servers(plugin):
         plugin.baseline(one, two)
         done = plugin.check(agents=[one, two])
     assert done.stdout == (
-        "CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) | load=30.0%;;;0;100 servers=2 sampled=2 missing=0\n"
+        "CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) | load=30.0%;;;0;100 servers=2 sampled=2 missing=0 stale=0 warming=0\n"
         f"{one.name}: 20.0 %, 2 CPUs, over 60 s\n"
         f"{two.name}: 40.0 %, 2 CPUs, over 60 s\n")
     assert done.returncode == 0
@@ -79,7 +79,7 @@ def test_ranges_decide_on_the_printed_figure(plugin, warn, crit, load, state, wh
     word = ["OK", "WARNING", "CRITICAL"][state]
     assert done.stdout.splitlines()[0] == (
         f"CLUSTER CPU {word} - load {figure} % of 1 server (1 sampled){why} | "
-        f"load={figure}%;{perfdata};0;100 servers=1 sampled=1 missing=0")
+        f"load={figure}%;{perfdata};0;100 servers=1 sampled=1 missing=0 stale=0 warming=0")
     assert done.returncode == state
 
 
@@ -92,7 +92,7 @@ def test_silent_servers_are_missing_and_named(plugin):
     name = [agent.name for agent in agents]
     assert done.stdout == (
         f"CLUSTER CPU UNKNOWN - no load figure for 3 servers (1 sampled, 2 missing: {name[1]}, {name[2]}), "
-        "under the quorum of 50 % | servers=3 sampled=1 missing=2\n"
+        "under the quorum of 50 % | servers=3 sampled=1 missing=2 stale=0 warming=0\n"
         f"{name[0]}: 20.0 %, 2 CPUs, over 60 s\n"
         f"{name[1]}: missing: no answer (address, port, firewall or community?)\n"
         f"{name[2]}: missing: no answer (address, port, firewall or community?)\n")
@@ -106,7 +106,7 @@ def test_half_of_the_servers_is_a_quorum(plugin):
         done = plugin.check(agents=[one, two])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {two.name}) | "
-        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1 stale=0 warming=0\n"
         f"{one.name}: 20.0 %, 2 CPUs, over 60 s\n"
         f"{two.name}: missing: the agent refused: authorizationError (access denied to that object)\n")
 
@@ -119,7 +119,7 @@ def test_three_missing_servers_are_named_and_the_rest_counted(plugin):
     assert done.stdout.splitlines()[0] == (
         "CLUSTER CPU UNKNOWN - no load figure for 6 servers "
         f"(1 sampled, 5 missing: {', '.join(hosts[:3])} and 2 more), under the quorum of 50 % | "
-        "servers=6 sampled=1 missing=5")
+        "servers=6 sampled=1 missing=5 stale=0 warming=0")
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def test_a_slow_agent_is_waited_for(plugin):
     (lambda agent: setattr(agent, "error_status", 16), "the agent refused: authorizationError (access denied to "
                                                         "that object)"),
     (lambda agent: setattr(agent, "objects", {}),
-     "the agent shows no ssCpuRaw counters (its view or access rule?)"),
+     "the agent shows neither ssCpuRaw counters nor hrProcessorLoad (its view or access rule?)"),
     (lambda agent: setattr(agent, "objects", cpu()), "all counters are 0: snmpd has just started"),
     (lambda agent: setattr(agent, "objects", cpu(idle=1)), "no new data from the agent"),
     (lambda agent: setattr(agent, "objects", cpu(idle=1 + PER_CPU // 10)), "implausible counters"),
@@ -186,7 +186,7 @@ def test_what_cannot_be_used_is_missing_with_its_reason(plugin, trouble, reason)
         done = plugin.check("-t", "3", agents=[bad, good])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {bad.name}) | "
-        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1\n"
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=1 stale=0 warming=0\n"
         f"{bad.name}: missing: {reason}\n"
         f"{good.name}: 20.0 %, 2 CPUs, over 60 s\n")
 
@@ -216,7 +216,7 @@ def test_a_new_server_is_warming_and_not_counted(plugin):
         done = plugin.check(agents=[known, new])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 warming: {new.name}) | "
-        "load=20.0%;;;0;100 servers=2 sampled=1 missing=0\n"
+        "load=20.0%;;;0;100 servers=2 sampled=1 missing=0 stale=0 warming=1\n"
         f"{known.name}: 20.0 %, 2 CPUs, over 60 s\n"
         f"{new.name}: warming: first sample\n")
     assert new.name in plugin.samples.read_text()
@@ -240,6 +240,178 @@ def test_counters_may_wrap(plugin):
     assert done.stdout.startswith("CLUSTER CPU OK - load 25.0 % of 1 server (1 sampled) |")
 
 
+def test_guest_time_is_not_asked_for(plugin):
+    """It is in user and nice already, so it would count twice."""
+    with busy(300) as agent:
+        agent.objects |= {f"{snmp_agent.UCD_CPU}.{number}.0": (snmp_agent.COUNTER32, 5000) for number in (65, 66)}
+        plugin.baseline(agent)
+        done = plugin.check(agents=[agent])
+    assert f"{agent.name}: 30.0 %, 2 CPUs, over 60 s\n" in done.stdout
+    assert not [oid for oid in agent.requests[0][2] if oid.endswith((".65.0", ".66.0"))]
+
+
+def test_a_restarted_agent_costs_a_run_and_no_baseline(plugin):
+    """On Linux its counters are the kernel's: zero for some seconds, and then as if nothing had been."""
+    with busy(300) as agent:
+        plugin.baseline(agent)
+        counters, agent.objects = agent.objects, cpu()
+        first = plugin.check(agents=[agent])
+        agent.objects = counters
+        second = plugin.check(agents=[agent])
+    assert f"{agent.name}: missing: all counters are 0: snmpd has just started\n" in first.stdout
+    assert f"{agent.name}: 30.0 %, 2 CPUs, over 60 s\n" in second.stdout
+
+
+def test_a_kernel_counter_stands_for_system(plugin):
+    """BSD and Solaris count kernel within system, Linux leaves it 0."""
+    with Agent(cpu(user=3000, system=5000, kernel=3000, idle=6001)) as agent:
+        plugin.baseline(agent)
+        done = plugin.check(agents=[agent])
+    assert f"{agent.name}: 50.0 %, 2 CPUs, over 60 s\n" in done.stdout
+
+
+def test_an_iowait_that_steps_back_is_nothing(plugin):
+    with Agent(cpu(user=6000, idle=6001, wait=90)) as agent:
+        plugin.baseline(agent)
+        plugin.samples.write_text(plugin.samples.read_text().replace("0 0 0 1 0 0 0 0 0", "0 0 0 1 95 0 0 0 0"))
+        done = plugin.check(agents=[agent])
+    assert f"{agent.name}: 50.0 %, 2 CPUs, over 60 s\n" in done.stdout
+
+
+def test_added_cpus_count_at_once(plugin):
+    with busy(500, cpus=2) as grown:
+        plugin.baseline(grown)
+        grown.objects[snmp_agent.CPUS] = (0x02, 16)
+        done = plugin.check(agents=[grown])
+    assert f"{grown.name}: 50.0 %, 16 CPUs, over 60 s\n" in done.stdout
+
+
+@pytest.mark.parametrize("percents, first, figure, cpus", [
+    ([40], 3, "40.0", 1),
+    ([40, 60, 81], 196608, "60.3", 3),
+    ([100] * 16, 1, "100.0", 16),
+    ([0] * 16 + [100] * 16, 196608, "50.0", 32),
+    ([20] * 40, 196608, "20.0", 40),
+], ids=["one", "three", "as many as come at once", "two rounds", "three rounds"])
+def test_an_agent_without_counters_is_asked_for_its_processors(plugin, percents, first, figure, cpus):
+    with Agent(snmp_agent.processors(*percents, first=first)) as agent:
+        done = plugin.check(agents=[agent])
+    assert done.stdout == (
+        f"CLUSTER CPU OK - load {figure} % of 1 server (1 sampled) | "
+        f"load={figure}%;;;0;100 servers=1 sampled=1 missing=0 stale=0 warming=0\n"
+        f"{agent.name}: {figure} %, {cpus} CPU{'s' if cpus > 1 else ''}, over 60 s, by host-resources\n")
+
+
+def test_agents_of_both_kinds_weigh_by_their_cpus(plugin):
+    """Rows of different lengths and indexes, so that not all go on together."""
+    windows = [snmp_agent.processors(*[90] * n, first=first) for n, first in ((2, 3), (20, 5), (36, 196608), (36, 5))]
+    with contextlib.ExitStack() as stack:
+        linux = stack.enter_context(busy(0, cpus=94))
+        agents = [stack.enter_context(Agent(objects)) for objects in windows]
+        plugin.baseline(linux, cpus=94)
+        done = plugin.check(agents=[linux, *agents])
+    assert done.stdout.startswith("CLUSTER CPU OK - load 45.0 % of 5 servers (5 sampled) |")
+    assert [line.split(" CPUs")[0].split()[-1] for line in done.stdout.splitlines()[1:]] == ["94", "2", "20", "36", "36"]
+
+
+def test_which_source_an_agent_has_is_remembered(plugin):
+    with Agent(snmp_agent.processors(40, 60)) as agent:
+        plugin.check(agents=[agent])
+        first, agent.requests[:] = len(agent.requests), []
+        plugin.check(agents=[agent])
+        again, agent.requests[:] = len(agent.requests), []
+        assert " host-resources " in plugin.samples.read_text()
+        agent.objects = cpu(idle=1)
+        done = plugin.check("-t", "2", agents=[agent])
+        assert f"{agent.name}: warming: first sample\n" in done.stdout
+        assert " host-resources " not in plugin.samples.read_text()
+    assert (first, again, len(agent.requests)) == (2, 1, 2)
+
+
+@pytest.mark.parametrize("source, objects, reason", [
+    ("ucd", snmp_agent.processors(40), "the agent shows no ssCpuRaw counters (its view or access rule?)"),
+    ("host-resources", cpu(idle=1), "the agent shows no hrProcessorLoad (its view, or snmpd not up for 60 s yet?)"),
+    ("auto", {}, "the agent shows neither ssCpuRaw counters nor hrProcessorLoad (its view or access rule?)"),
+    ("auto", snmp_agent.processors(40, 101), "hrProcessorLoad is no percentage"),
+    ("auto", snmp_agent.processors(40, -1), "hrProcessorLoad is no percentage"),
+])
+def test_a_source_that_an_agent_lacks_is_named(plugin, source, objects, reason):
+    with Agent(objects) as agent:
+        done = plugin.check("-t", "2", "--source", source, agents=[agent])
+    assert done.stdout.splitlines()[1:] == [f"{agent.name}: missing: {reason}"]
+    assert done.returncode == 3
+
+
+def test_rows_that_never_ascend_end_at_once(plugin):
+    """An agent that gives the same row again and again."""
+    with Agent(snmp_agent.processors(40)) as agent:
+        agent.edit_oids = lambda oids: oids[:1] * 16 if len(oids) < 9 else oids
+        done = plugin.check("-t", "2", "--source", "host-resources", agents=[agent])
+    assert done.stdout.splitlines()[1:] == [f"{agent.name}: missing: malformed answer"]
+
+
+@pytest.mark.parametrize("way, figure", [("mean", "31.0"), ("max", "90.0"), ("median", "20.0"), ("p90", "90.0"),
+                                         ("p95", "90.0")])
+def test_the_figure_can_be_another_than_the_mean(plugin, way, figure):
+    with agents_of(100, 150, 200, 200, 900) as agents:
+        plugin.baseline(*agents)
+        done = plugin.check("--aggregate", way, agents=agents)
+        document = json.loads(plugin.check("--aggregate", way, "--output", "json", agents=agents).stdout)
+    word = "" if way == "mean" else way + " "
+    assert done.stdout.startswith(f"CLUSTER CPU OK - {word}load {figure} % of 5 servers (5 sampled) | load={figure}%;")
+    assert (document["aggregate"], document["load"], document["mean"]) == (way, float(figure), 31.0)
+
+
+@pytest.mark.parametrize("option, word, choices", [
+    ("--source", "snmp", "ucd, host-resources, auto"), ("--aggregate", "p99", "mean, max, median, p90, p95")])
+def test_other_sources_and_aggregates_are_refused(plugin, option, word, choices):
+    done = plugin.check(option, word, "-H", "127.0.0.1:9")
+    assert done.stdout == f"CLUSTER CPU UNKNOWN - option {option}: expected one of {choices}\n"
+    assert done.returncode == 3
+
+
+def test_the_last_load_stands_for_a_silent_server_for_a_while(plugin):
+    with agents_of(200, 800) as (one, two):
+        plugin.baseline(one, two)
+        plugin.check(agents=[one, two])
+        two.error_status = 16
+        done = plugin.check("--perfdata-per-instance", agents=[one, two])
+        document = json.loads(plugin.check("--output", "json", agents=[one, two]).stdout)
+    first, _, last = done.stdout.splitlines()
+    assert first == (
+        f"CLUSTER CPU OK - load 50.0 % of 2 servers (1 sampled, 1 stale: {two.name}) | load=50.0%;;;0;100 servers=2 "
+        f"sampled=1 missing=0 stale=1 warming=0 '{one.name}'=20.0%;;;0;100"), "no line drawn on through what is not known"
+    assert re.sub(r"\d+ s ago$", "N s ago", last) == (
+        f"{two.name}: stale: the agent refused: authorizationError (access denied to that object): 80.0 %, 2 CPUs, "
+        "over 60 s, N s ago")
+    assert (document["stale"], document["members"][1]["state"], document["members"][1]["cpu"]) == (1, "stale", 80.0)
+    assert 0 <= document["members"][1]["age_ms"] < 60000
+
+
+def test_old_loads_stand_for_nobody(plugin):
+    with agents_of(200, 800) as (one, two):
+        plugin.baseline(one, two)
+        plugin.check(agents=[one, two])
+        two.error_status = 16
+        lines = plugin.samples.read_text().splitlines()
+        moved = [re.sub(r" (\d{13}) (\d+) ", lambda m: f" {int(m[1]) - 91000} {int(m[2]) - 91000} ", line)
+                 if line.startswith(two.name) else line for line in lines]
+        plugin.samples.write_text("\n".join(moved) + "\n")
+        done = plugin.check(agents=[one, two])
+    assert f"(1 sampled, 1 missing: {two.name}) |" in done.stdout
+
+
+def test_stale_loads_alone_are_no_figure(plugin):
+    with agents_of(200, 400, 600) as agents:
+        plugin.baseline(*agents)
+        plugin.check(agents=agents)
+        for agent in agents[1:]:
+            agent.error_status = 16
+        done = plugin.check(agents=agents)
+    assert "no load figure for 3 servers (1 sampled, 2 stale: " in done.stdout
+    assert done.returncode == 3
+
+
 def test_a_run_in_between_does_not_move_the_baseline(plugin):
     with agents_of(200) as (agent,):
         plugin.baseline(agent)
@@ -257,7 +429,7 @@ def test_a_baseline_too_young_or_too_old_is_none(plugin, age_s):
         done = plugin.check("-t", "2", agents=[agent])
     assert done.stdout == (
         f"CLUSTER CPU UNKNOWN - no load figure for 1 server (0 sampled, 1 warming: {agent.name}), first samples "
-        "taken but no time for second ones (-t): run again in 10 s | servers=1 sampled=0 missing=0\n"
+        "taken but no time for second ones (-t): run again in 10 s | servers=1 sampled=0 missing=0 stale=0 warming=1\n"
         f"{agent.name}: warming: first sample\n")
     assert done.returncode == 3
 
@@ -339,12 +511,14 @@ def test_json_is_one_document_for_zabbix(plugin):
     span = document["members"][0]["span_ms"]
     assert 59000 < span < 90000
     assert document == {
-        "state": "OK", "exit": 0, "load": 30.0, "servers": 3, "sampled": 2, "missing": 1, "warming": 0,
+        "state": "OK", "exit": 0, "aggregate": "mean", "load": 30.0, "mean": 30.0, "servers": 3,
+        "sampled": 2, "missing": 1, "stale": 0, "warming": 0,
         "summary": f"load 30.0 % of 3 servers (2 sampled, 1 missing: 127.0.0.1:{port})",
         "members": [
-            {"id": one.name, "name": one.name, "state": "sampled", "cpu": 20.0, "cpus": 2, "span_ms": span},
+            {"id": one.name, "name": one.name, "state": "sampled", "cpu": 20.0, "cpus": 2, "span_ms": span,
+             "source": "ucd"},
             {"id": two.name, "name": two.name, "state": "sampled", "cpu": 40.0, "cpus": 2,
-             "span_ms": document["members"][1]["span_ms"]},
+             "span_ms": document["members"][1]["span_ms"], "source": "ucd"},
             {"id": f"127.0.0.1:{port}", "name": f"127.0.0.1:{port}", "state": "missing",
              "reason": "Connection refused (is snmpd running?)"}]}
     assert '"cpu":20.0' in done.stdout, "one decimal, as everywhere"
@@ -362,7 +536,7 @@ def test_perfdata_per_instance_on_request(plugin):
         plugin.baseline(one, two)
         done = plugin.check("--perfdata-per-instance", "-H", f"127.0.0.1:{port}", agents=[one, two])
     assert done.stdout.splitlines()[0].split(" | ")[1] == (
-        "load=30.0%;;;0;100 servers=3 sampled=2 missing=1 "
+        "load=30.0%;;;0;100 servers=3 sampled=2 missing=1 stale=0 warming=0 "
         f"'{one.name}'=20.0%;;;0;100 '{two.name}'=40.0%;;;0;100")
     assert done.stdout.count("|") == 1
 
@@ -463,7 +637,7 @@ def test_help_and_version_exit_3(plugin, option):
     assert done.returncode == 3
     lines = done.stdout.splitlines()
     assert lines[0].startswith("usage: check_cluster_cpu " if "h" in option.strip("-")[0] else "check_cluster_cpu (")
-    assert len(lines) <= 23
+    assert len(lines) <= 25
     assert all(len(line) <= 80 for line in lines)
 
 

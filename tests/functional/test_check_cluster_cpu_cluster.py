@@ -133,7 +133,7 @@ def test_the_state_says_what_the_cluster_needs(cluster, loads, state, text, load
     done = cluster.check_cluster()
     n = len(loads)
     assert first_line(done) == (
-        f"CLUSTER CPU {state} - {text} | {load} servers={n} sampled={n} missing=0 min=2 max=4")
+        f"CLUSTER CPU {state} - {text} | {load} servers={n} sampled={n} missing=0 stale=0 warming=0 min=2 max=4")
     assert done.returncode == ["OK", "WARNING", "CRITICAL"].index(state)
 
 
@@ -159,7 +159,7 @@ def test_with_a_target_the_state_is_what_nova_scale_would_want(cluster, loads, s
     done = cluster.check_cluster()
     n = len(loads)
     load = text.split()[2]
-    assert first_line(done) == (f"CLUSTER CPU {state} - {text} | load={load}%;;;0;100 servers={n} sampled={n} missing=0 "
+    assert first_line(done) == (f"CLUSTER CPU {state} - {text} | load={load}%;;;0;100 servers={n} sampled={n} missing=0 stale=0 warming=0 "
                                 "min=2 max=4")
 
 
@@ -185,7 +185,7 @@ def test_no_server_at_all_is_fewer_than_min(cluster):
     done = cluster.check_cluster()
     assert done.stdout == (
         "CLUSTER CPU CRITICAL - web: no servers, fewer than min 2: scale up | "
-        "servers=0 sampled=0 missing=0 min=2 max=4\n"
+        "servers=0 sampled=0 missing=0 stale=0 warming=0 min=2 max=4\n"
         "because: 0 in service, 0 under way, 0 draining; 0 exist; min 2, max 4\n"
         "because: fewer than min: 2 more\n"
         "decision: up to 2 servers\n")
@@ -198,7 +198,7 @@ def test_too_few_servers_is_critical_without_a_figure_too(cluster):
     done = cluster.check_cluster()
     assert first_line(done) == (
         "CLUSTER CPU CRITICAL - web: no load figure for 1 server (0 sampled, 1 missing: web1), "
-        "fewer than min 2: scale up | servers=1 sampled=0 missing=1 min=2 max=4")
+        "fewer than min 2: scale up | servers=1 sampled=0 missing=1 stale=0 warming=0 min=2 max=4")
 
 
 def test_under_the_quorum_is_unknown_and_recorded_as_such(cluster):
@@ -206,7 +206,7 @@ def test_under_the_quorum_is_unknown_and_recorded_as_such(cluster):
     done = cluster.check_cluster()
     assert first_line(done) == (
         "CLUSTER CPU UNKNOWN - web: no load figure for 3 servers (1 sampled, 2 missing: web2, web3), "
-        "under the quorum of 50 % | servers=3 sampled=1 missing=2 min=2 max=4")
+        "under the quorum of 50 % | servers=3 sampled=1 missing=2 stale=0 warming=0 min=2 max=4")
     assert done.returncode == 3
     last = cluster.history()[-1]
     assert (last["load_permille"], last["servers"], last["sampled"], last["missing"]) == (-1, 3, 1, 2)
@@ -240,6 +240,63 @@ def test_the_very_first_figure_is_shown_and_recorded_as_a_beginning(cluster):
         cluster.samples.unlink()
 
 
+def test_young_members_are_shown_and_do_not_count(cluster):
+    cluster.configure(change=("timeout: 5", "warm-up: 120"))
+    cluster.add(300)
+    young = cluster.add(900)
+    cluster.cloud.change_server(young.id, created=time.time() - 20)
+    rebooted = cluster.add(800)
+    cluster.agents[-1].objects["1.3.6.1.2.1.25.1.1.0"] = (0x43, 9000)
+    text = cluster.samples.read_text().splitlines()
+    words = text[2].split()
+    words[4] = "3000"  # its uptime a minute ago
+    cluster.samples.write_text("\n".join([*text[:2], " ".join(words)]) + "\n")
+    done = cluster.check_cluster("--perfdata-per-instance")
+    assert first_line(done).startswith(
+        "CLUSTER CPU OK - web: load 30.0 % of 3 servers (1 sampled, 2 warming: web3, web2) | load=30.0%;;70;0;100 "
+        "servers=3 sampled=1 missing=0 stale=0 warming=2 min=2 max=4 ")
+    assert f"{young.id}=90.0%;;;0;100" in first_line(done), "it is a load of now"
+    lines = done.stdout.splitlines()
+    assert lines[2] == "web3 (127.18.0.3): warming: up for 90 s, warm-up 120 s: 80.0 %, 2 CPUs, over 60 s"
+    assert re.match(r"web2 \(127.18.0.2\): warming: up for 2\d s, warm-up 120 s: 90.0 %, 2 CPUs, over 60 s$", lines[3])
+    assert cluster.history()[-1]["warming"] == 2
+    assert rebooted.id in cluster.samples.read_text()
+
+
+def test_the_figure_of_the_decision_is_that_of_the_configuration(cluster):
+    cluster.configure(change=("timeout: 5", "aggregate: max"))
+    cluster.add(300, 500, 800)
+    done = cluster.check_cluster()
+    assert first_line(done).startswith(
+        "CLUSTER CPU CRITICAL - web: max load 80.0 % of 3 servers (3 sampled), 4 wanted: scale up | load=80.0%;")
+    last = cluster.history()[-1]
+    assert (last["load_permille"], last["above_mean_permille"]) == (800, 267)
+
+
+def test_a_cluster_has_its_source_from_the_configuration(cluster):
+    cluster.add(300, 400)
+    done = cluster.check_cluster("--aggregate", "max")
+    assert done.stdout == (
+        "CLUSTER CPU UNKNOWN - --cluster takes source and aggregate from the configuration (cpu), because nova_scale "
+        "decides from the figure; see --help\n")
+    cluster.configure(change=("timeout: 5", "source: host-resources"))
+    done = cluster.check_cluster()
+    assert "web1 (127.18.0.1): missing: the agent shows no hrProcessorLoad (its view, or snmpd not up for 60 s " \
+        "yet?)" in done.stdout
+
+
+def test_a_member_that_missed_one_run_is_stale_and_proves_nothing_of_fewer(cluster):
+    cluster.add(50, 50, 50)
+    cluster.check_cluster()
+    cluster.agents[2].error_status = 16
+    done = cluster.check_cluster()
+    assert first_line(done).startswith(
+        "CLUSTER CPU OK - web: load 5.0 % of 3 servers (2 sampled, 1 stale: web3) | ")
+    assert "because: at or below scale-down-at 10.0 %, but at 36.6 % if those without a figure were full: hold" in \
+        done.stdout
+    assert (cluster.history()[-1]["sampled"], cluster.history()[-1]["stale"]) == (2, 1)
+
+
 def test_the_history_gets_a_line_per_run(cluster):
     cluster.add(300, 400)
     before = time.time() * 1000
@@ -248,7 +305,8 @@ def test_the_history_gets_a_line_per_run(cluster):
     lines = cluster.history()
     assert len(lines) == 2
     stamp = {name: lines[1].pop(name) for name in ("t", "bt", "boot")}
-    assert lines[1] == {"load_permille": 350, "servers": 2, "sampled": 2, "missing": 0, "warming": 0}
+    assert lines[1] == {"load_permille": 350, "servers": 2, "sampled": 2, "missing": 0, "warming": 0,
+                        "stale": 0, "above_mean_permille": 0}
     assert before - 1000 < stamp["t"] < time.time() * 1000
     assert stamp["boot"] == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
@@ -356,7 +414,7 @@ def test_ranges_replace_the_policy(cluster):
     done = cluster.check_cluster("-w", "85", "-c", "90")
     assert first_line(done) == (
         "CLUSTER CPU OK - web: load 80.0 % of 1 server (1 sampled) | "
-        "load=80.0%;85;90;0;100 servers=1 sampled=1 missing=0 min=2 max=4")
+        "load=80.0%;85;90;0;100 servers=1 sampled=1 missing=0 stale=0 warming=0 min=2 max=4")
 
 
 def test_json_has_the_cluster_and_its_members_by_id(cluster):
@@ -373,9 +431,11 @@ def test_json_has_the_cluster_and_its_members_by_id(cluster):
         "state": "OK", "exit": 0,
         "summary": "web: load 30.0 % of 2 servers (1 sampled, 1 missing: web2)",
         "cluster": "web", "min": 2, "max": 4, "open": {"requests": 0, "draining": 0, "unpublished": 0},
-        "load": 30.0, "servers": 2, "sampled": 1, "missing": 1, "warming": 0,
+        "aggregate": "mean", "load": 30.0, "mean": 30.0, "servers": 2, "sampled": 1, "missing": 1, "stale": 0,
+        "warming": 0,
         "members": [
-            {"id": one.id, "name": "web1", "address": one.address, "state": "sampled", "cpu": 30.0, "cpus": 2},
+            {"id": one.id, "name": "web1", "address": one.address, "state": "sampled", "cpu": 30.0, "cpus": 2,
+             "source": "ucd"},
             {"id": two.id, "name": "web2", "address": two.address, "state": "missing",
              "reason": "Connection refused (is snmpd running?)"}]}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""check_cluster_cpu against a real snmpd: its own counters, and counters of ours behind pass_persist."""
+"""check_cluster_cpu against a real snmpd: its own counters, and values of ours behind pass_persist."""
 import pathlib
 import sys
 
@@ -39,7 +39,7 @@ def test_known_counters_give_the_known_load(plugin, tmp_path, permille):
         done = plugin.check(agents=[agent])
     assert done.stdout == (
         f"CLUSTER CPU OK - load {permille / 10:.1f} % of 1 server (1 sampled) | "
-        f"load={permille / 10:.1f}%;;;0;100 servers=1 sampled=1 missing=0\n"
+        f"load={permille / 10:.1f}%;;;0;100 servers=1 sampled=1 missing=0 stale=0 warming=0\n"
         f"{agent.name}: {permille / 10:.1f} %, 2 CPUs, over 60 s\n")
     assert done.returncode == 0
 
@@ -59,7 +59,8 @@ def test_an_agent_whose_view_hides_the_counters_says_so(plugin, tmp_path):
     with with_counters(tmp_path) as agent:
         done = plugin.check("-t", "2", agents=[agent])
     assert done.stdout.splitlines()[1] == (
-        f"{agent.name}: missing: the agent shows no ssCpuRaw counters (its view or access rule?)")
+        f"{agent.name}: missing: the agent shows neither ssCpuRaw counters nor hrProcessorLoad (its view or access "
+        "rule?)")
 
 
 def test_the_wrong_community_is_silence(plugin, tmp_path):
@@ -78,3 +79,27 @@ def test_the_counters_of_this_machine_have_the_expected_shape(plugin, tmp_path):
         assert text in (f"{agent.name}: warming: first sample",
                         f"{agent.name}: missing: all counters are 0: snmpd has just started")
         assert done.returncode == 3
+
+
+PROCESSOR_LOAD = ".1.3.6.1.2.1.25.3.3.1.2"
+
+
+def with_processors(folder, *percents):
+    """A real snmpd that has hrProcessorLoad alone: its own is there only after 60 s."""
+    lines = [f"{196608 + i} integer {percent}" for i, percent in enumerate(percents)]
+    (folder / "processors").write_text("\n".join(lines + [""]))
+    program = f"/usr/bin/python3 {FAKES}/pass_counters.py {folder}/processors {PROCESSOR_LOAD}"
+    return Snmpd(folder, lines=[f"pass_persist {PROCESSOR_LOAD} {program}"],
+                 options=["-I", "-vmstat,hr_proc,cpu,cpu_linux"])
+
+
+@pytest.mark.parametrize("percents, figure", [([37], "37.0"), ([0, 50, 100, 61], "52.8"), ([25] * 34, "25.0")])
+def test_the_processors_of_host_resources_are_walked(plugin, tmp_path, percents, figure):
+    with with_processors(tmp_path, *percents) as agent:
+        done = plugin.check(agents=[agent])
+    cpus = f"{len(percents)} CPU{'s' if len(percents) > 1 else ''}"
+    assert done.stdout == (
+        f"CLUSTER CPU OK - load {figure} % of 1 server (1 sampled) | "
+        f"load={figure}%;;;0;100 servers=1 sampled=1 missing=0 stale=0 warming=0\n"
+        f"{agent.name}: {figure} %, {cpus}, over 60 s, by host-resources\n")
+    assert done.returncode == 0

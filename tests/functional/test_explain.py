@@ -20,7 +20,7 @@ def test_each_member_with_its_sample_or_why_it_does_not_count(lab):
     assert (status, err, sorted(members)) == (0, "", [
         "web1 (ADDRESS): 85.0 %, 4 CPUs, over 60 s, N s ago",
         "web2 (ADDRESS): 79.0 %, 1 CPU, over 60 s, N s ago",
-        "web3 (ADDRESS): missing: silent in the last measurement, last sample N s ago",
+        "web3 (ADDRESS): stale: silent in the last measurement: 0.0 %, 4 CPUs, over 60 s, N s ago",
         "web4 (ADDRESS): warming: first sample, N s ago",
         "web5 (ADDRESS): missing: no sample within 180 s",
         "web6: not counted: error"])
@@ -36,9 +36,10 @@ def test_json_is_what_the_journal_keeps(lab):
     members = now["members"]
     assert [member.pop("id") for member in members] == [two, one]  # what does not count comes first
     assert 6000 < members[1].pop("age_ms") < 60000
+    assert 60000 <= members[1].pop("span_ms") < 70000
     assert [{**member, "address": ""} for member in members] == [
         {"name": "old", "address": "", "state": "missing", "reason": "no sample within 180 s"},
-        {"name": "old", "address": "", "state": "sampled", "cpu": 80.0, "cpus": 2, "span_ms": 60000}]
+        {"name": "old", "address": "", "state": "sampled", "cpu": 80.0, "cpus": 2, "source": "ucd"}]
     assert (now["direction"], now["wanted"], now["desired"], now["limiters"]) == ("up", 3, 3, [])
     assert lab.run()[0] == 0
     kept = lab.journal(type="intent")[0]["decision"]

@@ -26,8 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	for (size_t i = 0; i < first.n; i++) {
 		struct cs_cpu_load load;
-		if (cs_cpu_load_between(&first.items[i].older, &first.items[i].newer,
-			    &load) == CS_CPU_LOAD &&
+		if (cs_samples_load_of(&first.items[i], &load) == CS_CPU_LOAD &&
 			(load.permille < 0 || load.permille > 1000))
 			abort();
 	}

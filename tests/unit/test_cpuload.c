@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -210,18 +211,91 @@ static void test_a_reboot_without_uptime_is_no_load(void **state)
 	assert_int_not_equal(verdict_of(&pair), CS_CPU_LOAD);
 }
 
-static void test_aggregate_is_weighted_by_cpus(void **state)
+static void test_added_cpus_are_no_reason_for_doubt(void **state)
 {
-	struct cs_cpu_total total = {0};
-	struct cs_cpu_load small = {.permille = 900, .cpus = 1},
-			   large = {.permille = 100, .cpus = 7};
+	/* Two CPUs all the time but the end, and now there are eight; and the other way.
+	 */
+	struct pair pair = PAIR([CS_CPU_USER] = 6000, [CS_CPU_IDLE] = 6000);
+	struct cs_cpu_load load;
 
 	(void)state;
-	assert_int_equal(cs_cpu_total_permille(&total), -1);
-	cs_cpu_total_add(&total, &small);
-	assert_int_equal(cs_cpu_total_permille(&total), 900);
-	cs_cpu_total_add(&total, &large);
-	assert_int_equal(cs_cpu_total_permille(&total), 200);
+	pair.after.cpus = 16;
+	assert_int_equal(
+		cs_cpu_load_between(&pair.before, &pair.after, &load), CS_CPU_LOAD);
+	assert_int_equal(load.permille, 500);
+	assert_int_equal(load.cpus, 16);
+	pair = PAIR([CS_CPU_USER] = 48000, [CS_CPU_IDLE] = 48000);
+	pair.before.cpus = 16;
+	assert_int_equal(permille_of(&pair), 500);
+	/* A whole minute of sixteen CPUs was not among those. */
+	pair.before.cpus = 2;
+	assert_int_equal(verdict_of(&pair), CS_CPU_IMPLAUSIBLE);
+}
+
+static void test_rows_of_processors_are_a_mean(void **state)
+{
+	struct cs_stamp at = {.wall_ms = 5};
+	struct cs_cpu_sample sample = cs_cpu_sample_of_rows(&at, 101, 3);
+	struct cs_cpu_load load = cs_cpu_load_told(&sample);
+
+	(void)state;
+	assert_int_equal(load.permille, 337); /* 33.67 % */
+	assert_int_equal(load.cpus, 3);
+	assert_int_equal(load.source, CS_CPU_HOST_RESOURCES);
+	assert_int_equal(load.span_ms, 60000);
+	sample = cs_cpu_sample_of_rows(&at, 0, 4096);
+	assert_int_equal(cs_cpu_load_told(&sample).permille, 0);
+}
+
+static void test_age_is_the_less_of_what_is_known(void **state)
+{
+	struct cs_cpu_sample sample = {.at = {.wall_ms = 1000000}, .uptime_cs = 3000};
+
+	(void)state;
+	assert_int_equal(cs_cpu_age_ms(&sample, -1), 30000);
+	assert_int_equal(cs_cpu_age_ms(&sample, 0), 30000);
+	assert_int_equal(cs_cpu_age_ms(&sample, 990000), 10000);
+	assert_int_equal(cs_cpu_age_ms(&sample, 1), 30000);
+	assert_int_equal(cs_cpu_age_ms(&sample, 1000500), 0);
+	sample.uptime_cs = 0;
+	assert_int_equal(cs_cpu_age_ms(&sample, 990000), 10000);
+	assert_true(cs_cpu_age_ms(&sample, -1) == INT64_MAX);
+}
+
+static int64_t aggregate(
+	enum cs_cpu_aggregate how, const struct cs_cpu_share *shares, size_t n)
+{
+	struct cs_cpu_share copy[20];
+
+	memcpy(copy, shares, n * sizeof *shares);
+	return cs_cpu_aggregate_of(how, copy, n);
+}
+
+static void test_aggregates_are_weighted_by_cpus(void **state)
+{
+	static const struct cs_cpu_share two[] = {{900, 1}, {100, 7}};
+	static const struct cs_cpu_share odd[] = {{700, 2}, {100, 2}, {400, 2}};
+	static const struct cs_cpu_share even[] = {
+		{900, 2}, {100, 2}, {401, 2}, {200, 2}};
+	struct cs_cpu_share twenty[20];
+
+	(void)state;
+	for (int how = 0; cs_cpu_aggregates[how]; how++) {
+		assert_int_equal(aggregate((enum cs_cpu_aggregate)how, two, 0), -1);
+		assert_int_equal(aggregate((enum cs_cpu_aggregate)how, two, 1), 900);
+	}
+	assert_int_equal(aggregate(CS_CPU_MEAN, two, 2), 200);
+	assert_int_equal(aggregate(CS_CPU_MAX, two, 2), 900);
+	assert_int_equal(aggregate(CS_CPU_MEDIAN, two, 2), 100);
+	assert_int_equal(aggregate(CS_CPU_P90, two, 2), 900);
+	assert_int_equal(aggregate(CS_CPU_MEDIAN, odd, 3), 400);
+	assert_int_equal(aggregate(CS_CPU_MEDIAN, even, 4), 301); /* 300.5 */
+	assert_int_equal(aggregate(CS_CPU_MEAN, even, 4), 400);	  /* 400.25 */
+	for (int i = 0; i < 20; i++)
+		twenty[i] = (struct cs_cpu_share){50 * (20 - i), 4};
+	assert_int_equal(aggregate(CS_CPU_P90, twenty, 20), 900);
+	assert_int_equal(aggregate(CS_CPU_P95, twenty, 20), 950);
+	assert_int_equal(aggregate(CS_CPU_MAX, twenty, 20), 1000);
 }
 
 int main(void)
@@ -239,7 +313,10 @@ int main(void)
 		cmocka_unit_test(test_samples_must_be_in_order_and_not_years_apart),
 		cmocka_unit_test(test_cpus_are_estimated_when_not_told),
 		cmocka_unit_test(test_a_reboot_without_uptime_is_no_load),
-		cmocka_unit_test(test_aggregate_is_weighted_by_cpus),
+		cmocka_unit_test(test_added_cpus_are_no_reason_for_doubt),
+		cmocka_unit_test(test_rows_of_processors_are_a_mean),
+		cmocka_unit_test(test_age_is_the_less_of_what_is_known),
+		cmocka_unit_test(test_aggregates_are_weighted_by_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,9 @@ static struct cs_measurement measurement(int64_t load_permille)
 		.servers = 4,
 		.sampled = 2,
 		.missing = 1,
-		.warming = 1};
+		.warming = 1,
+		.stale = 2,
+		.above_mean_permille = -30};
 
 	cs_stamp_now(&m.at);
 	return m;
@@ -107,6 +109,8 @@ static void test_the_last_measurement_comes_back_whole(void **state)
 	assert_int_equal(got.sampled, 2);
 	assert_int_equal(got.missing, 1);
 	assert_int_equal(got.warming, 1);
+	assert_int_equal(got.stale, 2);
+	assert_int_equal(got.above_mean_permille, -30);
 	assert_int_equal(cs_stamp_age_ms(&put.at, &got.at), 0);
 	assert_int_equal(put.at.wall_ms, got.at.wall_ms);
 	assert_string_equal(put.at.boot_id, got.at.boot_id);
@@ -149,7 +153,9 @@ static void test_a_line_without_a_field_is_no_measurement(void **state)
 			   "\"sampled\":5,\"missing\":6,\"warming\":7}";
 
 	(void)state;
+	/* Lines of before there were stale members and other figures than the mean. */
 	assert_true(cs_history_parse_line(whole, strlen(whole), &m));
+	assert_int_equal(m.stale + m.above_mean_permille, 0);
 	assert_false(cs_history_parse_line(none, strlen(none), &m));
 }
 

@@ -119,6 +119,38 @@ static void test_demand_over_target(void **state)
 	expect(&s, 6, "spare 2 (4 -> 6 servers)");
 }
 
+/* Of another figure than the mean, the mean is known as well. */
+static void test_fewer_rests_on_the_mean_at_least(void **state)
+{
+	struct situation s;
+
+	(void)state;
+	/* A median of 20 % with a mean of 65 %: what is to be done is 6.5 servers. */
+	steady(&s, 10, 2000);
+	expect(&s, 8, NULL);
+	for (size_t i = 0; i < MINUTES; i++)
+		s.seen[i].above_mean_permille = -450;
+	expect(&s, 10, NULL);
+	/* Above the mean it is the figure that counts. */
+	steady(&s, 10, 6000);
+	for (size_t i = 0; i < MINUTES; i++)
+		s.seen[i].above_mean_permille = 400;
+	expect(&s, 10, NULL);
+}
+
+static void test_one_full_server_is_no_saturation(void **state)
+{
+	struct situation s;
+
+	(void)state;
+	steady(&s, 10, 2000);
+	demand_at(&s, 0, 10000);
+	expect(&s, 20, "saturated");
+	s.seen[MINUTES - 1].above_mean_permille = 800;
+	s.spec.headroom_permille = 0;
+	expect(&s, 15, "demand of 10.0 busy servers");
+}
+
 static void test_what_is_under_way_counts(void **state)
 {
 	struct situation s;
@@ -526,6 +558,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_demand_over_target),
+		cmocka_unit_test(test_fewer_rests_on_the_mean_at_least),
+		cmocka_unit_test(test_one_full_server_is_no_saturation),
 		cmocka_unit_test(test_what_is_under_way_counts),
 		cmocka_unit_test(test_full_servers_hide_the_demand),
 		cmocka_unit_test(test_headroom_for_the_largest_rise),

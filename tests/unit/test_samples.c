@@ -134,6 +134,68 @@ static void test_unreadable_lines_are_dropped(void **state)
 	assert_false(samples.items[0].has_older);
 }
 
+static void test_loads_that_were_told_stand_for_themselves(void **state)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf file = CS_STRBUF(65536);
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0}, again = {0};
+	const char *line = "win1 host-resources 1700000000000 1000000 " BOOT " 4 337\n";
+	struct cs_cpu_sample now = sample_at(60), base;
+	struct cs_cpu_load load;
+
+	(void)state;
+	cs_strbuf_add(&file, line);
+	cs_strbuf_add(&file, "win2 host-resources 1 1 - 0 337\n"); /* no CPU */
+	cs_strbuf_add(&file, "win3 host-resources 1 1 - 4 1001\n");
+	cs_strbuf_add(&file, "win4 host-resources 1 1 - 4\n");
+	cs_strbuf_add(&file, "win5 ucd 1 1 - 4 337\n");
+	cs_samples_parse(cs_strbuf_text(&file), &samples);
+	assert_int_equal(samples.n, 1);
+	cs_strbuf_clear(&file);
+	cs_samples_render(&samples, &file);
+	assert_string_equal(cs_strbuf_text(&file), line);
+	const struct cs_baseline *found = cs_samples_find(&samples, "win1");
+	assert_int_equal(cs_samples_load_of(found, &load), CS_CPU_LOAD);
+	assert_int_equal(load.permille, 337);
+	assert_int_equal(load.cpus, 4);
+	assert_null(cs_samples_find(&samples, "win2"));
+
+	/* Counters are measured from counters alone, and a told load from nothing. */
+	assert_false(cs_samples_advance(&samples, "win1", &now, spans, &base));
+	assert_int_equal(cs_samples_load_of(found, &load), CS_CPU_FIRST);
+	now = cs_cpu_sample_of_rows(&now.at, 50, 1);
+	assert_false(cs_samples_advance(&samples, "win1", &now, spans, &base));
+	cs_strbuf_clear(&file);
+	cs_samples_render(&samples, &file);
+	cs_samples_parse(cs_strbuf_text(&file), &again);
+	assert_int_equal(cs_samples_load_of(&again.items[0], &load), CS_CPU_LOAD);
+	assert_int_equal(load.permille, 500);
+}
+
+static void test_what_was_told_can_be_read_alone(void **state)
+{
+	char dir[] = "/tmp/test_samples.XXXXXX";
+	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0}, told = {0};
+	struct cs_cpu_sample counted = sample_at(5);
+	struct cs_cpu_sample rows = cs_cpu_sample_of_rows(&counted.at, 80, 2), base;
+	struct cs_error err;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	cs_samples_load_told(dir, &told);
+	assert_int_equal(told.n, 0);
+	for (char id[2] = "a"; id[0] <= 'z'; id[0]++)
+		assert_false(cs_samples_advance(
+			&samples, id, id[0] % 5 ? &counted : &rows, spans, &base));
+	assert_int_equal(cs_samples_save(dir, &samples, &err), 0);
+	cs_samples_load_told(dir, &told);
+	assert_int_equal(told.n, 5); /* d i n s x */
+	assert_string_equal(told.items[0].id, "d");
+	assert_null(cs_samples_find(&told, "a"));
+	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
+	unlink(path);
+	rmdir(dir);
+}
+
 static void test_servers_that_are_gone_expire(void **state)
 {
 	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
@@ -191,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_a_sample_from_the_future_is_replaced),
 		cmocka_unit_test(test_another_boot_counts_by_the_wall),
 		cmocka_unit_test(test_unreadable_lines_are_dropped),
+		cmocka_unit_test(test_loads_that_were_told_stand_for_themselves),
+		cmocka_unit_test(test_what_was_told_can_be_read_alone),
 		cmocka_unit_test(test_servers_that_are_gone_expire),
 		cmocka_unit_test(test_files_come_back_as_they_were_saved),
 	};
