@@ -12,6 +12,7 @@
 #include "domain/scale_act.h"
 
 #define PASS_MS CS_ACT_LIST_MS
+#define PASS_LATE_MS 5000
 #define PASS_TROUBLE_MS 10000
 /* For servers that this journal did not begin, and that may never get into service. */
 #define OTHERS_MS 30000
@@ -287,6 +288,7 @@ struct run {
 	struct cs_stamp began; /* the run */
 	struct cs_stamp busy;  /* the last pass with work of our own */
 	struct cs_stamp calm;  /* the last pass without an error */
+	int64_t tick_ms;       /* from list to list while all is well */
 	bool first;
 	bool refused; /* the decision needed a fresh measurement and had none */
 };
@@ -349,6 +351,29 @@ static enum pass blind(struct run *run, const struct cs_sight *sight)
 	return sight->journal.n_open > 0 ? PASS_AGAIN : PASS_FAILED;
 }
 
+/* Once a second while something may be ready at any moment; slower and slower while all
+ * that is open are creates that take longer than they usually do. */
+static int64_t tick_after(const struct cs_sight *sight, const struct cs_act *act)
+{
+	const struct cs_journal *journal = &sight->journal;
+	int64_t usual_ms = cs_journal_boot_ms(journal), tick_ms = PASS_LATE_MS;
+
+	if (usual_ms == 0)
+		usual_ms = CS_POLICY_BOOT_MS;
+	if (journal->n_open == 0 || act->created_in_pass > 0)
+		return PASS_MS;
+	for (size_t i = 0; i < journal->n_open; i++) {
+		const struct cs_journal_op *op = &journal->open[i];
+		int64_t late_ms = cs_stamp_age_ms(&op->since, &sight->now) - usual_ms;
+
+		if (op->action != CS_ACTION_CREATE || late_ms < 0)
+			return PASS_MS;
+		if (PASS_MS + late_ms / 10 < tick_ms)
+			tick_ms = PASS_MS + late_ms / 10;
+	}
+	return tick_ms;
+}
+
 static enum pass pass(struct run *run)
 {
 	const struct cs_scale_ports *ports = run->scale.ports;
@@ -379,6 +404,7 @@ static enum pass pass(struct run *run)
 	if (run->act.stop)
 		return blind(run, &sight);
 	after_pass(run);
+	run->tick_ms = tick_after(&sight, &run->act);
 	if (cs_plan_has_own_work(&sight.plan))
 		run->busy = sight.now;
 	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
@@ -390,7 +416,7 @@ static void wait_for_next_pass(struct run *run, int64_t *pass_ms)
 	const struct cs_scale_ports *ports = run->scale.ports;
 	struct cs_stamp now;
 
-	*pass_ms = run->act.trouble ? *pass_ms * 2 : PASS_MS;
+	*pass_ms = run->act.trouble ? *pass_ms * 2 : run->tick_ms;
 	if (*pass_ms > PASS_TROUBLE_MS)
 		*pass_ms = PASS_TROUBLE_MS;
 	ports->now(ports->context, &now);
@@ -413,6 +439,7 @@ static enum pass loop(struct run *run)
 	int64_t pass_ms = PASS_MS;
 
 	ports->now(ports->context, &run->began);
+	run->tick_ms = PASS_MS;
 	run->busy = run->calm = run->act.reminded = run->began;
 	for (;;) {
 		ports->now(ports->context, &pass_began);

@@ -784,6 +784,21 @@ static void test_build_that_never_ends_is_removed(void **state)
 	assert_true(said("failed and is removed: not in service within build-timeout"));
 }
 
+/* 100 s of build-timeout: a list a second would be a hundred of them. */
+static void test_a_late_build_is_looked_at_less_often(void **state)
+{
+	(void)state;
+	begin_world(2);
+	measure(800);
+	assert_int_equal(run(), CS_SCALE_CONVERGED); /* so long it takes usually */
+	world.now_ms += 600000;
+	measure(800);
+	world.build_lists = NEVER;
+	world.lists = 0;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_in_range(world.lists, 20, 60);
+}
+
 static void test_server_that_never_answers_is_drained_and_removed(void **state)
 {
 	(void)state;
@@ -1479,6 +1494,7 @@ int main(void)
 		cmocka_unit_test(test_finish_only_begins_nothing),
 		cmocka_unit_test(test_error_build_is_removed),
 		cmocka_unit_test(test_build_that_never_ends_is_removed),
+		cmocka_unit_test(test_a_late_build_is_looked_at_less_often),
 		cmocka_unit_test(test_server_that_never_answers_is_drained_and_removed),
 		cmocka_unit_test(test_server_of_somebody_else_is_not_waited_for_long),
 		cmocka_unit_test(test_quota_fails_once_in_a_run),
