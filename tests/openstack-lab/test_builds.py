@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds that a real Nova refuses or gives up, and runs that are killed; each says why in Nova's own words, and nothing stays behind."""
+"""Builds that a real Nova refuses, gives up, or never ends; each says why in Nova's own words, and nothing stays behind."""
 import re
 
 import settings
@@ -49,6 +49,21 @@ def test_build_that_no_host_takes(cloud, cluster):
     cloud.order_builds("reschedule")
     status, out = cluster.run("--create", 1)
     check_failed(cluster, status, out, "Exceeded maximum number of retries")
+
+
+def test_hanging_build_is_given_up(cloud, make_cluster):
+    cluster = make_cluster(build_timeout=12)
+    cloud.order_builds("hang")
+    status, out = cluster.run("--create", 1)
+    check_failed(cluster, status, out, "not in service within build-timeout")
+
+
+def test_unknown_image_is_refused_with_what_there_is(make_cluster):
+    cluster = make_cluster(image="base-imagf")
+    status, out = cluster.run("--create", 1)
+    assert status in (2, 3), out
+    assert "the cloud has no image with name or id 'base-imagf'" in out
+    assert cluster.servers() == []
 
 
 def test_killed_run_is_finished_by_the_next(cloud, cluster):
