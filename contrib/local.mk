@@ -29,3 +29,18 @@ systemdsystemunit_DATA = $(SERVICES) $(TIMERS)
 endif
 $(WITH_PATHS): $(TEMPLATES)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(our_paths) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+
+# Completions of bash and zsh, made of each program's --help.
+COMPLETED = check_cluster_cpu check_cluster_drift haproxy_sync nova_scale scale_replay
+BASH_COMPLETIONS = $(COMPLETED:%=contrib/completions/bash/%)
+ZSH_COMPLETIONS = $(COMPLETED:%=contrib/completions/zsh/_%)
+bashcompletiondir = $(datadir)/bash-completion/completions
+zshcompletiondir = $(datadir)/zsh/site-functions
+nodist_bashcompletion_DATA = $(BASH_COMPLETIONS)
+nodist_zshcompletion_DATA = $(ZSH_COMPLETIONS)
+EXTRA_DIST += contrib/completions/completions.sh
+CLEANFILES += $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS)
+$(BASH_COMPLETIONS) $(ZSH_COMPLETIONS): contrib/completions/completions.sh $(plugin_PROGRAMS) $(handler_PROGRAMS)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && program=`echo $(@F) | sed s/^_//` && \
+	{ test -f handlers/$$program && program=handlers/$$program || program=plugins/$$program; } && \
+	$(SHELL) $(srcdir)/contrib/completions/completions.sh `basename $(@D)` $$program >$@.tmp && mv $@.tmp $@

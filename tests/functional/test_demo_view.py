@@ -241,7 +241,7 @@ class Terminal:
             self.text += os.read(self.master, 65536).decode(errors="replace")
         return self.text
 
-    def until(self, condition, limit_s=20):
+    def until(self, condition, limit_s=60):
         deadline = time.monotonic() + limit_s
         while not condition(self.read()):
             assert time.monotonic() < deadline, self.text
