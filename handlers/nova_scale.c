@@ -69,6 +69,9 @@ static const struct cs_option options[] = {
 	{"check-config", 0, NULL, CS_OPTION_FLAG,
 		offsetof(struct scale_values, check_config),
 		.help = "check the configuration and stop"},
+	{"show-config", 0, NULL, CS_OPTION_FLAG,
+		offsetof(struct scale_values, show_config),
+		.help = "show every key, its value and where that is from"},
 	{"state", 0, "STATE", CS_OPTION_STRING, offsetof(struct scale_values, state),
 		.help = "fired by a core: the service's state"},
 	{"state-type", 0, "TYPE", CS_OPTION_STRING,
@@ -118,6 +121,7 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 		{"--audit", values->audit}, {"--pause", values->pause},
 		{"--resume", values->resume}, {"--rebind", values->rebind},
 		{"--check-config", values->check_config},
+		{"--show-config", values->show_config},
 		{"--dry-run", values->dry_run && !is_ordered(values)}};
 	const char *first = NULL;
 
@@ -166,7 +170,7 @@ static int open_program(struct scale_program *program, struct cs_error *err)
 			err, errno, "cannot resolve %s", program->config->path);
 	program->dir = cs_config_cluster_dir(program->config, program->cluster);
 	cs_log_open("nova_scale", program->cluster->name, false);
-	if (values->check_config)
+	if (values->check_config || values->show_config)
 		return 0;
 	if (cs_state_dir_open(program->dir, 0750, err) < 0)
 		return err->code == CS_E_IO
@@ -371,6 +375,26 @@ static int check_config(const struct scale_program *program)
 	return CS_SCALE_CONVERGED;
 }
 
+/* The configuration as it is understood, and who it is in the cloud. */
+static int show_config(const struct scale_program *program)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
+	CS_CLEANUP(cs_credentials_done) struct cs_credentials credentials = {0};
+	struct cs_error err;
+
+	if (cs_config_show(program->path, &text, &err) < 0)
+		return refuse(&err);
+	fputs(cs_strbuf_text(&text), stdout);
+	if (cs_clouds_find(program->config->clouds_file, program->cluster->cloud,
+		    &credentials, &err) < 0) {
+		printf("# cluster %s: %s\n", program->cluster->name, err.message);
+		return CS_SCALE_REFUSED;
+	}
+	printf("# cluster %s: %s: auth_url %s, secret hidden\n", program->cluster->name,
+		credentials.source, credentials.auth_url ? credentials.auth_url : "none");
+	return CS_SCALE_CONVERGED;
+}
+
 static int dispatch(struct scale_program *program)
 {
 	const struct scale_values *values = &program->values;
@@ -378,6 +402,8 @@ static int dispatch(struct scale_program *program)
 
 	if (values->check_config)
 		return check_config(program);
+	if (values->show_config)
+		return show_config(program);
 	if (values->state)
 		return fired(program);
 	if (values->status)

@@ -26,7 +26,7 @@ struct scale_values {
 	int64_t age_ms;				  /* of --reap */
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
-	bool reap;
+	bool reap, show_config;
 	int verbose;
 };
 

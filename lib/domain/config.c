@@ -151,7 +151,7 @@ static const struct cs_schema_key probe_keys[] = {
 static const struct cs_schema_key server_keys[] = {
 	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "80"},
 	{"options", CS_SCHEMA_TEXT, AT(options), .fallback = "maxconn 512 check"},
-	{"probe", CS_SCHEMA_SECTION, .keys = probe_keys}, {0}};
+	{"probe", CS_SCHEMA_SECTION, .keys = probe_keys, .optional = true}, {0}};
 
 static const struct cs_schema_key haproxy_keys[] = {
 	{"cloud", CS_SCHEMA_STRING, AT(cloud)},
@@ -194,8 +194,10 @@ static const struct cs_schema_key cluster_keys[] = {
 	{"size", CS_SCHEMA_SECTION, .keys = size_keys, .required = true},
 	{"cpu", CS_SCHEMA_SECTION, AT(cpu), .keys = cpu_keys},
 	{"policy", CS_SCHEMA_SECTION, AT(policy), .keys = policy_keys},
-	{"rolling", CS_SCHEMA_SECTION, AT(rolling), .keys = rolling_keys},
-	{"haproxy", CS_SCHEMA_SECTION, AT(haproxy), .keys = haproxy_keys},
+	{"rolling", CS_SCHEMA_SECTION, AT(rolling), .keys = rolling_keys,
+		.optional = true},
+	{"haproxy", CS_SCHEMA_SECTION, AT(haproxy), .keys = haproxy_keys,
+		.optional = true},
 	{"load-balancers", CS_SCHEMA_LIST, AT(load_balancers), .keys = load_balancer_keys,
 		.size_bytes = sizeof(struct cs_load_balancer),
 		.count_offset = offsetof(struct cs_cluster, n_load_balancers)},
@@ -520,15 +522,11 @@ static int check_mode(const char *path, struct cs_error *err)
 	return 0;
 }
 
-int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *err)
+static int read_file(const char *path, struct cs_strbuf *ret, struct cs_error *err)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
-
-	if (!path)
-		path = CS_CONFIG_PATH;
 	if (check_mode(path, err) < 0)
 		return err->code;
-	if (cs_file_read(path, &text, err) < 0) {
+	if (cs_file_read(path, ret, err) < 0) {
 		if (err->code == CS_E_NOT_FOUND)
 			cs_error_advise(err,
 				"name another file with -f, or begin with the example: "
@@ -537,7 +535,33 @@ int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *er
 		err->code = CS_E_CONFIG;
 		return cs_error_prefix(err, "configuration");
 	}
+	return 0;
+}
+
+int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
+
+	if (!path)
+		path = CS_CONFIG_PATH;
+	if (read_file(path, &text, err) < 0)
+		return err->code;
 	return cs_config_parse(cs_strbuf_text(&text), text.len, path, ret, err);
+}
+
+int cs_config_show(const char *path, struct cs_strbuf *ret, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
+	CS_CLEANUP(cs_config_freep) struct cs_config *config = NULL;
+	CS_CLEANUP(cs_yaml_freep) struct cs_yaml *yaml = NULL;
+
+	if (read_file(path, &text, err) < 0 ||
+		cs_config_parse(cs_strbuf_text(&text), text.len, path, &config, err) <
+			0 ||
+		cs_yaml_parse(cs_strbuf_text(&text), text.len, path, &yaml, err) < 0)
+		return err->code;
+	cs_schema_show(top_keys, cs_yaml_root(yaml), path, config, ret);
+	return 0;
 }
 
 int cs_config_cluster(const struct cs_config *config, const char *name,

@@ -168,6 +168,11 @@ int cs_config_load(const char *path, struct cs_config **ret,
 int cs_config_parse(const char *text, size_t len, const char *path,
 	struct cs_config **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Appends what the file at `path` means, defaults and all: YAML that reads back to the
+ * same, each line with its origin. There is no secret in it: those are in files. */
+int cs_config_show(const char *path, struct cs_strbuf *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* CS_E_CONFIG lists the names that there are. Borrowed. */
 int cs_config_cluster(const struct cs_config *config, const char *name,
 	const struct cs_cluster **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

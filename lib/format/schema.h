@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "base/strbuf.h"
 #include "format/yaml.h"
 
 /* A number, or a share of what there is; one of both is 0. */
@@ -45,9 +46,10 @@ struct cs_schema_key {
 	enum cs_schema_type type;
 	size_t offset;
 	int64_t min, max;
-	bool required;	      /* a section: its required keys are, even without it */
-	const char *fallback; /* the default, as a file would say it; NULL: zero */
-	const char *const *choices;	  /* NULL-terminated */
+	bool required; /* a section: its required keys are, even without it */
+	bool optional; /* a section: without it there is none, whatever its defaults */
+	const char *fallback;	    /* the default, as a file would say it; NULL: zero */
+	const char *const *choices; /* NULL-terminated */
 	const struct cs_schema_key *keys; /* SECTION, LIST, MAP */
 	size_t size_bytes;		  /* LIST, MAP: of one struct */
 	size_t count_offset;		  /* LIST, MAP: of the size_t beside the array */
@@ -57,6 +59,12 @@ struct cs_schema_key {
  * cs_schema_free(). CS_E_CONFIG "PATH:LINE: key 'a.b': expected ..., found ...". */
 int cs_schema_read(const struct cs_schema_key *keys, const struct cs_yaml_node *map,
 	const char *path, void *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Appends `object` as YAML that reads back to the same, each line with a remark where its
+ * value is from: "PATH:LINE" of `map`, which `object` was read from, or "default". What
+ * is not set is a remark, too. */
+void cs_schema_show(const struct cs_schema_key *keys, const struct cs_yaml_node *map,
+	const char *path, const void *object, struct cs_strbuf *ret) CS_NONNULL_ALL;
 
 /* Releases what the members of `object` own and zeroes them. */
 void cs_schema_free(const struct cs_schema_key *keys, void *object) CS_NONNULL_ALL;

@@ -25,6 +25,7 @@ PYTESTS = \
 	tests/functional/test_nova_scale_rolling.py \
 	tests/functional/test_nova_scale_snapshot.py \
 	tests/functional/test_nova_scale_trouble.py \
+	tests/functional/test_show_config.py \
 	tests/functional/test_scale_replay.py
 # Against real cores and peers over time.
 INTEGRATION_TESTS = \
