@@ -54,7 +54,7 @@ lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
 
 lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
-lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config.h
+lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config_file.c lib/domain/config_keys.h lib/domain/config.h
 lib_libclusterscale_a_SOURCES += lib/domain/cpuload.c lib/domain/cpuload.h
 lib_libclusterscale_a_SOURCES += lib/domain/evidence.c lib/domain/evidence.h
 lib_libclusterscale_a_SOURCES += lib/domain/drift.c lib/domain/drift.h lib/domain/drift_lb.c

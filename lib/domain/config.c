@@ -5,13 +5,11 @@
 
 #include <arpa/inet.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "base/file.h"
 #include "base/parse.h"
-#include "base/strbuf.h"
 #include "base/zone.h"
+#include "domain/config_keys.h"
 #include "format/cron.h"
 #include "format/haproxy_line.h"
 #include "format/schema.h"
@@ -205,7 +203,7 @@ static const struct cs_schema_key cluster_keys[] = {
 #undef AT
 
 #define AT(member) .offset = offsetof(struct cs_config, member)
-static const struct cs_schema_key top_keys[] = {
+const struct cs_schema_key cs_config_keys[] = {
 	{"state-dir", CS_SCHEMA_PATH, AT(state_dir),
 		.fallback = CS_LOCALSTATEDIR "/lib/clusterscale"},
 	{"clouds-file", CS_SCHEMA_PATH, AT(clouds_file)},
@@ -491,7 +489,7 @@ int cs_config_parse(const char *text, size_t len, const char *path,
 	if (cs_yaml_parse(text, len, path, &yaml, err) < 0)
 		return err->code;
 	const struct cs_yaml_node *root = cs_yaml_root(yaml);
-	if (cs_schema_read(top_keys, root, path, config, err) < 0)
+	if (cs_schema_read(cs_config_keys, root, path, config, err) < 0)
 		return err->code;
 	const struct cs_yaml_item *clusters = cs_yaml_find(root, "clusters");
 	if (config->n_clusters == 0)
@@ -508,89 +506,11 @@ int cs_config_parse(const char *text, size_t len, const char *path,
 	return 0;
 }
 
-/* Whoever can write it chooses the commands that nova_scale runs. */
-static int check_mode(const char *path, struct cs_error *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IWOTH)
-		return cs_error_set(err, CS_E_REFUSED,
-			"everybody can write %s (mode %04o), which names commands to "
-			"run; "
-			"type: chmod o-w %s",
-			path, (unsigned)st.st_mode & 07777, path);
-	return 0;
-}
-
-static int read_file(const char *path, struct cs_strbuf *ret, struct cs_error *err)
-{
-	if (check_mode(path, err) < 0)
-		return err->code;
-	if (cs_file_read(path, ret, err) < 0) {
-		if (err->code == CS_E_NOT_FOUND)
-			cs_error_advise(err,
-				"name another file with -f, or begin with the example: "
-				"cp " CS_DOCDIR "/clusterscale.yaml %s",
-				path);
-		err->code = CS_E_CONFIG;
-		return cs_error_prefix(err, "configuration");
-	}
-	return 0;
-}
-
-int cs_config_load(const char *path, struct cs_config **ret, struct cs_error *err)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
-
-	if (!path)
-		path = CS_CONFIG_PATH;
-	if (read_file(path, &text, err) < 0)
-		return err->code;
-	return cs_config_parse(cs_strbuf_text(&text), text.len, path, ret, err);
-}
-
-int cs_config_show(const char *path, struct cs_strbuf *ret, struct cs_error *err)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(CS_YAML_SIZE_MAX);
-	CS_CLEANUP(cs_config_freep) struct cs_config *config = NULL;
-	CS_CLEANUP(cs_yaml_freep) struct cs_yaml *yaml = NULL;
-
-	if (read_file(path, &text, err) < 0 ||
-		cs_config_parse(cs_strbuf_text(&text), text.len, path, &config, err) <
-			0 ||
-		cs_yaml_parse(cs_strbuf_text(&text), text.len, path, &yaml, err) < 0)
-		return err->code;
-	cs_schema_show(top_keys, cs_yaml_root(yaml), path, config, ret);
-	return 0;
-}
-
-int cs_config_cluster(const struct cs_config *config, const char *name,
-	const struct cs_cluster **ret, struct cs_error *err)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf names = CS_STRBUF(256);
-
-	for (size_t i = 0; i < config->n_clusters; i++) {
-		if (strcmp(config->clusters[i].name, name) == 0) {
-			*ret = &config->clusters[i];
-			return 0;
-		}
-		cs_strbuf_addf(&names, "%s%s", i ? ", " : "", config->clusters[i].name);
-	}
-	return cs_error_set(err, CS_E_CONFIG, "%s has no cluster '%.60s'; it has: %s",
-		config->path, name, cs_strbuf_text(&names));
-}
-
-char *cs_config_cluster_dir(
-	const struct cs_config *config, const struct cs_cluster *cluster)
-{
-	return cs_asprintf("%s/%s", config->state_dir, cluster->name);
-}
-
 void cs_config_free(struct cs_config *config)
 {
 	if (!config)
 		return;
-	cs_schema_free(top_keys, config);
+	cs_schema_free(cs_config_keys, config);
 	free(config->path);
 	free(config);
 }
