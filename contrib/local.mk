@@ -44,3 +44,6 @@ $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS): contrib/completions/completions.sh $(plu
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && program=`echo $(@F) | sed s/^_//` && \
 	{ test -f handlers/$$program && program=handlers/$$program || program=plugins/$$program; } && \
 	$(SHELL) $(srcdir)/contrib/completions/completions.sh `basename $(@D)` $$program >$@.tmp && mv $@.tmp $@
+
+# Debian's packages are built of the source archive: ./dev package.
+EXTRA_DIST += contrib/debian

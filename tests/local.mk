@@ -9,7 +9,7 @@ AM_TESTS_ENVIRONMENT = \
 	top_builddir='$(abs_top_builddir)'; export top_builddir;
 # make QUICK=yes check leaves out tests/integration.
 AM_TESTS_ENVIRONMENT += CS_QUICK='$(QUICK)'; export CS_QUICK;
-EXTRA_DIST += tests/run-pytest tests/run-valgrind tests/demo tests/fakes tests/openstack-lab
+EXTRA_DIST += tests/run-pytest tests/run-valgrind tests/demo tests/fakes tests/openstack-lab tests/package
 UNIT_LIBS = $(CS_LIBS) $(NETSNMP_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS =
