@@ -85,6 +85,8 @@ static bool is_unset(const struct cs_schema_key *key, const char *slot)
 {
 	if (key->type == CS_SCHEMA_STRINGS)
 		return ((const struct cs_strings *)slot)->n == 0;
+	if (key->type == CS_SCHEMA_INT)
+		return *(const int64_t *)slot < key->min;
 	return key->type <= CS_SCHEMA_PATH && !*(char *const *)slot;
 }
 
