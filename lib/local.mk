@@ -51,7 +51,11 @@ lib_libclusterscale_a_SOURCES += lib/client/nova_parse.c
 lib_libclusterscale_a_SOURCES += lib/client/probe.c lib/client/probe.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp.c lib/client/snmp.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_engines.c lib/client/snmp_engines.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_io.c lib/client/snmp_io.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_reason.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
+lib_libclusterscale_a_SOURCES += lib/client/snmp_usm.c lib/client/snmp_usm.h
 
 lib_libclusterscale_a_SOURCES += lib/domain/clouds.c lib/domain/clouds.h
 lib_libclusterscale_a_SOURCES += lib/domain/config.c lib/domain/config_file.c lib/domain/config_keys.h lib/domain/config.h
@@ -100,6 +104,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/scale_lb.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_name.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_say.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_victims.c
+lib_libclusterscale_a_SOURCES += lib/domain/snmp_access.c lib/domain/snmp_access.h
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
 lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h

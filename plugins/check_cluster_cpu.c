@@ -35,10 +35,32 @@ static const struct cs_option options[] = {
 	{"hosts", 0, "FILE", CS_OPTION_STRING, offsetof(struct values, source.hosts_file),
 		.help = "measure the hosts in FILE, one a line"},
 	{"community", 'C', "COMMUNITY", CS_OPTION_SECRET,
-		offsetof(struct values, source.community), .help = "SNMP v2c community"},
+		offsetof(struct values, source.community),
+		.help = "SNMP v1 or v2c community"},
 	{"community-file", 0, "FILE", CS_OPTION_STRING,
 		offsetof(struct values, source.community_file),
 		.help = "read the community from FILE"},
+	{"protocol", 'P', "VERSION", CS_OPTION_STRING,
+		offsetof(struct values, source.version), .help = "SNMP 1, 2c or 3 (2c)"},
+	{"secname", 'U', "USER", CS_OPTION_STRING, offsetof(struct values, source.user),
+		.help = "SNMPv3 user"},
+	{"seclevel", 'L', "LEVEL", CS_OPTION_STRING,
+		offsetof(struct values, source.level),
+		.help = "noAuthNoPriv, authNoPriv or authPriv (authPriv)"},
+	{"authproto", 'a', "PROTOCOL", CS_OPTION_STRING,
+		offsetof(struct values, source.auth_protocol),
+		.help = "MD5, SHA, SHA-224 ... SHA-512 (SHA)"},
+	{"authpass-file", 0, "FILE", CS_OPTION_STRING,
+		offsetof(struct values, source.auth_password_file),
+		.help = "read the authentication password from FILE"},
+	{"privproto", 'x', "PROTOCOL", CS_OPTION_STRING,
+		offsetof(struct values, source.priv_protocol),
+		.help = "DES, AES, AES-192 or AES-256 (AES)"},
+	{"privpass-file", 0, "FILE", CS_OPTION_STRING,
+		offsetof(struct values, source.priv_password_file),
+		.help = "read the privacy password from FILE"},
+	{"context", 'N', "NAME", CS_OPTION_STRING,
+		offsetof(struct values, source.context), .help = "SNMPv3 context"},
 	{"source", 0, "SOURCE", CS_OPTION_STRING, offsetof(struct values, source.source),
 		.help = "ucd, host-resources or auto (auto)"},
 	{"aggregate", 0, "WAY", CS_OPTION_STRING,
@@ -151,7 +173,9 @@ static struct cs_measurement record(
 
 int main(int argc, char **argv)
 {
-	struct values values = {.output = "text", .timeout_ms = 10 * CS_MS_PER_S};
+	struct values values = {.output = "text",
+		.timeout_ms = 10 * CS_MS_PER_S,
+		.source = {.auth_protocol = "SHA", .priv_protocol = "AES"}};
 	struct cpu_scope scope = {0};
 	struct cs_measure_result result;
 	struct cpu_report report = {.result = &result};

@@ -12,19 +12,12 @@
 #include "domain/journal.h"
 #include "domain/plan.h"
 
-static int read_community(
-	const struct cs_cluster *cluster, struct cs_secret **ret, struct cs_error *err)
+static int open_access(const struct cs_cluster *cluster, struct cs_snmp_access *ret,
+	struct cs_error *err)
 {
-	if (!cluster->cpu.community_file)
-		return cs_error_set(err, CS_E_CONFIG,
-			"cluster '%s' has no cpu: snmp: community-file", cluster->name);
-	if (cs_secret_from_file(cluster->cpu.community_file, ret, err) == CS_E_NOT_FOUND)
-		cs_error_advise(err,
-			"write snmpd's read community into it (mode 0640), or correct "
-			"cpu.snmp.community-file");
-	if (!*ret)
-		return cs_error_prefix(err, "cluster '%s'", cluster->name);
-	return 0;
+	if (cs_snmp_access_open(&cluster->cpu.snmp, ret, err) == 0)
+		return 0;
+	return cs_error_prefix(err, "cluster '%s': cpu: snmp", cluster->name);
 }
 
 static int add_member(const struct cs_member *member, const struct cs_cluster *cluster,
@@ -37,9 +30,10 @@ static int add_member(const struct cs_member *member, const struct cs_cluster *c
 	cs_text_clean(ret->names.items[ret->names.n - 1]);
 	server->id = member->server->id;
 	server->where = member->address;
-	server->credential = &ret->credential;
+	server->credential = &ret->access.credential;
 	server->created_wall_ms = member->server->created_wall_ms;
-	return cs_snmp_resolve(member->address, cluster->cpu.port, &server->address, err);
+	return cs_snmp_resolve(
+		member->address, cluster->cpu.snmp.port, &server->address, err);
 }
 
 /* ACTIVE members are measured; the others only explain themselves. */
@@ -141,9 +135,8 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 
 	if (cs_config_load(source->config_file, &ret->config, err) < 0 ||
 		cs_config_cluster(ret->config, source->cluster, &cluster, err) < 0 ||
-		read_community(cluster, &ret->community, err) < 0)
+		open_access(cluster, &ret->access, err) < 0)
 		return err->code;
-	ret->credential.community = ret->community;
 	ret->state_dir = cs_config_cluster_dir(ret->config, cluster);
 	ret->cluster = (struct cpu_cluster){.name = cluster->name,
 		.min = cluster->min,
@@ -178,11 +171,11 @@ int cpu_config_check(
 		return err->code;
 	for (size_t i = 0; i < config->n_clusters; i++) {
 		const struct cs_cluster *cluster = &config->clusters[i];
-		CS_CLEANUP(cs_secret_freep) struct cs_secret *community = NULL;
+		CS_CLEANUP(cs_snmp_access_done) struct cs_snmp_access access = {0};
 
 		if (only && cluster != only)
 			continue;
-		if (read_community(cluster, &community, err) < 0)
+		if (open_access(cluster, &access, err) < 0)
 			return err->code;
 		cs_strbuf_addf(&names, "%s%s", names.len ? ", " : "", cluster->name);
 	}

@@ -58,8 +58,31 @@ static int refuse_doubles(const struct cs_strings *names, struct cs_error *err)
 }
 
 /* A host without an address is missing, like one that is silent. */
-static int scope_from_hosts(
-	const struct cpu_source *source, struct cpu_scope *ret, struct cs_error *err)
+static int find_addresses(
+	struct cpu_scope *scope, struct cs_deadline deadline, struct cs_error *err)
+{
+	CS_AUTO_FREE union cs_snmp_address *addresses =
+		cs_calloc(scope->n, sizeof *addresses);
+	CS_AUTO_FREE char **whys = cs_calloc(scope->n, sizeof *whys);
+	int64_t left_ms = cs_deadline_left_ms(deadline);
+
+	/* Half of the time is kept for asking those that have one. */
+	if (cs_snmp_resolve_all(scope->names.items, scope->n, CS_SNMP_PORT,
+		    cs_deadline_in(left_ms / 2), addresses, whys, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < scope->n; i++) {
+		struct cs_measured *server = &scope->servers[i];
+		server->address = addresses[i];
+		if (whys[i])
+			snprintf(server->reason, sizeof server->reason, "%.*s",
+				(int)sizeof server->reason - 1, whys[i]);
+		free(whys[i]);
+	}
+	return 0;
+}
+
+static int scope_from_hosts(const struct cpu_source *source, struct cs_deadline deadline,
+	struct cpu_scope *ret, struct cs_error *err)
 {
 	for (size_t i = 0; i < source->hosts.n; i++)
 		cs_strings_add(&ret->names, source->hosts.items[i]);
@@ -76,45 +99,9 @@ static int scope_from_hosts(
 		struct cs_measured *server = &ret->servers[i];
 		cs_text_clean(ret->names.items[i]);
 		server->id = server->name = ret->names.items[i];
-		server->credential = &ret->credential;
-		if (cs_snmp_resolve(server->name, CS_SNMP_PORT, &server->address, err) ==
-			0)
-			continue;
-		if (err->code == CS_E_USAGE)
-			return err->code;
-		snprintf(server->reason, sizeof server->reason, "%.*s",
-			(int)sizeof server->reason - 1, err->message);
+		server->credential = &ret->access.credential;
 	}
-	return 0;
-}
-
-static int load_community(
-	const struct cpu_source *source, struct cs_secret **ret, struct cs_error *err)
-{
-	if (source->community && source->community_file)
-		return cs_error_set(err, CS_E_USAGE,
-			"give either --community or --community-file; see --help");
-	if (source->community) {
-		*ret = cs_secret_copy(source->community);
-		return 0;
-	}
-	if (!source->community_file)
-		return cs_error_set(err, CS_E_USAGE,
-			"no community: give --community-file FILE or -C COMMUNITY; see "
-			"--help");
-	return cs_secret_from_file(source->community_file, ret, err);
-}
-
-/* Where the samples of hosts given by hand are kept: as for any plugin of the host. */
-static char *adhoc_state_dir(void)
-{
-	const char *prefix = getenv("MP_STATE_PATH");
-
-	if (!prefix || !*prefix)
-		prefix = getenv("NAGIOS_PLUGIN_STATE_DIRECTORY");
-	if (!prefix || !*prefix)
-		prefix = CS_LOCALSTATEDIR "/lib/clusterscale-plugin";
-	return cs_asprintf("%s/%u/check_cluster_cpu", prefix, (unsigned)geteuid());
+	return find_addresses(ret, deadline, err);
 }
 
 /* `word` NULL: `fallback`. */
@@ -135,6 +122,58 @@ static int find_word(const char *option, const char *const *words, const char *w
 		    : 0;
 }
 
+/* The words of check_snmp, but secrets come from files. */
+static int open_access(
+	const struct cpu_source *source, struct cs_snmp_access *ret, struct cs_error *err)
+{
+	struct cs_snmp_spec spec = {.community_file = (char *)source->community_file,
+		.user = (char *)source->user,
+		.context = (char *)source->context,
+		.auth_protocol = (char *)source->auth_protocol,
+		.auth_password_file = (char *)source->auth_password_file,
+		.priv_protocol = (char *)source->priv_protocol,
+		.priv_password_file = (char *)source->priv_password_file};
+
+	if (find_word("protocol", cs_snmp_version_names, source->version, CS_SNMP_V2C,
+		    &spec.version, err) < 0 ||
+		find_word("seclevel", cs_snmp_level_names, source->level,
+			CS_SNMP_AUTH_PRIV, &spec.level, err) < 0)
+		return err->code;
+	if (source->community && source->community_file)
+		return cs_error_set(err, CS_E_USAGE,
+			"give either --community or --community-file; see --help");
+	if (spec.version == CS_SNMP_V3) {
+		if (source->community || source->community_file)
+			return cs_error_set(err, CS_E_USAGE,
+				"SNMP v3 has no community: give --secname USER and files "
+				"of passwords; see --help");
+		return cs_snmp_access_open(&spec, ret, err);
+	}
+	if (source->user)
+		return cs_error_set(err, CS_E_USAGE,
+			"--secname belongs to SNMP v3: give --protocol 3, too; see "
+			"--help");
+	if (!source->community && !source->community_file)
+		return cs_error_set(err, CS_E_USAGE,
+			"no community: give --community-file FILE or -C COMMUNITY; see "
+			"--help");
+	if (source->community)
+		ret->community = cs_secret_copy(source->community);
+	return cs_snmp_access_open(&spec, ret, err);
+}
+
+/* Where the samples of hosts given by hand are kept: as for any plugin of the host. */
+static char *adhoc_state_dir(void)
+{
+	const char *prefix = getenv("MP_STATE_PATH");
+
+	if (!prefix || !*prefix)
+		prefix = getenv("NAGIOS_PLUGIN_STATE_DIRECTORY");
+	if (!prefix || !*prefix)
+		prefix = CS_LOCALSTATEDIR "/lib/clusterscale-plugin";
+	return cs_asprintf("%s/%u/check_cluster_cpu", prefix, (unsigned)geteuid());
+}
+
 static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadline,
 	struct cpu_scope *ret, struct cs_error *err)
 {
@@ -144,10 +183,9 @@ static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadli
 		    err) < 0 ||
 		find_word("aggregate", cs_cpu_aggregates, source->aggregate, CS_CPU_MEAN,
 			&aggregate, err) < 0 ||
-		load_community(source, &ret->community, err) < 0)
+		open_access(source, &ret->access, err) < 0)
 		return err->code;
-	ret->credential.community = ret->community;
-	if (scope_from_hosts(source, ret, err) < 0)
+	if (scope_from_hosts(source, deadline, ret, err) < 0)
 		return err->code;
 	ret->state_dir = adhoc_state_dir();
 	if (cs_state_dir_open(ret->state_dir, 0750, &ret->state_error) < 0)
@@ -167,7 +205,8 @@ int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
 {
 	bool by_hand = source->hosts.n || source->hosts_file;
 
-	if (source->cluster && (by_hand || source->community || source->community_file))
+	if (source->cluster &&
+		(by_hand || source->community || source->community_file || source->user))
 		return cs_error_set(err, CS_E_USAGE,
 			"--cluster takes hosts and community from the configuration; see "
 			"--help");

@@ -10,14 +10,19 @@
 #include "domain/config.h"
 #include "domain/fleet.h"
 #include "domain/measure.h"
+#include "domain/snmp_access.h"
 
 /* What the command line says; borrowed from it. */
 struct cpu_source {
 	const char *cluster, *config_file;
 	struct cs_strings hosts;
-	const char *hosts_file, *community_file;
+	const char *hosts_file;
 	struct cs_secret *community;
 	const char *source, *aggregate; /* or NULL */
+	/* of SNMP, for hosts given by hand; as words */
+	const char *version, *community_file, *user, *level, *context;
+	const char *auth_protocol, *auth_password_file;
+	const char *priv_protocol, *priv_password_file;
 };
 
 /* Lives as long as the program. */
@@ -26,10 +31,9 @@ struct cpu_scope {
 	size_t n;
 	struct cs_measure_setup setup; /* borrows from here */
 	struct cs_strings names;       /* of the servers, printable */
-	struct cs_secret *community;
-	struct cs_snmp_credential credential; /* borrows it */
-	char *state_dir;		      /* NULL when none can be used */
-	struct cs_error state_error;	      /* then why */
+	struct cs_snmp_access access;
+	char *state_dir;	     /* NULL when none can be used */
+	struct cs_error state_error; /* then why */
 
 	/* of a cluster only */
 	struct cs_config *config;

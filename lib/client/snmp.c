@@ -1,86 +1,85 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Asking many agents at once; see snmp.h. The library encodes and decodes; sockets,
- * matching and retransmission are ours. */
+/* Asking many agents at once; see snmp.h. The library encodes, decodes and proves;
+ * sockets, matching and retransmission are ours. */
 #include <config.h>
 #include "client/snmp.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/errqueue.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "client/snmp_codec.h"
-
-/* Measured: batches of 64 with a drain between lose nothing on a default receive buffer
- * with 20,000 requests under way; batches of 1024 lose thousands. */
-#define BATCH 64
-#define DATAGRAM_MAX 1472
+#include "client/snmp_engines.h"
+#include "client/snmp_io.h"
+#include "client/snmp_usm.h"
 
 /* Whoever is silent is asked again after twice the slowest round trip so far; rounds that
- * bring no answer at all double the distance, and end. */
-#define FRUITLESS_MAX 6
+ * bring no answer at all double the distance. The last one is a part of the budget before
+ * its end, so that its answers still count. */
 #define RETRY_FLOOR_MS 20
 #define RETRY_SLACK_MS 5
 #define RETRY_UNKNOWN_MS 250 /* nobody has answered yet */
-#define SEND_ERRORS_MAX 8
+#define RETRY_MAX_MS 1000
+#define TRIES_MAX 12
+/* In repeats the receive buffer must not overflow a second time. */
+#define REPEAT_PAUSE_MS 1
 
-enum { IPV4, IPV6, FAMILIES };
+/* A burst of more than 250 requests overflows the buffer of one snmpd: measured. */
+#define IN_FLIGHT_MAX 64
+
+/* Another set of objects, when an agent of v1 lacks some, is another packet. */
+#define WAYS_MAX 1024
 
 struct slot {
-	int64_t sent_ms; /* first time */
-	bool done;
+	int64_t sent_ms;
+	uint32_t peer;	    /* first target at the same address, whatever the port */
+	uint32_t in_flight; /* of a peer */
+	uint16_t way;
+	uint8_t tries;
+	bool done, queued, flying;
+};
+
+/* What is asked, and as whom; v1 and v2c: the packet, too. */
+struct way {
+	const struct cs_snmp_credential *credential;
+	uint32_t wanted;
+	struct cs_snmp_packet packet;
 };
 
 struct exchange {
 	const struct cs_snmp_query *query;
 	struct cs_snmp_target *targets;
 	struct slot *slots;
+	struct cs_snmp_engine *engines; /* of each target, or NULL without v3 */
+	struct way *ways;
+	size_t n_ways;
 	size_t n, n_open;
-	int fds[FAMILIES];
-	struct cs_snmp_packet packet;
+	uint32_t *queue; /* of n, round: who is to be asked now */
+	size_t head, n_queued;
+	bool paced; /* some share an address */
+	int fds[CS_SNMP_FAMILIES];
+	struct cs_snmp_batch *batches; /* of each family */
+	struct cs_snmp_events events;
 	uint32_t first_id;  /* of targets[0]; the others follow */
-	int64_t slowest_ms; /* of the first round: later answers may belong to any */
+	int64_t slowest_ms; /* of first answers: later ones may belong to any request */
+	int64_t now_ms;	    /* when the last batch was read */
+	int64_t last_sent_ms;
 	int rounds, fruitless;
 	struct cs_deadline deadline;
 };
 
-static int family_of(const struct cs_snmp_target *target)
+static void land(struct exchange *ex, size_t index)
 {
-	switch (target->address.family) {
-	case AF_INET:
-		return IPV4;
-	case AF_INET6:
-		return IPV6;
-	}
-	return -1;
-}
+	struct slot *slot = &ex->slots[index];
 
-static socklen_t address_size(const union cs_snmp_address *address)
-{
-	return address->family == AF_INET ? sizeof address->v4 : sizeof address->v6;
-}
-
-static bool same_address(
-	const union cs_snmp_address *one, const union cs_snmp_address *two)
-{
-	const struct sockaddr_in6 *a = &one->v6, *b = &two->v6;
-
-	if (one->family != two->family)
-		return false;
-	if (one->family == AF_INET)
-		return one->v4.sin_port == two->v4.sin_port &&
-		       one->v4.sin_addr.s_addr == two->v4.sin_addr.s_addr;
-	return a->sin6_port == b->sin6_port &&
-	       IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr) &&
-	       (!IN6_IS_ADDR_LINKLOCAL(&a->sin6_addr) ||
-		       a->sin6_scope_id == b->sin6_scope_id);
+	if (slot->flying)
+		ex->slots[slot->peer].in_flight--;
+	slot->flying = false;
 }
 
 static void settle(
@@ -91,12 +90,24 @@ static void settle(
 	if (!ex->slots[index].done)
 		ex->n_open--;
 	ex->slots[index].done = true;
+	land(ex, index);
 }
 
-/* The target that a request id was sent to, or -1. */
-static ssize_t find_target(const struct exchange *ex, uint32_t request_id)
+static void enqueue(struct exchange *ex, size_t index)
 {
-	uint32_t index = request_id - ex->first_id;
+	struct slot *slot = &ex->slots[index];
+
+	land(ex, index);
+	if (slot->queued || slot->done)
+		return;
+	slot->queued = true;
+	ex->queue[(ex->head + ex->n_queued++) % ex->n] = (uint32_t)index;
+}
+
+/* The target that an id was sent to, or -1. */
+static ssize_t find_target(const struct exchange *ex, uint32_t id)
+{
+	uint32_t index = id - ex->first_id;
 
 	return index < ex->n ? (ssize_t)index : -1;
 }
@@ -105,265 +116,416 @@ static ssize_t find_target(const struct exchange *ex, uint32_t request_id)
 static void note_malformed(struct exchange *ex, const union cs_snmp_address *from)
 {
 	for (size_t i = 0; i < ex->n; i++) {
-		if (!ex->slots[i].done && same_address(&ex->targets[i].address, from))
+		if (!ex->slots[i].done &&
+			cs_snmp_same_address(&ex->targets[i].address, from))
 			ex->targets[i].outcome = CS_SNMP_MALFORMED;
 	}
 }
 
-static void take_reply(struct exchange *ex, const uint8_t *bytes, size_t len,
-	const union cs_snmp_address *from)
+static int find_way(struct exchange *ex, const struct cs_snmp_credential *credential,
+	uint32_t wanted, uint16_t *ret, struct cs_error *err)
 {
-	struct cs_snmp_reply reply;
-	struct cs_error ignored;
+	size_t i = 0;
 
-	if (cs_snmp_decode(bytes, len, ex->query, &reply, &ignored) < 0) {
-		note_malformed(ex, from);
-		return;
+	while (i < ex->n_ways &&
+		(ex->ways[i].credential != credential || ex->ways[i].wanted != wanted))
+		i++;
+	if (i == WAYS_MAX)
+		return cs_error_set(
+			err, CS_E_LIMIT, "more than %d ways to ask at once", WAYS_MAX);
+	if (i == ex->n_ways) {
+		ex->ways = cs_reallocarray(ex->ways, i + 1, sizeof *ex->ways);
+		ex->ways[i] = (struct way){.credential = credential, .wanted = wanted};
+		if (credential->version != CS_SNMP_V3 &&
+			cs_snmp_packet_make(credential, ex->query, wanted,
+				&ex->ways[i].packet, err) < 0)
+			return err->code;
+		ex->n_ways++;
 	}
-	ssize_t index = find_target(ex, (uint32_t)reply.request_id);
-	if (index < 0)
-		return;
-	struct cs_snmp_target *target = &ex->targets[index];
-	bool closed = ex->slots[index].done && target->outcome != CS_SNMP_UNREACHABLE;
-	if (closed)
-		return;
-	if (!same_address(&target->address, from)) {
-		target->outcome = CS_SNMP_FOREIGN;
-		return;
-	}
-	int64_t took_ms = cs_monotonic_ms() - ex->slots[index].sent_ms;
-	if (ex->rounds <= 1 && took_ms > ex->slowest_ms)
-		ex->slowest_ms = took_ms;
-	ex->fruitless = 1;
-	if (reply.error_status) {
-		settle(ex, (size_t)index, CS_SNMP_ERROR_STATUS, reply.error_status);
-	} else if (!reply.matches) {
-		target->outcome = CS_SNMP_MALFORMED;
-	} else {
-		memcpy(target->values, reply.values, sizeof target->values);
-		target->present = reply.present;
-		target->rows = reply.rows;
-		settle(ex, (size_t)index, CS_SNMP_ANSWERED, 0);
-	}
+	*ret = (uint16_t)i;
+	return 0;
 }
 
-/* One entry of the error queue: what ICMP said about a request of ours, whose start it
- * carries. False when the queue is empty. */
-static bool take_error(struct exchange *ex, int fd)
+/* v1 has no noSuchObject in a value: it refuses all for one that it lacks (RFC 1157,
+ * 4.1.2). Then the others are asked for. */
+static bool ask_for_less(
+	struct exchange *ex, size_t index, const struct cs_snmp_reply *reply)
 {
-	uint8_t request[DATAGRAM_MAX], control[512];
-	union cs_snmp_address asked;
-	struct iovec part = {request, sizeof request};
-	struct msghdr message = {.msg_name = &asked,
-		.msg_namelen = sizeof asked,
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control};
-	ssize_t len = recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
-	uint32_t id;
+	struct slot *slot = &ex->slots[index];
+	const struct way *way = &ex->ways[slot->way];
+	uint32_t wanted = way->wanted;
+	int nth = reply->error_index;
+	struct cs_error ignored;
 
-	if (len < 0)
+	if (way->credential->version != CS_SNMP_V1 || reply->error_status != 2)
 		return false;
-	if ((size_t)len < ex->packet.id_offset + sizeof id)
-		return true;
-	memcpy(&id, request + ex->packet.id_offset, sizeof id);
-	ssize_t index = find_target(ex, ntohl(id));
-	if (index < 0 || ex->slots[index].done ||
-		!same_address(&ex->targets[index].address, &asked))
-		return true;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c;
-		c = CMSG_NXTHDR(&message, c)) {
-		struct sock_extended_err what;
-		if (c->cmsg_type != IP_RECVERR && c->cmsg_type != IPV6_RECVERR)
-			continue;
-		memcpy(&what, CMSG_DATA(c), sizeof what);
-		settle(ex, (size_t)index, CS_SNMP_UNREACHABLE, (int)what.ee_errno);
+	for (size_t i = 0; i < ex->query->n_objects; i++) {
+		if (wanted & UINT32_C(1) << i && --nth == 0)
+			wanted &= ~(UINT32_C(1) << i);
 	}
+	if (wanted == way->wanted || wanted == 0 ||
+		find_way(ex, way->credential, wanted, &slot->way, &ignored) < 0)
+		return false;
+	enqueue(ex, index);
 	return true;
 }
 
-/* Reads whatever has arrived. */
-static void drain(struct exchange *ex, int fd)
+static void take_values(
+	struct exchange *ex, size_t index, const struct cs_snmp_reply *reply)
 {
-	static uint8_t bytes[BATCH][DATAGRAM_MAX];
-	union cs_snmp_address from[BATCH];
-	struct iovec parts[BATCH];
-	struct mmsghdr messages[BATCH];
+	struct cs_snmp_target *target = &ex->targets[index];
 
-	if (fd < 0)
-		return;
-	for (size_t i = 0; i < BATCH; i++)
-		parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
-	while (cs_deadline_left_ms(ex->deadline) > 0) {
-		for (size_t i = 0; i < BATCH; i++)
-			messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
-				.msg_namelen = sizeof from[i],
-				.msg_iov = &parts[i],
-				.msg_iovlen = 1};
-		while (take_error(ex, fd))
-			;
-		int n = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
-		/* Anything else is the echo of an entry in the error queue. */
-		if (n < 0 && (errno == EAGAIN || errno == EBADF))
-			return;
-		for (int i = 0; i < n; i++)
-			take_reply(ex, bytes[i], messages[i].msg_len, &from[i]);
-		if (n >= 0 && n < BATCH)
-			return;
+	memcpy(target->values, reply->values, sizeof target->values);
+	target->present = reply->present;
+	target->rows = reply->rows;
+	settle(ex, index, CS_SNMP_ANSWERED, 0);
+}
+
+/* v1: noSuchName where a table ends (RFC 1157, 4.1.3), or for all that was asked for. */
+static bool has_nothing(
+	const struct exchange *ex, size_t index, const struct cs_snmp_reply *reply)
+{
+	return ex->ways[ex->slots[index].way].credential->version == CS_SNMP_V1 &&
+	       reply->error_status == 2 && reply->error_index > 0 &&
+	       reply->error_index <= (int)ex->query->n_objects;
+}
+
+static void conclude(struct exchange *ex, size_t index, enum cs_snmp_outcome outcome,
+	int detail, struct cs_snmp_reply *reply)
+{
+	switch (outcome) {
+	case CS_SNMP_ANSWERED:
+		take_values(ex, index, reply);
+		break;
+	case CS_SNMP_ERROR_STATUS:
+		if (ask_for_less(ex, index, reply))
+			break;
+		if (has_nothing(ex, index, reply)) {
+			reply->rows.ended = true;
+			take_values(ex, index, reply);
+			break;
+		}
+		settle(ex, index, outcome, detail);
+		break;
+	case CS_SNMP_REPORTED:
+		settle(ex, index, outcome, detail);
+		break;
+	default: /* a true answer may follow */
+		ex->targets[index].outcome = outcome;
 	}
 }
 
-/* After a failed sendmmsg(): true when the same message should be tried again. An error
- * of the socket may echo an ICMP message about an earlier request. */
-static bool send_again(struct exchange *ex, int fd, int errnum, int errors)
+static void take_answer(
+	struct exchange *ex, size_t index, const uint8_t *bytes, size_t len)
 {
-	if (errnum == EAGAIN || errnum == ENOBUFS) {
-		struct pollfd ready = {.fd = fd, .events = POLLOUT | POLLIN};
-		poll(&ready, 1, 1);
-		drain(ex, fd);
+	const struct way *way = &ex->ways[ex->slots[index].way];
+	enum cs_snmp_outcome outcome;
+	struct cs_snmp_reply reply;
+	int detail = 0;
+
+	if (way->credential->version != CS_SNMP_V3) {
+		outcome = cs_snmp_reply_read(
+			bytes, len, way->credential, ex->query, way->wanted, &reply);
+		detail = reply.error_status;
+	} else if (cs_snmp_usm_take(way->credential, ex->query, way->wanted,
+			   &ex->engines[index], bytes, len, &outcome, &detail,
+			   &reply) == CS_SNMP_USM_AGAIN) {
+		ex->slots[index].tries = 0;
+		enqueue(ex, index);
+		return;
+	}
+	conclude(ex, index, outcome, detail, &reply);
+}
+
+static void received(void *context, const uint8_t *bytes, size_t len,
+	const union cs_snmp_address *from)
+{
+	struct exchange *ex = context;
+	struct cs_snmp_head head;
+
+	if (len > CS_SNMP_PACKET_MAX || !cs_snmp_head_read(bytes, len, &head)) {
+		note_malformed(ex, from);
+		return;
+	}
+	ssize_t index = find_target(ex, head.id);
+	if (index < 0)
+		return;
+	struct cs_snmp_target *target = &ex->targets[index];
+	struct slot *slot = &ex->slots[index];
+	if (slot->done && target->outcome != CS_SNMP_UNREACHABLE)
+		return;
+	if (!cs_snmp_same_address(&target->address, from)) {
+		if (!slot->done)
+			target->outcome = CS_SNMP_FOREIGN;
+		return;
+	}
+	if (head.version != ex->ways[slot->way].credential->version) {
+		target->outcome = CS_SNMP_OTHER_VERSION;
+		return;
+	}
+	int64_t took_ms = ex->now_ms - slot->sent_ms;
+	if (slot->tries == 1 && took_ms > ex->slowest_ms)
+		ex->slowest_ms = took_ms;
+	ex->fruitless = 1;
+	take_answer(ex, (size_t)index, bytes, len);
+}
+
+/* The id of a request of ours: v1 and v2c have it where their packet has it. */
+static bool find_bounced(const struct exchange *ex, const uint8_t *request, size_t len,
+	const union cs_snmp_address *to, size_t *ret)
+{
+	for (size_t i = 0; i < ex->n_ways; i++) {
+		size_t at = ex->ways[i].packet.id_offset;
+		uint32_t id;
+		if (at == 0 || len < at + sizeof id)
+			continue;
+		memcpy(&id, request + at, sizeof id);
+		ssize_t index = find_target(ex, ntohl(id));
+		if (index < 0 || !cs_snmp_same_address(&ex->targets[index].address, to))
+			continue;
+		*ret = (size_t)index;
 		return true;
 	}
-	drain(ex, fd);
-	return errnum == EINTR || errnum == ECONNREFUSED || errors < SEND_ERRORS_MAX;
+	struct cs_snmp_head head;
+	ssize_t index =
+		cs_snmp_head_read(request, len, &head) ? find_target(ex, head.id) : -1;
+	*ret = (size_t)index;
+	return index >= 0 && cs_snmp_same_address(&ex->targets[index].address, to);
 }
 
-static void send_batch(struct exchange *ex, int fd, const size_t *indexes, size_t n)
+static void bounced(void *context, const uint8_t *request, size_t len,
+	const union cs_snmp_address *to, int errnum)
 {
-	struct cs_snmp_packet *packet = &ex->packet;
-	size_t tail = packet->id_offset + sizeof(uint32_t);
-	struct mmsghdr messages[BATCH] = {0};
-	struct iovec parts[BATCH][3];
-	uint32_t ids[BATCH];
+	struct exchange *ex = context;
+	size_t index;
 
-	for (size_t i = 0; i < n; i++) {
-		union cs_snmp_address *to = &ex->targets[indexes[i]].address;
-		ids[i] = htonl(ex->first_id + (uint32_t)indexes[i]);
-		parts[i][0] = (struct iovec){packet->bytes, packet->id_offset};
-		parts[i][1] = (struct iovec){&ids[i], sizeof ids[i]};
-		parts[i][2] = (struct iovec){packet->bytes + tail, packet->len - tail};
-		messages[i].msg_hdr = (struct msghdr){.msg_name = to,
-			.msg_namelen = address_size(to),
-			.msg_iov = parts[i],
-			.msg_iovlen = 3};
-		if (!ex->slots[indexes[i]].sent_ms)
-			ex->slots[indexes[i]].sent_ms = cs_monotonic_ms();
+	if (find_bounced(ex, request, len, to, &index) && !ex->slots[index].done)
+		settle(ex, index, CS_SNMP_UNREACHABLE, errnum);
+}
+
+static void refused(void *context, uint32_t label, int errnum)
+{
+	settle(context, label, CS_SNMP_UNREACHABLE, errnum);
+}
+
+static void drain(struct exchange *ex)
+{
+	ex->now_ms = cs_monotonic_ms();
+	cs_snmp_drain(ex->fds[CS_SNMP_IPV4], ex->deadline, &ex->events);
+	cs_snmp_drain(ex->fds[CS_SNMP_IPV6], ex->deadline, &ex->events);
+}
+
+/* False, with its outcome, when there is no request. */
+static bool encode(struct exchange *ex, size_t index, uint8_t ret[CS_SNMP_PACKET_MAX],
+	size_t *ret_len)
+{
+	const struct way *way = &ex->ways[ex->slots[index].way];
+	uint32_t id = ex->first_id + (uint32_t)index, net_id = htonl(id);
+	struct cs_error ignored;
+
+	if (way->credential->version != CS_SNMP_V3) {
+		memcpy(ret, way->packet.bytes, way->packet.len);
+		memcpy(ret + way->packet.id_offset, &net_id, sizeof net_id);
+		*ret_len = way->packet.len;
+		return true;
 	}
-	int errors = 0;
-	for (size_t sent = 0; sent < n && cs_deadline_left_ms(ex->deadline) > 0;) {
-		int done = sendmmsg(fd, messages + sent, (unsigned)(n - sent), 0);
-		if (done > 0) {
-			sent += (size_t)done;
-			errors = 0;
+	if (cs_snmp_usm_request(way->credential, ex->query, way->wanted,
+		    &ex->engines[index], id, ret, ret_len, &ignored) == 0)
+		return true;
+	settle(ex, index, CS_SNMP_UNPROVED, 0);
+	return false;
+}
+
+static void send_batch(struct exchange *ex, int family)
+{
+	cs_snmp_send(ex->fds[family], &ex->batches[family], ex->deadline, &ex->events);
+	ex->last_sent_ms = cs_monotonic_ms();
+	if (ex->rounds > 1) {
+		struct pollfd ready = {.fd = ex->fds[family], .events = POLLIN};
+		poll(&ready, 1, REPEAT_PAUSE_MS);
+	}
+	drain(ex);
+}
+
+/* Asks whoever is queued, but for those whose address has enough to do. */
+static void send_queued(struct exchange *ex)
+{
+	size_t blocked = 0;
+
+	while (ex->n_queued > blocked && cs_deadline_left_ms(ex->deadline) > 0) {
+		size_t index = ex->queue[ex->head];
+		struct slot *slot = &ex->slots[index];
+		struct slot *peer = &ex->slots[slot->peer];
+		ex->head = (ex->head + 1) % ex->n;
+		ex->n_queued--;
+		slot->queued = false;
+		if (slot->done)
+			continue;
+		if (ex->paced && peer->in_flight >= IN_FLIGHT_MAX) {
+			enqueue(ex, index);
+			blocked++;
 			continue;
 		}
-		int errnum = errno;
-		if (!send_again(ex, fd, errnum, ++errors)) {
-			settle(ex, indexes[sent++], CS_SNMP_UNREACHABLE, errnum);
-			errors = 0;
-		}
+		int family = cs_snmp_family(&ex->targets[index].address);
+		struct cs_snmp_batch *batch = &ex->batches[family];
+		if (!encode(ex, index, batch->bytes[batch->n], &batch->lens[batch->n]))
+			continue;
+		batch->to[batch->n] = &ex->targets[index].address;
+		batch->labels[batch->n++] = (uint32_t)index;
+		slot->sent_ms = ex->now_ms;
+		slot->flying = true;
+		peer->in_flight++;
+		slot->tries += slot->tries < UINT8_MAX;
+		if (batch->n == CS_SNMP_BATCH)
+			send_batch(ex, family);
 	}
-	drain(ex, fd);
+	for (int family = 0; family < CS_SNMP_FAMILIES; family++) {
+		if (ex->batches[family].n)
+			send_batch(ex, family);
+	}
 }
 
-/* Sends to everyone who has not answered. */
-static void send_round(struct exchange *ex)
+static int64_t retry_after_ms(const struct exchange *ex)
 {
-	size_t batch[BATCH], n = 0;
+	int64_t after_ms = 2 * ex->slowest_ms + RETRY_SLACK_MS;
 
-	for (int family = IPV4; family < FAMILIES; family++) {
-		for (size_t i = 0; i < ex->n; i++) {
-			if (!ex->slots[i].done && family_of(&ex->targets[i]) == family)
-				batch[n++] = i;
-			if (n == BATCH || (n && i + 1 == ex->n)) {
-				send_batch(ex, ex->fds[family], batch, n);
-				n = 0;
-			}
-		}
+	if (ex->slowest_ms < 0)
+		after_ms = RETRY_UNKNOWN_MS;
+	if (after_ms < RETRY_FLOOR_MS)
+		after_ms = RETRY_FLOOR_MS;
+	after_ms <<= ex->fruitless < 8 ? ex->fruitless - 1 : 7;
+	return after_ms < RETRY_MAX_MS ? after_ms : RETRY_MAX_MS;
+}
+
+/* Until when to wait for answers: the next round, or the end. */
+static int64_t wait_ms(const struct exchange *ex)
+{
+	int64_t left_ms = cs_deadline_left_ms(ex->deadline);
+	int64_t due_ms = ex->last_sent_ms + retry_after_ms(ex) - cs_monotonic_ms();
+
+	if (due_ms > left_ms)
+		return left_ms;
+	return due_ms > 0 ? due_ms : 0;
+}
+
+/* What is in flight is taken for lost. */
+static void begin_round(struct exchange *ex)
+{
+	for (size_t i = 0; i < ex->n; i++) {
+		if (!ex->slots[i].done && ex->slots[i].tries < TRIES_MAX)
+			enqueue(ex, i);
+		else
+			land(ex, i);
 	}
 	ex->rounds++;
 	ex->fruitless++;
 }
 
-static int64_t retry_after_ms(const struct exchange *ex)
-{
-	int64_t first = 2 * ex->slowest_ms + RETRY_SLACK_MS;
-
-	if (ex->slowest_ms < 0)
-		first = RETRY_UNKNOWN_MS;
-	if (first < RETRY_FLOOR_MS)
-		first = RETRY_FLOOR_MS;
-	return first << (ex->fruitless - 1);
-}
-
-/* Until when to wait for answers: the next round, or the end. */
-static int64_t wait_ms(const struct exchange *ex, int64_t sent_ms)
-{
-	int64_t left_ms = cs_deadline_left_ms(ex->deadline);
-	int64_t due_ms = sent_ms + retry_after_ms(ex) - cs_monotonic_ms();
-
-	if (ex->fruitless >= FRUITLESS_MAX || due_ms > left_ms)
-		return left_ms;
-	return due_ms > 0 ? due_ms : 0;
-}
-
 static void run(struct exchange *ex)
 {
-	struct pollfd ready[FAMILIES] = {{.fd = ex->fds[IPV4], .events = POLLIN},
-		{.fd = ex->fds[IPV6], .events = POLLIN}};
+	struct pollfd ready[CS_SNMP_FAMILIES];
 
-	send_round(ex);
-	int64_t sent_ms = cs_monotonic_ms();
+	for (int family = 0; family < CS_SNMP_FAMILIES; family++)
+		ready[family] = (struct pollfd){.fd = ex->fds[family], .events = POLLIN};
+	ex->now_ms = cs_monotonic_ms();
+	begin_round(ex);
 	while (ex->n_open && cs_deadline_left_ms(ex->deadline) > 0) {
+		size_t n_open = ex->n_open;
+		send_queued(ex);
+		if (ex->n_queued && ex->n_open < n_open)
+			continue;
 		/* Only with everything read can silence be told from a backlog. */
-		if (poll(ready, FAMILIES, (int)wait_ms(ex, sent_ms)) == 0 &&
-			ex->fruitless < FRUITLESS_MAX) {
-			send_round(ex);
-			sent_ms = cs_monotonic_ms();
-		}
-		drain(ex, ex->fds[IPV4]);
-		drain(ex, ex->fds[IPV6]);
+		if (ex->n_open && poll(ready, CS_SNMP_FAMILIES, (int)wait_ms(ex)) == 0)
+			begin_round(ex);
+		drain(ex);
 	}
 }
 
-static int open_socket(int family, struct cs_error *err)
+static uint32_t hash_of(const union cs_snmp_address *address)
 {
-	int domain = family == IPV4 ? AF_INET : AF_INET6, on = 1;
-	int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const uint8_t *bytes = (const void *)&address->v6.sin6_addr;
+	uint32_t hash = address->v4.sin_addr.s_addr * UINT32_C(2654435761);
 
-	if (fd < 0)
-		return cs_error_set_errno(err, errno, "cannot open a UDP socket for %s",
-			family == IPV4 ? "IPv4" : "IPv6");
-	/* A closed port is then known at once, not after the whole time-out. */
-	if (family == IPV4)
-		setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+	if (address->family == AF_INET6) {
+		hash = 2166136261U;
+		for (size_t i = 0; i < sizeof(struct in6_addr); i++)
+			hash = (hash ^ bytes[i]) * 16777619U;
+	}
+	return hash ^ hash >> 15;
+}
+
+static bool same_host(const union cs_snmp_address *one, const union cs_snmp_address *two)
+{
+	union cs_snmp_address other = *two;
+
+	if (one->family == AF_INET)
+		other.v4.sin_port = one->v4.sin_port;
 	else
-		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
-	return fd;
+		other.v6.sin6_port = one->v6.sin6_port;
+	return cs_snmp_same_address(one, &other);
+}
+
+/* Who shares an address: one machine, maybe one agent. */
+static void find_peers(struct exchange *ex)
+{
+	size_t size = 16;
+
+	while (size < 2 * ex->n)
+		size *= 2;
+	CS_AUTO_FREE uint32_t *table = cs_calloc(size, sizeof *table);
+	for (size_t i = 0; i < ex->n; i++) {
+		const union cs_snmp_address *address = &ex->targets[i].address;
+		size_t at = hash_of(address) & (size - 1);
+		while (table[at] &&
+			!same_host(address, &ex->targets[table[at] - 1].address))
+			at = (at + 1) & (size - 1);
+		ex->paced |= table[at] != 0;
+		if (!table[at])
+			table[at] = (uint32_t)i + 1;
+		ex->slots[i].peer = table[at] - 1;
+	}
+}
+
+static int open_family(struct exchange *ex, int family, struct cs_error *err)
+{
+	if (ex->fds[family] < 0)
+		ex->fds[family] = cs_snmp_socket(family, err);
+	return ex->fds[family] < 0 ? err->code : 0;
 }
 
 /* Opens what the targets need; a family that the system lacks makes only its targets
  * unreachable. */
-static int open_sockets(struct exchange *ex, struct cs_error *err)
+static int open_targets(struct exchange *ex, struct cs_error *err)
 {
-	int opened = 0, failed = 0;
+	uint32_t all = (UINT32_C(1) << ex->query->n_objects) - 1;
+	size_t opened = 0, failed = 0;
+	bool v3 = false;
 
 	for (size_t i = 0; i < ex->n; i++) {
-		int family = family_of(&ex->targets[i]);
+		struct cs_snmp_target *target = &ex->targets[i];
+		int family = cs_snmp_family(&target->address);
 		ex->slots[i].done = family < 0;
-		ex->targets[i].outcome = CS_SNMP_SILENT;
+		target->outcome = CS_SNMP_SILENT;
 		if (family < 0)
 			continue;
 		ex->n_open++;
-		if (ex->fds[family] < 0)
-			ex->fds[family] = open_socket(family, err);
-		if (ex->fds[family] < 0) {
+		if (i > 0 && target->credential == target[-1].credential && opened)
+			ex->slots[i].way = ex->slots[i - 1].way;
+		else if (find_way(ex, target->credential, all, &ex->slots[i].way, err) <
+			 0)
+			return err->code;
+		v3 |= target->credential->version == CS_SNMP_V3;
+		if (open_family(ex, family, err) < 0) {
 			settle(ex, i, CS_SNMP_UNREACHABLE, err->sys_errno);
 			failed++;
 		} else {
 			opened++;
 		}
 	}
+	if (v3 && cs_snmp_usm_open(err) < 0)
+		return err->code;
+	if (v3)
+		ex->engines = cs_calloc(ex->n, sizeof *ex->engines);
 	return failed && !opened ? err->code : 0;
 }
 
@@ -377,31 +539,49 @@ static uint32_t random_id(size_t n)
 	return 0x40000000U + random % (0x3fffffffU - (uint32_t)n);
 }
 
+static void close_exchange(struct exchange *ex)
+{
+	for (int family = 0; family < CS_SNMP_FAMILIES; family++)
+		cs_closep(&ex->fds[family]);
+	if (ex->engines) {
+		cs_snmp_usm_close();
+		explicit_bzero(ex->engines, ex->n * sizeof *ex->engines);
+	}
+	if (ex->ways)
+		explicit_bzero(ex->ways, ex->n_ways * sizeof *ex->ways);
+	explicit_bzero(ex->batches, CS_SNMP_FAMILIES * sizeof *ex->batches);
+	free(ex->engines);
+	free(ex->ways);
+}
+
 int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targets,
 	size_t n, struct cs_deadline deadline, struct cs_error *err)
 {
 	CS_AUTO_FREE struct slot *slots = cs_calloc(n, sizeof *slots);
+	CS_AUTO_FREE uint32_t *queue = cs_calloc(n, sizeof *queue);
+	CS_AUTO_FREE struct cs_snmp_batch *batches =
+		cs_calloc(CS_SNMP_FAMILIES, sizeof *batches);
 	struct exchange ex = {.query = query,
 		.targets = targets,
 		.slots = slots,
 		.n = n,
+		.queue = queue,
 		.fds = {-1, -1},
+		.batches = batches,
+		.events = {&ex, received, bounced, refused},
 		.first_id = random_id(n),
 		.slowest_ms = -1,
 		.deadline = deadline};
 
-	const struct cs_snmp_credential *credential = NULL;
-	for (size_t i = 0; i < n && !credential; i++)
-		credential = targets[i].credential;
-	if (!credential)
-		return 0;
-	int r = cs_snmp_packet_make(credential, query, &ex.packet, err);
-	if (r == 0)
-		r = open_sockets(&ex, err);
-	if (r == 0)
+	find_peers(&ex);
+	int r = open_targets(&ex, err);
+	if (r == 0) {
+		if (ex.engines && query->engines_dir)
+			cs_snmp_engines_load(query->engines_dir, targets, ex.engines, n);
 		run(&ex);
-	cs_closep(&ex.fds[IPV4]);
-	cs_closep(&ex.fds[IPV6]);
-	explicit_bzero(&ex.packet, sizeof ex.packet);
+		if (ex.engines && query->engines_dir)
+			cs_snmp_engines_save(query->engines_dir, targets, ex.engines, n);
+	}
+	close_exchange(&ex);
 	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Encoding and decoding by net-snmp; see snmp.h and snmp_codec.h. v2c needs no
- * init_snmp(), no MIB and no session, only a session's fields. */
+/* Encoding and decoding by net-snmp; see snmp_codec.h. v1 and v2c need no init_snmp(), no
+ * MIB and no session, only a session's fields. */
 #include <config.h>
 #include "client/snmp_codec.h"
 
@@ -8,12 +8,10 @@
 #include <net-snmp/net-snmp-includes.h>
 #include <net-snmp/library/snmp_impl.h>
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/parse.h"
 
 #define COMMUNITY_MAX 255
 #define ANY_ID 0x40000000 /* overwritten; in the range that takes four bytes */
@@ -26,11 +24,13 @@ static void free_pdu(netsnmp_pdu **pdu)
 		snmp_free_pdu(*pdu);
 }
 
-static netsnmp_session v2c_session(const char *community)
+static long library_version(enum cs_snmp_version version)
 {
-	return (netsnmp_session){.version = SNMP_VERSION_2c,
-		.community = (u_char *)community,
-		.community_len = strlen(community)};
+	static const long versions[] = {[CS_SNMP_V1] = SNMP_VERSION_1,
+		[CS_SNMP_V2C] = SNMP_VERSION_2c,
+		[CS_SNMP_V3] = SNMP_VERSION_3};
+
+	return versions[version];
 }
 
 /* Version, community, PDU header: what follows is the request id. */
@@ -51,33 +51,62 @@ static int find_id(struct cs_snmp_packet *packet, struct cs_error *err)
 	return 0;
 }
 
+/* A table is read by GETBULK, by GETNEXT in v1, which has no other. */
+static int command_for(const struct cs_snmp_query *query, enum cs_snmp_version version)
+{
+	if (!query->column_arcs)
+		return SNMP_MSG_GET;
+	return version == CS_SNMP_V1 ? SNMP_MSG_GETNEXT : SNMP_MSG_GETBULK;
+}
+
+void *cs_snmp_pdu_make(
+	const struct cs_snmp_query *query, uint32_t wanted, enum cs_snmp_version version)
+{
+	netsnmp_pdu *pdu = snmp_pdu_create(command_for(query, version));
+
+	if (!pdu)
+		cs_out_of_memory();
+	pdu->version = library_version(version);
+	pdu->reqid = ANY_ID;
+	/* A GETBULK has non-repeaters and max-repetitions here: RFC 3416, 3. */
+	pdu->errstat = 0;
+	pdu->errindex = pdu->command == SNMP_MSG_GETBULK ? CS_SNMP_OBJECTS_MAX : 0;
+	for (size_t i = 0; i < query->n_objects; i++) {
+		if (wanted & UINT32_C(1) << i)
+			snmp_add_null_var(pdu, (const oid *)query->objects[i].arcs,
+				query->objects[i].n_arcs);
+	}
+	return pdu;
+}
+
+int cs_snmp_community_check(const struct cs_secret *community, struct cs_error *err)
+{
+	size_t len = strlen(cs_secret_expose(community));
+
+	if (len <= COMMUNITY_MAX)
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"the SNMP community has %zu bytes, at most %d are possible", len,
+		COMMUNITY_MAX);
+}
+
 int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
-	const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
+	const struct cs_snmp_query *query, uint32_t wanted, struct cs_snmp_packet *ret,
 	struct cs_error *err)
 {
-	netsnmp_session session = v2c_session(cs_secret_expose(credential->community));
-	CS_CLEANUP(free_pdu)
-	netsnmp_pdu *pdu =
-		snmp_pdu_create(query->column_arcs ? SNMP_MSG_GETBULK : SNMP_MSG_GET);
+	const char *community = cs_secret_expose(credential->community);
+	netsnmp_session session = {.version = library_version(credential->version),
+		.community = (u_char *)community,
+		.community_len = strlen(community)};
 	size_t capacity = CS_SNMP_PACKET_MAX, offset = 0;
 
 	snmp_disable_log();
 	/* What init_snmp() would set: requests are encoded from the end of the buffer. */
 	netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_REVERSE_ENCODE, 1);
-	if (session.community_len > COMMUNITY_MAX)
-		return cs_error_set(err, CS_E_CONFIG,
-			"the SNMP community has %zu bytes, at most %d are possible",
-			session.community_len, COMMUNITY_MAX);
-	if (!pdu)
-		cs_out_of_memory();
-	pdu->version = SNMP_VERSION_2c;
-	pdu->reqid = ANY_ID;
-	/* A GETBULK has non-repeaters and max-repetitions here: RFC 3416, 3. */
-	pdu->errstat = 0;
-	pdu->errindex = query->column_arcs ? CS_SNMP_OBJECTS_MAX : 0;
-	for (size_t i = 0; i < query->n_objects; i++)
-		snmp_add_null_var(pdu, (const oid *)query->objects[i].arcs,
-			query->objects[i].n_arcs);
+	if (cs_snmp_community_check(credential->community, err) < 0)
+		return err->code;
+	CS_CLEANUP(free_pdu)
+	netsnmp_pdu *pdu = cs_snmp_pdu_make(query, wanted, credential->version);
 	u_char *buffer = cs_calloc(1, capacity);
 	int r = snmp_build(&buffer, &capacity, &offset, &session, pdu);
 	if (r >= 0 && offset <= sizeof ret->bytes) {
@@ -93,107 +122,284 @@ int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 	return find_id(ret, err);
 }
 
-static bool take_value(const netsnmp_variable_list *variable, uint32_t *ret)
+/* A message as far as all versions are alike, and where the rest of it begins. */
+struct message {
+	long version;
+	u_char *at;
+	size_t left;
+};
+
+static bool open_message(const uint8_t *bytes, size_t len, struct message *ret)
 {
-	switch (variable->type) {
-	case ASN_INTEGER:
-	case ASN_COUNTER:
-	case ASN_GAUGE:
-	case ASN_TIMETICKS:
-		*ret = (uint32_t)*variable->val.integer;
-		return variable->type != ASN_INTEGER || *variable->val.integer >= 0;
-	}
-	return false; /* noSuchObject, noSuchInstance, or not a number */
+	u_char type;
+
+	*ret = (struct message){.left = len};
+	u_char *at = asn_parse_sequence((u_char *)bytes, &ret->left, &type,
+		ASN_SEQUENCE | ASN_CONSTRUCTOR, "message");
+	if (!at)
+		return false;
+	ret->at =
+		asn_parse_int(at, &ret->left, &type, &ret->version, sizeof ret->version);
+	return ret->at && type == ASN_INTEGER;
 }
 
-/* True when the variables are the objects, in their order. */
-static bool take_values(const netsnmp_variable_list *variable,
-	const struct cs_snmp_object *objects, size_t n_objects, struct cs_snmp_reply *ret)
+/* Behind the community: the request id of a Response, RFC 3416, 3. */
+static u_char *open_response(struct message *message, long *ret_id)
 {
-	for (size_t i = 0; i < n_objects; i++, variable = variable->next_variable) {
-		if (!variable ||
-			snmp_oid_compare(variable->name, variable->name_length,
-				(const oid *)objects[i].arcs, objects[i].n_arcs) != 0)
-			return false;
-		if (take_value(variable, &ret->values[i]))
-			ret->present |= UINT32_C(1) << i;
-		if (!variable->next_variable)
-			return i + 1 == n_objects;
-	}
-	return false;
+	u_char type;
+	u_char *at = asn_parse_header(message->at, &message->left, &type);
+
+	if (!at || type != SNMP_MSG_RESPONSE)
+		return NULL;
+	at = asn_parse_int(at, &message->left, &type, ret_id, sizeof *ret_id);
+	return at && type == ASN_INTEGER ? at : NULL;
 }
 
-/* True when the variables are rows behind the one that was asked for, in their order, up
- * to the first one that is of no row. */
-static bool take_rows(const netsnmp_variable_list *variable,
-	const struct cs_snmp_query *query, struct cs_snmp_reply *ret)
+bool cs_snmp_head_read(const uint8_t *bytes, size_t len, struct cs_snmp_head *ret)
 {
-	const struct cs_snmp_object *from = &query->objects[0];
-	const oid *column = (const oid *)from->arcs;
-	size_t n_arcs = query->column_arcs;
-	oid last = from->n_arcs > n_arcs ? column[n_arcs] : 0;
+	u_char community[COMMUNITY_MAX + 1], type;
+	size_t community_len = sizeof community;
+	struct message message;
+	long id;
 
-	for (; variable; variable = variable->next_variable) {
-		if (variable->type == SNMP_ENDOFMIBVIEW ||
-			snmp_oidtree_compare(variable->name, variable->name_length,
-				column, n_arcs) != 0) {
-			ret->rows.ended = true;
-			return true;
-		}
-		if (variable->name_length != n_arcs + 1 ||
-			variable->name[n_arcs] <= last ||
-			ret->rows.n == CS_SNMP_OBJECTS_MAX)
+	if (!open_message(bytes, len, &message))
+		return false;
+	if (message.version == SNMP_VERSION_3) {
+		/* msgGlobalData begins with the id: RFC 3412, 6. */
+		u_char *at = asn_parse_sequence(message.at, &message.left, &type,
+			ASN_SEQUENCE | ASN_CONSTRUCTOR, "msgGlobalData");
+		if (!at || !asn_parse_int(at, &message.left, &type, &id, sizeof id) ||
+			type != ASN_INTEGER)
 			return false;
-		if (take_value(variable, &ret->values[ret->rows.n]))
-			ret->present |= UINT32_C(1) << ret->rows.n;
-		ret->rows.n++;
-		last = variable->name[n_arcs];
-		ret->rows.last = (uint32_t)last;
+		*ret = (struct cs_snmp_head){CS_SNMP_V3, (uint32_t)id};
+		return true;
 	}
-	/* An agent that gives nothing has nothing. */
-	ret->rows.ended = ret->rows.n == 0;
+	if (message.version != SNMP_VERSION_1 && message.version != SNMP_VERSION_2c)
+		return false;
+	message.at = asn_parse_string(
+		message.at, &message.left, &type, community, &community_len);
+	if (!message.at || !open_response(&message, &id))
+		return false;
+	ret->version = message.version == SNMP_VERSION_1 ? CS_SNMP_V1 : CS_SNMP_V2C;
+	ret->id = (uint32_t)id;
 	return true;
 }
 
-int cs_snmp_decode(const uint8_t *bytes, size_t len, const struct cs_snmp_query *query,
-	struct cs_snmp_reply *ret, struct cs_error *err)
+static bool is_numeric(u_char type)
 {
-	netsnmp_session session = {.version = SNMP_VERSION_2c};
-	CS_CLEANUP(free_pdu) netsnmp_pdu *pdu = calloc(1, sizeof *pdu);
-
-	if (!pdu)
-		cs_out_of_memory();
-	if (snmp_parse(NULL, &session, pdu, (u_char *)bytes, len) != 0 ||
-		pdu->command != SNMP_MSG_RESPONSE)
-		return cs_error_set(
-			err, CS_E_PROTOCOL, "malformed SNMP reply of %zu bytes", len);
-	*ret = (struct cs_snmp_reply){
-		.request_id = (int32_t)pdu->reqid, .error_status = (int)pdu->errstat};
-	if (!ret->error_status)
-		ret->matches = query->column_arcs
-				       ? take_rows(pdu->variables, query, ret)
-				       : take_values(pdu->variables, query->objects,
-						 query->n_objects, ret);
-	return 0;
+	return type == ASN_INTEGER || type == ASN_COUNTER || type == ASN_GAUGE ||
+	       type == ASN_TIMETICKS;
 }
 
-const char *cs_snmp_reason(
-	const struct cs_snmp_target *target, char ret[CS_SNMP_REASON_SIZE])
+static bool take_number(u_char type, long number, uint32_t *ret)
 {
-	static const char *const texts[] = {
-		[CS_SNMP_SILENT] = "no answer (address, port, firewall or community?)",
-		[CS_SNMP_ANSWERED] = "answered",
-		[CS_SNMP_MALFORMED] = "malformed answer",
-		[CS_SNMP_FOREIGN] = "answered from another address, not taken",
-	};
+	*ret = (uint32_t)number;
+	return is_numeric(type) && (type != ASN_INTEGER || number >= 0);
+}
 
-	if (target->outcome == CS_SNMP_UNREACHABLE)
-		snprintf(ret, CS_SNMP_REASON_SIZE, "%s (is snmpd running?)",
-			strerror(target->detail));
-	else if (target->outcome == CS_SNMP_ERROR_STATUS)
-		snprintf(ret, CS_SNMP_REASON_SIZE, "the agent refused: %s",
-			snmp_errstring(target->detail));
-	else
-		snprintf(ret, CS_SNMP_REASON_SIZE, "%s", texts[target->outcome]);
-	return ret;
+/* One binding of a reply. */
+struct binding {
+	oid name[MAX_OID_LEN];
+	size_t name_len;
+	u_char type;
+	bool is_number;
+	uint32_t number;
+};
+
+/* Where the bindings go. */
+struct sink {
+	const struct cs_snmp_query *query;
+	uint32_t wanted;
+	size_t next; /* object whose value comes next */
+	struct cs_snmp_reply *reply;
+};
+
+/* False: not what was asked for. */
+static bool take_object(struct sink *sink, const struct binding *binding)
+{
+	const struct cs_snmp_query *query = sink->query;
+
+	while (sink->next < query->n_objects &&
+		!(sink->wanted & UINT32_C(1) << sink->next))
+		sink->next++;
+	if (sink->next == query->n_objects)
+		return false;
+	const struct cs_snmp_object *object = &query->objects[sink->next];
+	if (binding->name_len != object->n_arcs ||
+		memcmp(binding->name, object->arcs,
+			object->n_arcs * sizeof *object->arcs) != 0)
+		return false;
+	if (binding->is_number) {
+		sink->reply->values[sink->next] = binding->number;
+		sink->reply->present |= UINT32_C(1) << sink->next;
+	}
+	sink->next++;
+	return true;
+}
+
+/* Rows behind the one that was asked for, in their order, up to the first binding that is
+ * of no row. */
+static bool take_row(struct sink *sink, const struct binding *binding)
+{
+	const struct cs_snmp_object *from = &sink->query->objects[0];
+	struct cs_snmp_rows *rows = &sink->reply->rows;
+	size_t n_arcs = sink->query->column_arcs;
+	oid last = from->n_arcs > n_arcs ? from->arcs[n_arcs] : 0;
+
+	if (rows->ended)
+		return true;
+	if (binding->type == SNMP_ENDOFMIBVIEW || binding->name_len < n_arcs ||
+		memcmp(binding->name, from->arcs, n_arcs * sizeof *from->arcs) != 0) {
+		rows->ended = true;
+		return true;
+	}
+	if (rows->n)
+		last = rows->last;
+	if (binding->name_len != n_arcs + 1 || binding->name[n_arcs] <= last ||
+		binding->name[n_arcs] > UINT32_MAX || rows->n == CS_SNMP_OBJECTS_MAX)
+		return false;
+	if (binding->is_number) {
+		sink->reply->values[rows->n] = binding->number;
+		sink->reply->present |= UINT32_C(1) << rows->n;
+	}
+	rows->n++;
+	rows->last = (uint32_t)binding->name[n_arcs];
+	return true;
+}
+
+static bool take_binding(struct sink *sink, const struct binding *binding)
+{
+	return sink->query->column_arcs ? take_row(sink, binding)
+					: take_object(sink, binding);
+}
+
+/* Everything that was asked for has come. */
+static bool is_complete(struct sink *sink)
+{
+	const uint32_t all = (UINT32_C(1) << sink->query->n_objects) - 1;
+
+	if (sink->query->column_arcs) {
+		/* An agent that gives nothing has nothing. */
+		sink->reply->rows.ended |= sink->reply->rows.n == 0;
+		return true;
+	}
+	return sink->next >= sink->query->n_objects ||
+	       !((sink->wanted & all) >> sink->next);
+}
+
+static bool read_binding(u_char **at, size_t *left, struct binding *ret)
+{
+	u_char *value;
+	size_t value_left;
+	long number = 0;
+
+	ret->name_len = MAX_OID_LEN;
+	*at = snmp_parse_var_op(
+		*at, ret->name, &ret->name_len, &ret->type, &value_left, &value, left);
+	if (!*at)
+		return false;
+	value_left = (size_t)(*at - value); /* with its header */
+	/* What is no number is noSuchObject, endOfMibView, or of a wrong type. */
+	if (ret->type == ASN_INTEGER)
+		value = asn_parse_int(
+			value, &value_left, &ret->type, &number, sizeof number);
+	else if (is_numeric(ret->type))
+		value = asn_parse_unsigned_int(
+			value, &value_left, &ret->type, (u_long *)&number, sizeof number);
+	ret->is_number = value && take_number(ret->type, number, &ret->number);
+	return value != NULL;
+}
+
+static bool read_bindings(struct message *message, struct sink *sink)
+{
+	struct binding binding;
+	u_char type, *at = asn_parse_sequence(message->at, &message->left, &type,
+			     ASN_SEQUENCE | ASN_CONSTRUCTOR, "bindings");
+
+	if (!at)
+		return false;
+	while (message->left > 0) {
+		if (!read_binding(&at, &message->left, &binding) ||
+			!take_binding(sink, &binding))
+			return false;
+	}
+	return is_complete(sink);
+}
+
+static enum cs_snmp_outcome check_community(
+	struct message *message, const struct cs_snmp_credential *credential)
+{
+	const char *expected = cs_secret_expose(credential->community);
+	u_char community[COMMUNITY_MAX + 1], type;
+	size_t len = sizeof community;
+
+	if (message->version != library_version(credential->version))
+		return CS_SNMP_OTHER_VERSION;
+	message->at =
+		asn_parse_string(message->at, &message->left, &type, community, &len);
+	if (!message->at)
+		return CS_SNMP_MALFORMED;
+	if (len != strlen(expected) || memcmp(community, expected, len) != 0)
+		return CS_SNMP_OTHER_COMMUNITY;
+	return CS_SNMP_ANSWERED;
+}
+
+enum cs_snmp_outcome cs_snmp_reply_read(const uint8_t *bytes, size_t len,
+	const struct cs_snmp_credential *credential, const struct cs_snmp_query *query,
+	uint32_t wanted, struct cs_snmp_reply *ret)
+{
+	struct sink sink = {query, wanted, 0, ret};
+	struct message message;
+	long id, status, index;
+	u_char type;
+
+	*ret = (struct cs_snmp_reply){0};
+	if (!open_message(bytes, len, &message))
+		return CS_SNMP_MALFORMED;
+	enum cs_snmp_outcome outcome = check_community(&message, credential);
+	if (outcome != CS_SNMP_ANSWERED)
+		return outcome;
+	message.at = open_response(&message, &id);
+	if (message.at)
+		message.at = asn_parse_int(
+			message.at, &message.left, &type, &status, sizeof status);
+	if (message.at)
+		message.at = asn_parse_int(
+			message.at, &message.left, &type, &index, sizeof index);
+	if (!message.at)
+		return CS_SNMP_MALFORMED;
+	ret->error_status = (int)status;
+	ret->error_index = (int)index;
+	if (status)
+		return CS_SNMP_ERROR_STATUS;
+	return read_bindings(&message, &sink) ? CS_SNMP_ANSWERED : CS_SNMP_MALFORMED;
+}
+
+enum cs_snmp_outcome cs_snmp_pdu_read(const void *of, const struct cs_snmp_query *query,
+	uint32_t wanted, struct cs_snmp_reply *ret)
+{
+	const netsnmp_pdu *pdu = of;
+	struct sink sink = {query, wanted, 0, ret};
+
+	*ret = (struct cs_snmp_reply){
+		.error_status = (int)pdu->errstat, .error_index = (int)pdu->errindex};
+	if (ret->error_status)
+		return CS_SNMP_ERROR_STATUS;
+	for (const netsnmp_variable_list *v = pdu->variables; v; v = v->next_variable) {
+		struct binding binding = {.name_len = v->name_length, .type = v->type};
+		if (v->name_length > MAX_OID_LEN)
+			return CS_SNMP_MALFORMED;
+		memcpy(binding.name, v->name, v->name_length * sizeof *v->name);
+		if (is_numeric(v->type) && v->val.integer)
+			binding.is_number =
+				take_number(v->type, *v->val.integer, &binding.number);
+		if (!take_binding(&sink, &binding))
+			return CS_SNMP_MALFORMED;
+	}
+	return is_complete(&sink) ? CS_SNMP_ANSWERED : CS_SNMP_MALFORMED;
+}
+
+const char *cs_snmp_status_text(int error_status)
+{
+	return snmp_errstring(error_status);
 }

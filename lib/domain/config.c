@@ -62,11 +62,27 @@ static const struct cs_schema_key size_keys[] = {
 	{"max", CS_SCHEMA_INT, AT(max), 1, SERVERS_MAX, .required = true}, {0}};
 #undef AT
 
+const char *const cs_snmp_version_names[] = {
+	[CS_SNMP_V2C] = "2c", [CS_SNMP_V1] = "1", [CS_SNMP_V3] = "3", NULL};
+const char *const cs_snmp_level_names[] = {[CS_SNMP_NO_AUTH_NO_PRIV] = "noAuthNoPriv",
+	[CS_SNMP_AUTH_NO_PRIV] = "authNoPriv",
+	[CS_SNMP_AUTH_PRIV] = "authPriv",
+	NULL};
+
 #define AT(member) .offset = offsetof(struct cs_cpu_spec, member)
 static const struct cs_schema_key snmp_keys[] = {
-	{"version", CS_SCHEMA_STRING, AT(version), .fallback = "2c"},
-	{"community-file", CS_SCHEMA_PATH, AT(community_file)},
-	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "161"}, {0}};
+	{"version", CS_SCHEMA_CHOICE, AT(snmp.version), .choices = cs_snmp_version_names,
+		.fallback = "2c"},
+	{"community-file", CS_SCHEMA_PATH, AT(snmp.community_file)},
+	{"user", CS_SCHEMA_STRING, AT(snmp.user)},
+	{"level", CS_SCHEMA_CHOICE, AT(snmp.level), .choices = cs_snmp_level_names,
+		.fallback = "authPriv"},
+	{"auth-protocol", CS_SCHEMA_STRING, AT(snmp.auth_protocol), .fallback = "SHA"},
+	{"auth-password-file", CS_SCHEMA_PATH, AT(snmp.auth_password_file)},
+	{"priv-protocol", CS_SCHEMA_STRING, AT(snmp.priv_protocol), .fallback = "AES"},
+	{"priv-password-file", CS_SCHEMA_PATH, AT(snmp.priv_password_file)},
+	{"context", CS_SCHEMA_STRING, AT(snmp.context)},
+	{"port", CS_SCHEMA_INT, AT(snmp.port), 1, 65535, .fallback = "161"}, {0}};
 
 static const struct cs_schema_key cpu_keys[] = {
 	{"snmp", CS_SCHEMA_SECTION, .keys = snmp_keys},
@@ -315,9 +331,6 @@ static int check_policy(const struct cs_cluster *cluster, const struct context *
 			"expected less than policy.scale-up-at");
 	if (cluster->cpu.min_span_ms >= cluster->cpu.max_span_ms)
 		return refuse(at, "cpu", "max-span", "expected more than cpu.min-span");
-	if (strcmp(cluster->cpu.version, "2c") != 0)
-		return refuse(at, "cpu", "snmp",
-			"expected version 2c, the one there is so far");
 	return 0;
 }
 
@@ -505,6 +518,11 @@ int cs_config_parse(const char *text, size_t len, const char *path,
 	}
 	*ret = CS_TAKE(config);
 	return 0;
+}
+
+bool cs_snmp_spec_is_given(const struct cs_snmp_spec *spec)
+{
+	return spec->community_file || spec->user;
 }
 
 void cs_config_free(struct cs_config *config)

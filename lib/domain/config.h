@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "client/nova.h"
 #include "client/probe.h"
+#include "client/snmp.h"
 #include "domain/cpuload.h"
 #include "format/cron.h"
 #include "format/schema.h"
@@ -42,19 +43,30 @@ struct cs_server_spec {
 				   */
 };
 
+/* cpu.snmp: how agents are asked; strings are NULL when not given. Without a community
+ * file and a user nobody asks: haproxy_sync alone uses the cluster. */
+struct cs_snmp_spec {
+	int version;	      /* enum cs_snmp_version; 2c */
+	char *community_file; /* v1, v2c */
+	/* v3 */
+	char *user, *context;
+	int level; /* enum cs_snmp_level; authPriv */
+	char *auth_protocol, *auth_password_file;
+	char *priv_protocol, *priv_password_file;
+	int64_t port; /* 161 */
+};
+
 /* cpu: how members are measured */
 struct cs_cpu_spec {
-	char *version;	      /* "2c" */
-	char *community_file; /* or NULL (then haproxy_sync alone uses the cluster) */
-	int64_t port;	      /* 161 */
-	int64_t min_span_ms;  /* min-span, 10 s */
-	int64_t max_span_ms;  /* max-span, 180 s */
-	int64_t timeout_ms;   /* timeout, 3 s: for one poll of all members */
-	int source;	      /* enum cs_cpu_source; auto */
-	int aggregate;	      /* enum cs_cpu_aggregate; mean */
-	int64_t warm_up_ms;   /* warm-up, 0: members up for less do not count */
-	int64_t grace_ms;     /* grace, 90 s: so long the last load of a silent member
-				 stands */
+	struct cs_snmp_spec snmp;
+	int64_t min_span_ms; /* min-span, 10 s */
+	int64_t max_span_ms; /* max-span, 180 s */
+	int64_t timeout_ms;  /* timeout, 3 s: for one poll of all members */
+	int source;	     /* enum cs_cpu_source; auto */
+	int aggregate;	     /* enum cs_cpu_aggregate; mean */
+	int64_t warm_up_ms;  /* warm-up, 0: members up for less do not count */
+	int64_t grace_ms;    /* grace, 90 s: so long the last load of a silent member
+				stands */
 };
 
 /* policy.schedule: other limits of the size while a cron expression matches */
@@ -157,6 +169,12 @@ struct cs_config {
 	struct cs_cluster *clusters;
 	size_t n_clusters;
 };
+
+/* As the configuration and the command line write them; NULL-terminated. */
+extern const char *const cs_snmp_version_names[], *const cs_snmp_level_names[];
+
+/* Whether it says enough to ask anybody. */
+bool cs_snmp_spec_is_given(const struct cs_snmp_spec *spec) CS_NONNULL_ALL;
 
 #define CS_CONFIG_PATH CS_SYSCONFDIR "/clusterscale/clusterscale.yaml"
 

@@ -159,7 +159,7 @@ static void compare_history(const struct cs_drift_input *in, struct cs_drift *re
 
 	ret->history_age_ms = -1;
 	ret->history_limit_ms = history_limit_ms(in);
-	if (!in->cluster->cpu.community_file)
+	if (!cs_snmp_spec_is_given(&in->cluster->cpu.snmp))
 		return; /* nobody measures it */
 	if (in->history_trouble) {
 		cs_drift_add(ret, CS_SEVERITY_CRITICAL, "history", advice, "%s",

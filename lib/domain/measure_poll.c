@@ -122,7 +122,9 @@ static bool waits_for(const struct cs_sampling *sampling, enum cs_cpu_source sou
 static int poll_counters(struct round *round, struct cs_error *err)
 {
 	const struct cs_measure_setup *setup = round->setup;
-	struct cs_snmp_query query = {.objects = objects, .n_objects = OBJECT_COUNT};
+	struct cs_snmp_query query = {.objects = objects,
+		.n_objects = OBJECT_COUNT,
+		.engines_dir = setup->state_dir};
 	bool any = false;
 
 	forget_targets(round);
@@ -165,8 +167,10 @@ static int poll_rows_behind(struct round *round, uint32_t next, struct cs_error 
 {
 	const struct cs_measure_setup *setup = round->setup;
 	struct cs_snmp_object from = column;
-	struct cs_snmp_query query = {
-		.objects = &from, .n_objects = 1, .column_arcs = column.n_arcs};
+	struct cs_snmp_query query = {.objects = &from,
+		.n_objects = 1,
+		.column_arcs = column.n_arcs,
+		.engines_dir = setup->state_dir};
 
 	if (next > 0)
 		from.arcs[from.n_arcs++] = next;

@@ -5,6 +5,7 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu.py \
 	tests/functional/test_check_cluster_cpu_cluster.py \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
+	tests/functional/test_check_cluster_cpu_versions.py \
 	tests/functional/test_check_cluster_drift.py \
 	tests/functional/test_demo_parts.py \
 	tests/functional/test_demo_view.py \

@@ -495,9 +495,10 @@ def test_a_damaged_journal_needs_a_person(cluster):
 
 @pytest.mark.parametrize("change, message", [
     (("scale-up-at: 70", "scale-up-at: 700"), "{folder}/clusterscale.yaml:13: key 'clusters.web.policy.scale-up-at': "),
-    (("      snmp:", "      #"), "cluster 'web' has no cpu: snmp: community-file"),
-    (("/community,", "/nonexistent,"), "cluster 'web': cannot read {folder}/nonexistent: No such file or directory; "
-     "write snmpd's read community into it (mode 0640), or correct cpu.snmp.community-file"),
+    (("      snmp:", "      #"), "cluster 'web': cpu: snmp: no read community of snmpd: the key "
+     "community-file is missing"),
+    (("/community,", "/nonexistent,"), "cluster 'web': cpu: snmp: cannot read {folder}/nonexistent: No such file or directory; "
+     "write the read community of snmpd into it (mode 0640), or correct community-file"),
     (("  web:", "  api:"), "{folder}/clusterscale.yaml has no cluster 'web'; it has: api"),
 ])
 @pytest.mark.parametrize("options", [[], ["--check-config"]])

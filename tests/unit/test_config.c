@@ -67,9 +67,9 @@ static void test_defaults_fill_what_is_not_said(void **state)
 	assert_int_equal(web->servers.build_timeout_ms, 600000);
 	assert_false(web->servers.adopt_image);
 	assert_int_equal(web->servers.networks.n, 0);
-	assert_string_equal(web->cpu.version, "2c");
-	assert_null(web->cpu.community_file);
-	assert_int_equal(web->cpu.port, 161);
+	assert_int_equal(web->cpu.snmp.version, CS_SNMP_V2C);
+	assert_null(web->cpu.snmp.community_file);
+	assert_int_equal(web->cpu.snmp.port, 161);
 	assert_int_equal(web->cpu.min_span_ms, 10000);
 	assert_int_equal(web->cpu.max_span_ms, 180000);
 	assert_int_equal(web->cpu.timeout_ms, 3000);
@@ -118,7 +118,8 @@ static void test_the_example_says_everything(void **state)
 	assert_int_equal(web->mode, CS_MODE_OBSERVE);
 	assert_string_equal(web->servers.networks.items[0], "private");
 	assert_null(web->servers.key_name);
-	assert_string_equal(web->cpu.community_file, "/etc/clusterscale/web.community");
+	assert_string_equal(
+		web->cpu.snmp.community_file, "/etc/clusterscale/web.community");
 	assert_true(web->haproxy.present);
 	assert_string_equal(web->haproxy.cloud, "mycloud-reader");
 	assert_string_equal(web->haproxy.backend, "web");
@@ -199,7 +200,8 @@ static void test_unknown_and_missing_keys(void **state)
 	(void)state;
 	refuse_text(LEAST "    cpu: {snmp: {comunity: x}}\n",
 		"c.yaml:6: unknown key 'clusters.web.cpu.snmp.comunity'; valid here: "
-		"version, community-file, port");
+		"version, community-file, user, level, auth-protocol, "
+		"auth-password-file, priv-protocol, priv-password-file, context, port");
 	refuse_text("clusters:\n  web:\n    cloud: c\n    servers: {flavor: f}\n",
 		"c.yaml:4: key 'clusters.web.servers.image' is missing");
 	refuse_text("clusters:\n  web:\n    cloud: c\n",
@@ -240,10 +242,6 @@ static void test_keys_must_agree(void **state)
 	refuse_text(LEAST "    cpu: {min-span: 180}\n",
 		"c.yaml:6: key 'clusters.web.cpu.max-span': expected more than "
 		"cpu.min-span");
-	refuse_text(LEAST "    cpu: {snmp: {version: '3'}}\n",
-		"c.yaml:6: key 'clusters.web.cpu.snmp': expected version 2c, the one "
-		"there "
-		"is so far");
 	refuse_text(HAPROXY "      backend: b\n      server:\n        probe:\n"
 			    "          status: 200\n",
 		"c.yaml:13: key 'clusters.web.haproxy.server.probe': expected a path, as "

@@ -71,7 +71,7 @@ static void make(struct world *w)
 		.cluster = {
 			.name = (char *)"web", .mode = CS_MODE_ACT, .min = 1, .max = 4}};
 	w->cluster.servers.build_timeout_ms = 600000;
-	w->cluster.cpu.community_file = (char *)"community";
+	w->cluster.cpu.snmp.community_file = (char *)"community";
 	w->cluster.policy.max_age_ms = 90000;
 	w->cluster.haproxy.port = 80;
 	w->cluster.haproxy.drain_timeout_ms = 300000;
@@ -183,7 +183,7 @@ static void test_history(void **state)
 	CASE("CRITICAL history", w.history.n = 0);
 	CASE("CRITICAL history", w.in.history_trouble = "no right to read it");
 	CASE("CRITICAL history", w.in.now.wall_ms = NOW_MS - 70000);
-	CASE("", w.history.n = 0; w.cluster.cpu.community_file = NULL);
+	CASE("", w.history.n = 0; w.cluster.cpu.snmp.community_file = NULL);
 }
 
 static void test_size(void **state)

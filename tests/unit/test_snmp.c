@@ -31,18 +31,24 @@ static const uint8_t reply_bytes[] = {0x30, 0x3f, 0x02, 0x01, 0x01, 0x04, 0x06, 
 	0xff, 0x30, 0x0d, 0x06, 0x09, 0x2b, 0x06, 0x01, 0x02, 0x01, 0x19, 0x01, 0x01,
 	0x00, 0x81, 0x00};
 
-static int decode_as(const struct cs_snmp_query *query, const uint8_t *bytes, size_t len,
-	struct cs_snmp_reply *reply)
+static enum cs_snmp_outcome decode_as(const struct cs_snmp_query *query,
+	const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
 {
-	struct cs_error err;
+	CS_CLEANUP(cs_secret_freep) struct cs_secret *secret = cs_secret_new("public");
+	const struct cs_snmp_credential credential = {.community = secret};
+	struct cs_snmp_head head;
 
 	/* An exact copy, so that a sanitizer sees a read past its end. */
 	CS_AUTO_FREE uint8_t *copy = cs_calloc(1, len);
 	memcpy(copy, bytes, len);
-	return cs_snmp_decode(copy, len, query, reply, &err);
+	if (!cs_snmp_head_read(copy, len, &head))
+		return CS_SNMP_MALFORMED;
+	assert_int_equal(head.id, 0x4badf00d);
+	return cs_snmp_reply_read(copy, len, &credential, query, 3, reply);
 }
 
-static int decode(const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
+static enum cs_snmp_outcome decode(
+	const uint8_t *bytes, size_t len, struct cs_snmp_reply *reply)
 {
 	const struct cs_snmp_query query = {
 		.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
@@ -55,10 +61,9 @@ static void test_a_reply_gives_its_values(void **state)
 	struct cs_snmp_reply reply;
 
 	(void)state;
-	assert_int_equal(decode(reply_bytes, sizeof reply_bytes, &reply), 0);
-	assert_int_equal(reply.request_id, 0x4badf00d);
+	assert_int_equal(
+		decode(reply_bytes, sizeof reply_bytes, &reply), CS_SNMP_ANSWERED);
 	assert_int_equal(reply.error_status, 0);
-	assert_true(reply.matches);
 	assert_int_equal(reply.present, 1);
 	assert_int_equal(reply.values[0], UINT32_MAX);
 }
@@ -68,10 +73,8 @@ static void test_every_truncation_is_refused(void **state)
 	struct cs_snmp_reply reply;
 
 	(void)state;
-	for (size_t len = 1; len < sizeof reply_bytes; len++) {
-		if (decode(reply_bytes, len, &reply) == 0)
-			assert_false(reply.matches);
-	}
+	for (size_t len = 1; len < sizeof reply_bytes; len++)
+		assert_int_equal(decode(reply_bytes, len, &reply), CS_SNMP_MALFORMED);
 }
 
 static void test_other_objects_do_not_match(void **state)
@@ -82,8 +85,7 @@ static void test_other_objects_do_not_match(void **state)
 	(void)state;
 	memcpy(bytes, reply_bytes, sizeof bytes);
 	bytes[41] = 51;
-	assert_int_equal(decode(bytes, sizeof bytes, &reply), 0);
-	assert_false(reply.matches);
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_SNMP_MALFORMED);
 }
 
 static void test_only_responses_of_v2c_are_taken(void **state)
@@ -94,13 +96,25 @@ static void test_only_responses_of_v2c_are_taken(void **state)
 	(void)state;
 	memcpy(bytes, reply_bytes, sizeof bytes);
 	bytes[13] = 0xa0; /* GetRequest */
-	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_E_PROTOCOL);
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_SNMP_MALFORMED);
 	memcpy(bytes, reply_bytes, sizeof bytes);
-	for (uint8_t version = 0; version < 4; version++) {
+	bytes[4] = 0; /* v1 */
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_SNMP_OTHER_VERSION);
+	for (uint8_t version = 2; version < 5; version++) {
 		bytes[4] = version;
-		assert_int_equal(decode(bytes, sizeof bytes, &reply),
-			version == 1 ? 0 : CS_E_PROTOCOL);
+		assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_SNMP_MALFORMED);
 	}
+}
+
+static void test_the_community_of_a_reply_must_be_ours(void **state)
+{
+	uint8_t bytes[sizeof reply_bytes];
+	struct cs_snmp_reply reply;
+
+	(void)state;
+	memcpy(bytes, reply_bytes, sizeof bytes);
+	bytes[7] = 'P';
+	assert_int_equal(decode(bytes, sizeof bytes, &reply), CS_SNMP_OTHER_COMMUNITY);
 }
 
 /* hrProcessorLoad, and a reply of two rows behind it with the indexes and types given. */
@@ -112,8 +126,8 @@ struct row {
 	uint8_t last_but_one, index, type, value;
 };
 
-static int decode_rows(const struct cs_snmp_object *from, struct row one, struct row two,
-	struct cs_snmp_reply *reply)
+static enum cs_snmp_outcome decode_rows(const struct cs_snmp_object *from, struct row one,
+	struct row two, struct cs_snmp_reply *reply)
 {
 	const struct cs_snmp_query query = {
 		.objects = from, .n_objects = 1, .column_arcs = 11};
@@ -137,22 +151,21 @@ static void test_rows_are_taken_up_to_the_end_of_the_column(void **state)
 	struct cs_snmp_reply reply;
 
 	(void)state;
-	assert_int_equal(decode_rows(&column, first, second, &reply), 0);
-	assert_true(reply.matches);
+	assert_int_equal(decode_rows(&column, first, second, &reply), CS_SNMP_ANSWERED);
 	assert_false(reply.rows.ended);
 	assert_int_equal(reply.rows.n, 2);
 	assert_int_equal(reply.rows.last, 9);
 	assert_int_equal(reply.present, 3);
 	assert_int_equal(reply.values[0] + reply.values[1], 100);
 
-	assert_int_equal(decode_rows(&behind_four, first, other, &reply), 0);
-	assert_true(reply.matches && reply.rows.ended);
+	assert_int_equal(
+		decode_rows(&behind_four, first, other, &reply), CS_SNMP_ANSWERED);
+	assert_true(reply.rows.ended);
 	assert_int_equal(reply.rows.n, 1);
-	assert_int_equal(decode_rows(&column, other, first, &reply), 0);
-	assert_true(reply.matches && reply.rows.ended);
+	assert_int_equal(decode_rows(&column, other, first, &reply), CS_SNMP_ANSWERED);
+	assert_true(reply.rows.ended);
 	assert_int_equal(reply.rows.n, 0);
-	assert_int_equal(decode_rows(&column, first, text, &reply), 0);
-	assert_true(reply.matches);
+	assert_int_equal(decode_rows(&column, first, text, &reply), CS_SNMP_ANSWERED);
 	assert_int_equal(reply.present, 1);
 }
 
@@ -163,12 +176,10 @@ static void test_rows_that_do_not_ascend_do_not_match(void **state)
 	struct cs_snmp_reply reply;
 
 	(void)state;
-	assert_int_equal(decode_rows(&column, five, five, &reply), 0);
-	assert_false(reply.matches);
-	assert_int_equal(decode_rows(&column, five, four, &reply), 0);
-	assert_false(reply.matches);
-	assert_int_equal(decode_rows(&behind_four, four, five, &reply), 0);
-	assert_false(reply.matches);
+	assert_int_equal(decode_rows(&column, five, five, &reply), CS_SNMP_MALFORMED);
+	assert_int_equal(decode_rows(&column, five, four, &reply), CS_SNMP_MALFORMED);
+	assert_int_equal(
+		decode_rows(&behind_four, four, five, &reply), CS_SNMP_MALFORMED);
 }
 
 static void test_the_id_of_a_request_can_be_overwritten(void **state)
@@ -180,7 +191,7 @@ static void test_the_id_of_a_request_can_be_overwritten(void **state)
 	for (size_t i = 0; i < CS_ARRAY_SIZE(communities); i++) {
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(communities[i]);
-		struct cs_snmp_credential credential = {secret};
+		struct cs_snmp_credential credential = {.community = secret};
 		struct cs_snmp_query query = {
 			.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
 		struct cs_snmp_packet packet;
@@ -188,7 +199,7 @@ static void test_the_id_of_a_request_can_be_overwritten(void **state)
 		static const uint8_t any_id[] = {0x02, 0x04, 0x40, 0, 0, 0};
 
 		assert_int_equal(
-			cs_snmp_packet_make(&credential, &query, &packet, &err), 0);
+			cs_snmp_packet_make(&credential, &query, 3, &packet, &err), 0);
 		assert_memory_equal(
 			packet.bytes + packet.id_offset - 2, any_id, sizeof any_id);
 		/* version (3 bytes in 2 of header), community, PDU header */
@@ -209,10 +220,11 @@ static void test_a_community_has_a_limit(void **state)
 		text[len] = '\0';
 		CS_CLEANUP(cs_secret_freep)
 		struct cs_secret *secret = cs_secret_new(text);
-		struct cs_snmp_credential credential = {secret};
+		struct cs_snmp_credential credential = {.community = secret};
 		struct cs_snmp_query query = {
 			.objects = objects, .n_objects = CS_ARRAY_SIZE(objects)};
-		assert_int_equal(cs_snmp_packet_make(&credential, &query, &packet, &err),
+		assert_int_equal(
+			cs_snmp_packet_make(&credential, &query, 3, &packet, &err),
 			len == 255 ? 0 : CS_E_CONFIG);
 		text[len] = 'c';
 	}
@@ -290,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_every_truncation_is_refused),
 		cmocka_unit_test(test_other_objects_do_not_match),
 		cmocka_unit_test(test_only_responses_of_v2c_are_taken),
+		cmocka_unit_test(test_the_community_of_a_reply_must_be_ours),
 		cmocka_unit_test(test_rows_are_taken_up_to_the_end_of_the_column),
 		cmocka_unit_test(test_rows_that_do_not_ascend_do_not_match),
 		cmocka_unit_test(test_the_id_of_a_request_can_be_overwritten),

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Datagrams in batches; see snmp_io.h. */
+#include <config.h>
+#include "client/snmp_io.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define SEND_ERRORS_MAX 8
+/* Larger than any reply that is taken: what is longer does not fit and is malformed. */
+#define DATAGRAM_MAX 2048
+
+int cs_snmp_family(const union cs_snmp_address *address)
+{
+	switch (address->family) {
+	case AF_INET:
+		return CS_SNMP_IPV4;
+	case AF_INET6:
+		return CS_SNMP_IPV6;
+	}
+	return -1;
+}
+
+static socklen_t address_size(const union cs_snmp_address *address)
+{
+	return address->family == AF_INET ? sizeof address->v4 : sizeof address->v6;
+}
+
+bool cs_snmp_same_address(
+	const union cs_snmp_address *one, const union cs_snmp_address *two)
+{
+	const struct sockaddr_in6 *a = &one->v6, *b = &two->v6;
+
+	if (one->family != two->family)
+		return false;
+	if (one->family == AF_INET)
+		return one->v4.sin_port == two->v4.sin_port &&
+		       one->v4.sin_addr.s_addr == two->v4.sin_addr.s_addr;
+	return a->sin6_port == b->sin6_port &&
+	       IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr) &&
+	       (!IN6_IS_ADDR_LINKLOCAL(&a->sin6_addr) ||
+		       a->sin6_scope_id == b->sin6_scope_id);
+}
+
+int cs_snmp_socket(int family, struct cs_error *err)
+{
+	int domain = family == CS_SNMP_IPV4 ? AF_INET : AF_INET6, on = 1, size;
+	int fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof size;
+
+	if (fd < 0)
+		return cs_error_set_errno(err, errno, "cannot open a UDP socket for %s",
+			family == CS_SNMP_IPV4 ? "IPv4" : "IPv6");
+	/* A closed port is then known at once, not after the whole time-out. */
+	if (family == CS_SNMP_IPV4)
+		setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+	else
+		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+	/* The system doubles what is asked for, and the default is what anybody may ask
+	 * for: room for twice as many replies while the system runs somebody else. */
+	if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) == 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	return fd;
+}
+
+/* One entry of the error queue: what ICMP said about a request of ours, whose start it
+ * carries. False when the queue is empty. */
+static bool take_error(int fd, const struct cs_snmp_events *events)
+{
+	uint8_t request[DATAGRAM_MAX], control[512];
+	union cs_snmp_address asked;
+	struct iovec part = {request, sizeof request};
+	struct msghdr message = {.msg_name = &asked,
+		.msg_namelen = sizeof asked,
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control};
+	ssize_t len = recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+	if (len < 0)
+		return false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c;
+		c = CMSG_NXTHDR(&message, c)) {
+		struct sock_extended_err what;
+		if (c->cmsg_type != IP_RECVERR && c->cmsg_type != IPV6_RECVERR)
+			continue;
+		memcpy(&what, CMSG_DATA(c), sizeof what);
+		events->bounced(events->context, request, (size_t)len, &asked,
+			(int)what.ee_errno);
+	}
+	return true;
+}
+
+void cs_snmp_drain(
+	int fd, struct cs_deadline deadline, const struct cs_snmp_events *events)
+{
+	static uint8_t bytes[CS_SNMP_BATCH][DATAGRAM_MAX];
+	union cs_snmp_address from[CS_SNMP_BATCH];
+	struct iovec parts[CS_SNMP_BATCH];
+	struct mmsghdr messages[CS_SNMP_BATCH];
+
+	if (fd < 0)
+		return;
+	for (size_t i = 0; i < CS_SNMP_BATCH; i++) {
+		parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &from[i], .msg_iov = &parts[i], .msg_iovlen = 1};
+	}
+	while (cs_deadline_left_ms(deadline) > 0) {
+		for (size_t i = 0; i < CS_SNMP_BATCH; i++)
+			messages[i].msg_hdr.msg_namelen = sizeof from[i];
+		int n = recvmmsg(fd, messages, CS_SNMP_BATCH, MSG_DONTWAIT, NULL);
+		int errnum = errno;
+		for (int i = 0; i < n; i++)
+			events->received(
+				events->context, bytes[i], messages[i].msg_len, &from[i]);
+		if (n == CS_SNMP_BATCH)
+			continue;
+		/* Any other error is the echo of an entry in the error queue. */
+		if (n >= 0 || errnum == EAGAIN || errnum == EBADF) {
+			if (!take_error(fd, events))
+				return;
+		}
+		while (take_error(fd, events))
+			;
+	}
+}
+
+/* After a failed sendmmsg(): true when the same message should be tried again. An error
+ * of the socket may echo an ICMP message about an earlier request. */
+static bool send_again(int fd, int errnum, int errors, struct cs_deadline deadline,
+	const struct cs_snmp_events *events)
+{
+	if (errnum == EAGAIN || errnum == ENOBUFS) {
+		struct pollfd ready = {.fd = fd, .events = POLLOUT | POLLIN};
+		poll(&ready, 1, 1);
+		cs_snmp_drain(fd, deadline, events);
+		return true;
+	}
+	cs_snmp_drain(fd, deadline, events);
+	return errnum == EINTR || errnum == ECONNREFUSED || errors < SEND_ERRORS_MAX;
+}
+
+void cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadline,
+	const struct cs_snmp_events *events)
+{
+	struct mmsghdr messages[CS_SNMP_BATCH];
+	struct iovec parts[CS_SNMP_BATCH];
+	int errors = 0;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		parts[i] = (struct iovec){batch->bytes[i], batch->lens[i]};
+		messages[i].msg_hdr = (struct msghdr){.msg_name = (void *)batch->to[i],
+			.msg_namelen = address_size(batch->to[i]),
+			.msg_iov = &parts[i],
+			.msg_iovlen = 1};
+	}
+	for (size_t sent = 0; sent < batch->n && cs_deadline_left_ms(deadline) > 0;) {
+		int done = sendmmsg(fd, messages + sent, (unsigned)(batch->n - sent), 0);
+		if (done > 0) {
+			sent += (size_t)done;
+			errors = 0;
+			continue;
+		}
+		int errnum = errno;
+		if (!send_again(fd, errnum, ++errors, deadline, events)) {
+			events->refused(events->context, batch->labels[sent++], errnum);
+			errors = 0;
+		}
+	}
+	batch->n = 0;
+}

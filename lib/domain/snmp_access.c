@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Secrets for SNMP; see snmp_access.h. */
+#include <config.h>
+#include "domain/snmp_access.h"
+
+#include <string.h>
+
+void cs_snmp_access_done(struct cs_snmp_access *access)
+{
+	cs_secret_free(access->community);
+	cs_secret_free(access->auth_password);
+	cs_secret_free(access->priv_password);
+	explicit_bzero(access, sizeof *access);
+}
+
+static int read_secret(const char *key, const char *path, const char *what,
+	struct cs_secret **ret, struct cs_error *err)
+{
+	if (!path)
+		return cs_error_set(
+			err, CS_E_CONFIG, "no %s: the key %s is missing", what, key);
+	if (cs_secret_from_file(path, ret, err) == CS_E_NOT_FOUND)
+		cs_error_advise(err, "write the %s into it (mode 0640), or correct %s",
+			what, key);
+	return *ret ? 0 : err->code;
+}
+
+static int open_community(
+	const struct cs_snmp_spec *spec, struct cs_snmp_access *ret, struct cs_error *err)
+{
+	if (!ret->community &&
+		read_secret("community-file", spec->community_file,
+			"read community of snmpd", &ret->community, err) < 0)
+		return err->code;
+	ret->credential.community = ret->community;
+	return cs_snmp_credential_prepare(&ret->credential, err);
+}
+
+static int open_user(
+	const struct cs_snmp_spec *spec, struct cs_snmp_access *ret, struct cs_error *err)
+{
+	struct cs_snmp_credential *credential = &ret->credential;
+
+	credential->user = spec->user;
+	credential->context = spec->context;
+	credential->auth_protocol = spec->auth_protocol;
+	credential->priv_protocol = spec->priv_protocol;
+	if (credential->level >= CS_SNMP_AUTH_NO_PRIV &&
+		read_secret("auth-password-file (--authpass-file)",
+			spec->auth_password_file, "authentication password of SNMPv3",
+			&ret->auth_password, err) < 0)
+		return err->code;
+	if (credential->level == CS_SNMP_AUTH_PRIV &&
+		read_secret("priv-password-file (--privpass-file)",
+			spec->priv_password_file, "privacy password of SNMPv3",
+			&ret->priv_password, err) < 0)
+		return err->code;
+	credential->auth_password = ret->auth_password;
+	credential->priv_password = ret->priv_password;
+	return cs_snmp_credential_prepare(credential, err);
+}
+
+int cs_snmp_access_open(
+	const struct cs_snmp_spec *spec, struct cs_snmp_access *ret, struct cs_error *err)
+{
+	ret->credential = (struct cs_snmp_credential){
+		.version = (enum cs_snmp_version)spec->version,
+		.level = (enum cs_snmp_level)spec->level};
+	if (spec->version == CS_SNMP_V3)
+		return open_user(spec, ret, err);
+	return open_community(spec, ret, err);
+}
