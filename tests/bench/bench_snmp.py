@@ -1,0 +1,218 @@
+"""check_cluster_cpu over SNMP, as a whole process, against a blind client (the limit), braa and check_snmp.
+
+Agents are tests/bench/snmp_stub.c: one socket for all of 127.0.0.0/8, with known loads.
+"""
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "demo"))
+import procs
+
+NUMBERS = (50, 51, 52, 53, 54, 55, 56, 61, 64, 67)
+CHECK_SNMP = "/usr/lib/nagios/plugins/check_snmp"
+PASSWORD = "bench-password"
+ONE_POLL = ("-t", "5")  # no time for a second sample
+MIN_SPAN_S = 11
+
+
+def run(bench):
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(bench, pathlib.Path(folder))
+        at_once(lab)
+        peers(lab)
+        troubles(lab)
+        version_3(lab)
+        figures(lab)
+
+
+class Lab:
+    def __init__(self, bench, folder):
+        self.bench, self.folder = bench, folder
+        self.tools = bench.build / "tests/bench"
+        self.port = procs.free_port(socket.SOCK_DGRAM)
+        self.repeat = 3 if bench.short else 7
+        for name, text in (("community", "public"), ("password", PASSWORD)):
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_text(text + "\n")
+
+    def addresses(self, n):
+        step = 0xfffff0 // n
+        return [socket.inet_ntoa((0x7f000001 + i * step).to_bytes(4, "big")) for i in range(n)]
+
+    def hosts(self, n):
+        path = self.folder / f"hosts-{n}"
+        if not path.exists():
+            path.write_text("".join(f"{address}:{self.port}\n" for address in self.addresses(n)))
+        return path
+
+    def check(self, n, *words):
+        return [self.bench.build / "plugins/check_cluster_cpu", "--hosts", self.hosts(n), *(words or (
+            "--community-file", self.folder / "community", *ONE_POLL))]
+
+    def check_v3(self, n):
+        return self.check(n, "-P", "3", "-U", "bench", "--authpass-file", self.folder / "password",
+                          "--privpass-file", self.folder / "password", *ONE_POLL)
+
+    @contextlib.contextmanager
+    def agents(self, delay_ms=0, loss=0, dead=0):
+        stub = subprocess.Popen([self.tools / "snmp_stub", *map(str, (self.port, delay_ms, loss, dead))],
+                                stdout=subprocess.PIPE, text=True)
+        stub.stdout.readline()
+        try:
+            yield
+        finally:
+            stub.kill()
+            stub.wait()
+
+    def usage(self, label, command):
+        """One run: wall and CPU seconds, RSS in MB, and what it printed."""
+        words = list(map(str, command))
+        hosts = [word for word in words if "/hosts-" in word and word.startswith(str(self.folder))]
+        # Samples of others would cost as much as one's own.
+        state = f"{hosts[0]}.state" if hosts else str(self.folder)
+        done = subprocess.run([self.tools / "run_usage", *words], capture_output=True, text=True,
+                              env={**os.environ, "MP_STATE_PATH": state})
+        wall, cpu, rss, status = map(int, re.search(r"usage (\d+) (\d+) (\d+) (-?\d+)", done.stderr).groups())
+        row = {"wall": wall / 1e6, "cpu": cpu / 1e6, "rss": rss / 1024, "status": status}
+        self.bench.record(label=label, **row)
+        return row | {"stdout": done.stdout}
+
+    def compare(self, commands, repeat=None):
+        """Interleaved runs: {label: [rows]}."""
+        rows = {label: [] for label in commands}
+        for _ in range(repeat or self.repeat):
+            for label, command in commands.items():
+                rows[label].append(self.usage(label, command))
+        return rows
+
+
+def median(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def own_cpu(rows):
+    """Of the part that snmp_limit and snmp_poll measure themselves, where all have answered."""
+    took = [int(row["stdout"].split()[1]) / 1e6 for row in rows if row["status"] == 0]
+    return statistics.median(took) if took else None
+
+
+def buffer_errors():
+    lines = [line.split() for line in pathlib.Path("/proc/net/snmp").read_text().splitlines() if line[:4] == "Udp:"]
+    return int(lines[1][lines[0].index("RcvbufErrors")])
+
+
+def missing(row):
+    found = re.search(r"(\d+) missing", row["stdout"].split("\n", 1)[0])
+    return int(found.group(1)) if found else 0
+
+
+def at_once(lab):
+    bar, cpu = lab.bench.bar, {}
+    with lab.agents():
+        for n in (1000, 10000, 50000):
+            before = buffer_errors()
+            rows = lab.compare({"check": lab.check(n)})["check"]
+            errors = buffer_errors() - before
+            rows = lab.compare({"limit": [lab.tools / "snmp_limit", n, lab.port],
+                                "poll": [lab.tools / "snmp_poll", n, lab.port, 3000],
+                                "check": lab.check(n)})
+            limit, poll, whole = own_cpu(rows["limit"]), own_cpu(rows["poll"]), median(rows["check"], "cpu")
+            if poll is None:
+                sys.exit(f"bench: the poll of {n} lost answers in every run: no quiet machine")
+            cpu[n] = poll
+            if limit:
+                bar(f"zero delay, N={n}: CPU of the poll against the limit", poll / limit, 1.4, " x")
+                bar(f"zero delay, N={n}: CPU of the process beyond 1.4 limits", 1e3 * (whole - 1.4 * limit),
+                    12 + n / 1e3, " ms")
+            else:
+                print(f"zero delay, N={n}: the limit client lost answers in every run; no figure")
+            if n == 10000:
+                bar("zero delay, N=10000: receive-buffer errors", errors, 0)
+            if n > 1000:
+                bar(f"zero delay, N={n}: RSS of the process", median(rows["check"], "rss"), 20 if n == 10000 else 40,
+                    " MB")
+    bar("growth of the poll's CPU from 1000 to 50000 over linear", cpu[50000] / cpu[1000] / 50, 1.2, " x")
+
+
+def braa(lab, n):
+    queries = [f".1.3.6.1.4.1.2021.11.{number}.0" for number in NUMBERS[:8]]
+    command = ["braa", f"public@127.0.0.1-127.0.{n // 256}.{n % 256}:{lab.port}:{queries[0]}"]
+    return [*command, *[f"public@127.0.0.1-127.0.{n // 256}.{n % 256}:{lab.port}:{q}" for q in queries[1:]]]
+
+
+def peers(lab):
+    oids = ",".join(f".1.3.6.1.4.1.2021.11.{number}.0" for number in NUMBERS[:8])
+    each = (f"sed 's/:.*//' {lab.hosts(1000)} | xargs -P16 -I{{}} {CHECK_SNMP} -H {{}} -p {lab.port} -C public -P 2c "
+            f"-o {oids}")
+    with lab.agents():
+        rows = lab.compare({"check": lab.check(10000), "braa": braa(lab, 10000)}, 3)
+        lab.bench.bar("zero delay, N=10000: wall of braa against ours",
+                      median(rows["braa"], "wall") / median(rows["check"], "wall"), 40, " x", at_most=False)
+        rows = lab.compare({"check": lab.check(1000), "check_snmp": ["sh", "-c", each]}, 3)
+        lab.bench.bar("zero delay, N=1000: wall of xargs -P16 check_snmp against ours",
+                      median(rows["check_snmp"], "wall") / median(rows["check"], "wall"), 120, " x", at_most=False)
+    with lab.agents(delay_ms=20):
+        rows = lab.compare({"check": lab.check(10000), "braa": braa(lab, 10000)}, 3)
+        ours = median(rows["check"], "wall")
+        lab.bench.bar("20 ms delay, N=10000: wall", 1e3 * ours, 130, " ms")
+        lab.bench.bar("20 ms delay, N=10000: wall of braa against ours", median(rows["braa"], "wall") / ours, 30,
+                      " x", at_most=False)
+
+
+def troubles(lab):
+    with lab.agents():
+        zero = median(lab.compare({"check": lab.check(10000)})["check"], "wall")
+    with lab.agents(loss=10):
+        rows = lab.compare({"1 % loss": lab.check(10000)}, 20)["1 % loss"]
+        lab.bench.bar("1 % loss, N=10000: wall", 1e3 * median(rows, "wall"), 250, " ms")
+        lab.bench.bar("1 % loss, N=10000: live hosts called dead in 20 runs", sum(map(missing, rows)), 0)
+    budget = lab.check(10000, "--community-file", lab.folder / "community", "-t", "2.667")
+    with lab.agents(dead=50):
+        rows = lab.compare({"5 % dead": budget}, 3)["5 % dead"]
+        lab.bench.bar("5 % dead, N=10000, 2 s budget: wall beyond 2.0 s and zero delay",
+                      1e3 * (median(rows, "wall") - 2.0 - zero), 50, " ms")
+    rows = lab.compare({"all closed": lab.check(10000)})["all closed"]
+    lab.bench.bar("every port closed, N=10000: wall", 1e3 * median(rows, "wall"), 200, " ms")
+
+
+def forget_engines(lab):
+    for path in lab.folder.rglob("engines"):
+        path.unlink()
+
+
+def version_3(lab):
+    per_host = {}
+    with lab.agents():
+        for n in (1000, 10000):
+            took = []
+            for _ in range(3):
+                forget_engines(lab)
+                row = lab.usage(f"v3 {n}", lab.check_v3(n))
+                took.append(row["cpu"])
+                if missing(row):
+                    print(f"v3, N={n}: {missing(row)} missing")
+            per_host[n] = statistics.median(took) / n
+    lab.bench.bar("v3 authPriv, N=1000, with discovery: CPU of the process per host", 1e6 * per_host[1000], 60, " us")
+    lab.bench.bar("v3, 10000 distinct engines: CPU against 1000", 10 * per_host[10000] / per_host[1000], 12, " x")
+
+
+def figures(lab):
+    with lab.agents():
+        lab.usage("baseline", lab.check(10000))
+        time.sleep(MIN_SPAN_S)
+        shown = lab.usage("figures", lab.check(10000))["stdout"]
+    loads = dict(re.findall(r"^([\d.]+):\d+: ([\d.]+) %", shown, re.M))
+    wrong = 0
+    for address in lab.addresses(10000):
+        agent = int.from_bytes(socket.inet_aton(address), "big") & 0xffffff
+        told = agent * 7919 % 2 ** 32 % 1001 / 10
+        wrong += address not in loads or abs(float(loads[address]) - told) > 0.1001
+    lab.bench.bar("10000 addresses of 127.0.0.0/8: loads off by more than 0.1 point", wrong, 0)
