@@ -364,8 +364,7 @@ static int port_prepare(void *context, struct cs_error *err)
 
 	if (scale_check_commands(program, err) < 0 ||
 		make_request(program, &request, err) < 0 ||
-		cs_fleet_place(
-			program->fleet, false, &request.zone, &request.address, err) < 0)
+		cs_fleet_address(program->fleet, false, &request.address, err) < 0)
 		return err->code;
 	if (cs_fleet_has_room(program->fleet, 1, err) < 0)
 		return cs_error_advise(
@@ -373,15 +372,14 @@ static int port_prepare(void *context, struct cs_error *err)
 	return 0;
 }
 
-static int port_create(void *context, const char *name, const char *op, char **ret_id,
-	struct cs_error *err)
+static int port_create(void *context, const char *name, const char *op, const char *zone,
+	char **ret_id, struct cs_error *err)
 {
 	struct scale_program *program = context;
-	struct cs_server_request request = {.name = name, .mark_op = op};
+	struct cs_server_request request = {.name = name, .mark_op = op, .zone = zone};
 
 	if (make_request(program, &request, err) < 0 ||
-		cs_fleet_place(
-			program->fleet, true, &request.zone, &request.address, err) < 0)
+		cs_fleet_address(program->fleet, true, &request.address, err) < 0)
 		return err->code;
 	return cs_nova_create(cs_fleet_nova(program->fleet), &request, ret_id, err);
 }

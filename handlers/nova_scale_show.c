@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "domain/places.h"
 #include "format/json.h"
 #include "nova_scale.h"
 
@@ -231,6 +232,20 @@ static void show_lock(const struct scale_program *program)
 		printf("lock: %s\n", err.message);
 }
 
+static void show_failed_creates(const struct cs_sight *sight)
+{
+	const struct cs_server_spec *servers = sight->policy_input.servers;
+
+	for (size_t i = 0; i < cs_places_n(servers); i++) {
+		const char *zone = cs_places_zone(servers, i);
+		int64_t n = cs_places_failures(servers, i, &sight->journal);
+
+		if (n > 0)
+			printf("failed creates in a row%s%s: %lld\n",
+				zone ? " in zone " : "", zone ? zone : "", (long long)n);
+	}
+}
+
 static void show_status(const struct scale_program *program, const struct cs_sight *sight)
 {
 	const struct cs_cluster *cluster = program->cluster;
@@ -252,9 +267,7 @@ static void show_status(const struct scale_program *program, const struct cs_sig
 		(long long)cluster->policy.creates_per_hour,
 		(long long)journal->deletes_last_hour,
 		(long long)cluster->policy.deletes_per_hour);
-	if (journal->failed_creates_in_row > 0)
-		printf("failed creates in a row: %lld\n",
-			(long long)journal->failed_creates_in_row);
+	show_failed_creates(sight);
 	show_lock(program);
 }
 
@@ -319,7 +332,8 @@ static char *step_text(const struct cs_step *step)
 					: "";
 
 	if (step->kind == CS_STEP_CREATE)
-		return cs_strdup(step_texts[step->kind]);
+		return cs_asprintf("%s%s%s", step_texts[step->kind],
+			step->zone ? " in zone " : "", step->zone ? step->zone : "");
 	return cs_asprintf("%s '%s' (%s)%s%s", step_texts[step->kind], name,
 		step->server_id ? step->server_id : "no id yet",
 		*step->chosen ? ", chosen: " : "", step->chosen);

@@ -142,6 +142,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		.min = cluster->min,
 		.max = cluster->max,
 		.policy = &cluster->policy,
+		.servers = &cluster->servers,
 		.up_at = cluster->policy.scale_up_at_permille};
 	cs_stamp_now(&before);
 	if (cs_state_dir_open(ret->state_dir, 0750, err) < 0 ||

@@ -37,6 +37,7 @@ void cpu_decide(const struct cpu_cluster *cluster,
 	struct cs_decision *ret)
 {
 	*ret_in = (struct cs_policy_input){.spec = cluster->policy,
+		.servers = cluster->servers,
 		.min = cluster->min,
 		.max = cluster->max,
 		.census = cluster->census,

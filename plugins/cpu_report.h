@@ -13,6 +13,7 @@ struct cpu_cluster {
 	const char *name;
 	int64_t min, max, up_at;
 	const struct cs_policy_spec *policy;
+	const struct cs_server_spec *servers;
 	struct cs_history history; /* before this measurement */
 	struct cs_journal journal;
 	struct cs_census census;

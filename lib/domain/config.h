@@ -31,11 +31,10 @@ struct cs_server_spec {
 	char *name;		    /* strftime(3) format, local time */
 	char *key_name;		    /* or NULL */
 	struct cs_strings security_groups;
-	char *user_data_file; /* or NULL */
-	/* Empty: Nova chooses; else the one that has the fewest members. */
-	struct cs_strings availability_zones;
-	struct cs_strings fixed_addresses; /* on the first network; empty: any */
-	char *server_group;		   /* name or id, or NULL */
+	char *user_data_file;		      /* or NULL */
+	struct cs_strings availability_zones; /* empty: Nova chooses */
+	struct cs_strings fixed_addresses;    /* on the first network; empty: any */
+	char *server_group;		      /* name or id, or NULL */
 	bool config_drive;
 	struct cs_boot_volume boot_volume; /* size_gib 0: none */
 	bool adopt_image; /* also balance and count unmarked servers of the image */

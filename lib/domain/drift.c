@@ -11,6 +11,7 @@
 #include "base/deadline.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "domain/places.h"
 #include "domain/plan.h"
 
 /* The distances of so many measurements say how often the check runs. */
@@ -84,6 +85,24 @@ static void compare_open(const struct cs_drift_input *in, struct cs_drift *ret)
 	}
 }
 
+static void compare_breakers(const struct cs_drift_input *in, struct cs_drift *ret)
+{
+	const struct cs_server_spec *servers = &in->cluster->servers;
+
+	for (size_t i = 0; i < cs_places_n(servers); i++) {
+		const char *zone = cs_places_zone(servers, i);
+		int64_t failures = cs_places_failures(servers, i, in->journal);
+
+		if (failures >= CS_PLACES_FAILURES)
+			cs_drift_add(ret, CS_SEVERITY_CRITICAL, "breaker",
+				"mend what the log says of them, then nova_scale "
+				"--resume",
+				"the breaker is open: %lld creates failed in a row%s%s",
+				(long long)failures, zone ? " in zone " : "",
+				zone ? zone : "");
+	}
+}
+
 static void compare_journal(const struct cs_drift_input *in, struct cs_drift *ret)
 {
 	const struct cs_journal *journal = in->journal;
@@ -104,11 +123,7 @@ static void compare_journal(const struct cs_drift_input *in, struct cs_drift *re
 			in->auth_url, in->project, in->region);
 		return;
 	}
-	if (journal->failed_creates_in_row >= CS_POLICY_BREAKER_FAILURES)
-		cs_drift_add(ret, CS_SEVERITY_CRITICAL, "breaker",
-			"mend what the log says of them, then nova_scale --resume",
-			"the breaker is open: %lld creates failed in a row",
-			(long long)journal->failed_creates_in_row);
+	compare_breakers(in, ret);
 	if (journal->paused)
 		cs_drift_add(ret, CS_SEVERITY_WARNING, "paused",
 			"nova_scale --resume when scaling is to go on",

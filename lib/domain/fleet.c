@@ -9,7 +9,7 @@
 #include "base/parse.h"
 #include "client/keystone.h"
 #include "domain/clouds.h"
-#include "domain/fleet_places.h"
+#include "domain/fleet_addresses.h"
 
 struct cs_fleet {
 	const struct cs_cluster *cluster; /* borrowed */
@@ -20,7 +20,7 @@ struct cs_fleet {
 	struct cs_strings network_ids;	       /* empty until asked for */
 	char *network_name;		       /* of the first network, likewise */
 	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
-	struct cs_fleet_places *places;
+	struct cs_fleet_addresses *addresses;
 };
 
 int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
@@ -42,7 +42,7 @@ int cs_fleet_open_as(struct cs_credentials *take_credentials,
 	struct cs_fleet *fleet = cs_calloc(1, sizeof *fleet);
 
 	fleet->cluster = cluster;
-	fleet->places = cs_fleet_places_new(&cluster->servers);
+	fleet->addresses = cs_fleet_addresses_new(&cluster->servers);
 	fleet->credentials = *take_credentials;
 	*take_credentials = (struct cs_credentials){0};
 	if (cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) < 0 ||
@@ -67,7 +67,7 @@ void cs_fleet_close(struct cs_fleet *fleet)
 	free(fleet->image_id);
 	free(fleet->flavor_id);
 	free(fleet->group_id);
-	cs_fleet_places_free(fleet->places);
+	cs_fleet_addresses_free(fleet->addresses);
 	cs_strings_done(&fleet->network_ids);
 	free(fleet->network_name);
 	free(fleet);
@@ -130,7 +130,7 @@ int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_e
 		cs_fleet_view_done(&view);
 		return err->code;
 	}
-	cs_fleet_places_see(fleet->places, &view);
+	cs_fleet_addresses_see(fleet->addresses, &view);
 	*ret = view;
 	return 0;
 }
@@ -192,10 +192,10 @@ int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret, struct cs_error 
 	return 0;
 }
 
-int cs_fleet_place(struct cs_fleet *fleet, bool take, const char **ret_zone,
-	const char **ret_address, struct cs_error *err)
+int cs_fleet_address(
+	struct cs_fleet *fleet, bool take, const char **ret_address, struct cs_error *err)
 {
-	return cs_fleet_places_next(fleet->places, take, ret_zone, ret_address, err);
+	return cs_fleet_addresses_next(fleet->addresses, take, ret_address, err);
 }
 
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *err)

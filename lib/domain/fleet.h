@@ -51,12 +51,11 @@ const char *cs_fleet_project_id(const struct cs_fleet *fleet) CS_NONNULL_ALL;
 const char *cs_fleet_region(
 	const struct cs_fleet *fleet) CS_NONNULL_ALL; /* "" for none */
 
-/* Where the next server goes: of the configured zones the one with the fewest members,
- * and the first of the configured addresses that no server has, by the last list and what
- * was placed since; NULL where Nova chooses. Borrowed. CS_E_REFUSED when no address is
- * left. `take`: it goes there, unless it fails. */
-int cs_fleet_place(struct cs_fleet *fleet, bool take, const char **ret_zone,
-	const char **ret_address, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* The address for the next server: the first of the configured ones that no server has,
+ * by the last list and what was taken since; NULL where Nova chooses. Borrowed.
+ * CS_E_REFUSED when none is left. `take`: it is given to one, unless that fails. */
+int cs_fleet_address(struct cs_fleet *fleet, bool take, const char **ret_address,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* May the project have so many servers more? CS_E_QUOTA names the limit. A cloud that
  * does not tell its limits is not asked in vain: 0. */

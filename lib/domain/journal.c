@@ -62,6 +62,8 @@ static void op_done(struct cs_journal_op *op)
 	free(op->server_id);
 	free(op->name);
 	free(op->why);
+	free(op->zone);
+	free(op->flavor);
 }
 
 static void close_op(struct cs_journal *journal, const char *op)
@@ -80,6 +82,65 @@ static void forget_server(struct cs_journal *journal, const char *server_id)
 {
 	strings_remove(&journal->published, server_id);
 	strings_remove(&journal->known, server_id);
+}
+
+/* Places. */
+
+const struct cs_journal_place *cs_journal_place_of(
+	const struct cs_journal *journal, const char *zone, const char *flavor)
+{
+	for (size_t i = 0; i < journal->n_places; i++) {
+		const struct cs_journal_place *place = &journal->places[i];
+
+		if (strcmp(place->zone, zone ? zone : "") == 0 &&
+			strcmp(place->flavor, flavor ? flavor : "") == 0)
+			return place;
+	}
+	return NULL;
+}
+
+static void note_place(struct cs_journal *journal, const struct cs_journal_op *op,
+	bool failed, const struct cs_stamp *at)
+{
+	const char *zone = op && op->zone ? op->zone : "";
+	const char *flavor = op && op->flavor ? op->flavor : "";
+	const struct cs_journal_place *found = cs_journal_place_of(journal, zone, flavor);
+	struct cs_journal_place *place;
+
+	if (found) {
+		place = &journal->places[found - journal->places];
+	} else {
+		journal->places = cs_reallocarray(
+			journal->places, journal->n_places + 1, sizeof *journal->places);
+		place = &journal->places[journal->n_places++];
+		*place = (struct cs_journal_place){
+			.zone = cs_strdup(zone), .flavor = cs_strdup(flavor)};
+	}
+	place->failed_in_row = failed ? place->failed_in_row + 1 : 0;
+	if (failed)
+		place->last_failed = *at;
+}
+
+static void forgive_places(struct cs_journal *journal)
+{
+	for (size_t i = 0; i < journal->n_places; i++) {
+		free(journal->places[i].zone);
+		free(journal->places[i].flavor);
+	}
+	free(journal->places);
+	journal->places = NULL;
+	journal->n_places = 0;
+}
+
+/* A create that failed moved nothing: what was measured before it still holds. */
+static void give_measurement_back(
+	struct cs_journal *journal, const struct cs_journal_op *op)
+{
+	if (!op || op->measurement == 0 ||
+		op->measurement != journal->used_measurement_wall_ms)
+		return;
+	if (--journal->used_intents == 0)
+		journal->used_measurement_wall_ms = 0;
 }
 
 /* What each type of line means. A function returns false when a member that it needs is
@@ -145,8 +206,12 @@ static void count_intent(struct fold *fold)
 	journal->deletes_last_hour += !fold->is_create && in_hour;
 	journal->creates_last_day += fold->is_create && in_day;
 	journal->deletes_last_day += !fold->is_create && in_day;
-	if (fold->line.measurement)
-		journal->used_measurement_wall_ms = fold->line.measurement;
+	if (!fold->line.measurement)
+		return;
+	if (fold->line.measurement != journal->used_measurement_wall_ms)
+		journal->used_intents = 0;
+	journal->used_measurement_wall_ms = fold->line.measurement;
+	journal->used_intents++;
 }
 
 static bool fold_intent(struct fold *fold)
@@ -173,7 +238,10 @@ static bool fold_intent(struct fold *fold)
 		.server_id = has_server(fold) ? cs_strdup(line->server_id) : NULL,
 		.name = cs_strdup(line->name ? line->name : ""),
 		.why = cs_strdup(line->why ? line->why : ""),
+		.measurement = line->measurement,
 		.since = fold->at};
+	cs_strset(&op->zone, line->zone);
+	cs_strset(&op->flavor, line->flavor);
 	memcpy(op->op, line->op, sizeof op->op);
 	/* Once its drain begins nobody may rely on it being served. */
 	if (!fold->is_create) {
@@ -218,13 +286,14 @@ static bool fold_result(struct fold *fold)
 		(op && (op->action == CS_ACTION_CREATE) != fold->is_create))
 		return false;
 	if (fold->is_create && !cancelled)
-		journal->failed_creates_in_row =
-			done ? 0 : journal->failed_creates_in_row + 1;
-	/* A create that never happened moved nothing; a cancelled drain gave capacity
+		note_place(journal, op, failed, &fold->at);
+	if (fold->is_create && failed)
+		give_measurement_back(journal, op);
+	/* A create that did not come about moved nothing; a cancelled drain gave capacity
 	 * back. */
 	if (!fold->is_create && cancelled)
 		journal->rolling_base = 0;
-	if (fold->is_create ? !cancelled : cancelled)
+	if (fold->is_create ? done : cancelled)
 		journal->last_up = fold->at;
 	else if (!fold->is_create)
 		journal->last_down = fold->at;
@@ -271,7 +340,7 @@ static bool fold_pause(struct fold *fold)
 static bool fold_resume(struct fold *fold)
 {
 	fold->journal->paused = false;
-	fold->journal->failed_creates_in_row = 0;
+	forgive_places(fold->journal);
 	return true;
 }
 
@@ -376,6 +445,7 @@ void cs_journal_done(struct cs_journal *journal)
 	free(journal->project);
 	free(journal->region);
 	free(journal->rolling_image);
+	forgive_places(journal);
 	*journal = (struct cs_journal){0};
 }
 

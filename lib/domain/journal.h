@@ -6,7 +6,8 @@
  *   begin      prev                         a file begins; the chain value before it
  *   bind       auth_url, project, region    what ids in here mean; another one forgets
  *                                           the servers, as their ids mean nothing there
- *   intent     op, action, [server_id], name, why, [measurement], [decision]
+ *   intent     op, action, [server_id], name, why, [measurement], [decision],
+ *              [zone], flavor               (of a create)
  *                                           before any request
  *   request    op, server_id                the create was accepted with this id
  *   result     op, action, outcome, detail  done | failed | cancelled
@@ -46,7 +47,16 @@ struct cs_journal_op {
 	char *server_id; /* NULL until a create's answer is known */
 	char *name;
 	char *why;
+	char *zone, *flavor; /* of a create; NULL: not said */
+	int64_t measurement; /* that justified it, wall ms; 0: none */
 	struct cs_stamp since;
+};
+
+/* How creates of one flavor in one availability zone fare; "": not said. */
+struct cs_journal_place {
+	char *zone, *flavor;
+	int64_t failed_in_row;
+	struct cs_stamp last_failed;
 };
 
 /* Boot times that are kept: the newest. */
@@ -59,11 +69,15 @@ struct cs_journal {
 	struct cs_strings published; /* server ids */
 	struct cs_strings known;     /* ids of servers of ours not proved gone */
 	bool paused;
-	struct cs_stamp last_up, last_down;	      /* RESULTs; wall_ms 0: never */
+	struct cs_stamp last_up, last_down; /* RESULTs that moved something; wall_ms 0:
+					       never */
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
 	int64_t creates_last_day, deletes_last_day;   /* likewise */
-	int64_t failed_creates_in_row;
-	int64_t used_measurement_wall_ms; /* the last that justified an intent, 0: none */
+	struct cs_journal_place *places;	      /* where creates were asked for */
+	size_t n_places;
+	/* The last that justified an intent, 0: none; and how many, but for creates that
+	 * failed. */
+	int64_t used_measurement_wall_ms, used_intents;
 	char *auth_url, *project, *region; /* NULL: not bound yet */
 	/* of the last decision, if it replaced servers: policy_roll.c; 0 and NULL: not */
 	int64_t rolling_base;
@@ -98,11 +112,15 @@ bool cs_journal_is_known(
 const struct cs_journal_op *cs_journal_op_of(const struct cs_journal *journal,
 	const char *server_id, const char *mark_op) CS_NONNULL(1);
 
+/* NULL when no create ended there; zone and flavor may be NULL. */
+const struct cs_journal_place *cs_journal_place_of(const struct cs_journal *journal,
+	const char *zone, const char *flavor) CS_NONNULL(1);
+
 /* One line to write; NULL and 0 are left out. Borrows everything. */
 struct cs_journal_line {
 	const char *type, *op, *action, *outcome, *server_id, *name, *why, *detail;
 	const char *auth_url, *project, *region;
-	const char *prev;
+	const char *prev, *zone, *flavor;
 	int64_t measurement; /* wall ms of the measurement that justified an intent */
 	struct json_object *decision;
 };

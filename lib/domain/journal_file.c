@@ -79,7 +79,9 @@ static void add_open(struct draft *draft, const struct cs_journal_op *op)
 		.action = cs_action_text(op->action),
 		.server_id = op->action == CS_ACTION_DELETE ? op->server_id : NULL,
 		.name = op->name,
-		.why = op->why};
+		.why = op->why,
+		.zone = op->zone,
+		.flavor = op->flavor};
 	struct cs_journal_line request = {
 		.type = "request", .op = op->op, .server_id = op->server_id};
 

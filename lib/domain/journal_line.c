@@ -31,6 +31,8 @@ static const struct {
 	{"project", offsetof(struct cs_journal_line, project)},
 	{"region", offsetof(struct cs_journal_line, region)},
 	{"prev", offsetof(struct cs_journal_line, prev)},
+	{"zone", offsetof(struct cs_journal_line, zone)},
+	{"flavor", offsetof(struct cs_journal_line, flavor)},
 };
 
 static const char **text_of(struct cs_journal_line *line, size_t i)

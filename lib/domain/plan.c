@@ -432,6 +432,7 @@ void cs_plan_add_decision(const struct cs_plan_input *in,
 			take_back(in, member, plan);
 	}
 	for (int64_t i = 0; i < decision->create; i++)
-		cs_plan_add(plan, (struct cs_step){.kind = CS_STEP_CREATE});
+		cs_plan_add(plan, (struct cs_step){.kind = CS_STEP_CREATE,
+					  .zone = cs_plan_zone(in, plan)});
 	cs_plan_choose(in, decision, plan);
 }

@@ -56,6 +56,7 @@ struct cs_step {
 	const char *server_id;		  /* borrowed, or NULL */
 	const char *why;		  /* static text, or NULL */
 	char chosen[CS_PLAN_CHOSEN_SIZE]; /* why this victim, or empty */
+	const char *zone;		  /* of a create, borrowed; NULL: Nova chooses */
 };
 
 /* Owned by the caller. */
@@ -106,6 +107,19 @@ bool cs_plan_has_own_work(const struct cs_plan *plan) CS_NONNULL_ALL;
 
 void cs_plan_count(const struct cs_plan_input *in, const struct cs_plan *plan,
 	struct cs_census *ret) CS_NONNULL_ALL;
+
+/* The zone for one more server than the plan creates: where no create failed lately, then
+ * where the fewest servers are or will be, then the first one. NULL: Nova chooses. */
+const char *cs_plan_zone(
+	const struct cs_plan_input *in, const struct cs_plan *plan) CS_NONNULL_ALL;
+
+/* Servers in service or under way that are, or will be, in a zone ("": not known). */
+int64_t cs_plan_count_in_zone(
+	const struct cs_plan_input *in, const char *zone) CS_NONNULL_ALL;
+
+/* The zone of a server: what Nova says or, before it knows, what was asked for; or "". */
+const char *cs_plan_zone_of(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 
 /* Adds what was decided. A drain that is taken back loses its other steps. */
 void cs_plan_add_decision(const struct cs_plan_input *in,

@@ -73,23 +73,6 @@ bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *memb
 	       strcmp(member->server->image_id, image_id) != 0;
 }
 
-/* The servers in service or under way that share its zone. */
-static int64_t count_in_zone(
-	const struct cs_plan_input *in, const struct cs_member *member)
-{
-	const struct cs_members *members = &in->view->members;
-	const char *zone = member->server->zone ? member->server->zone : "";
-	int64_t n = 0;
-
-	for (size_t i = 0; i < members->n; i++) {
-		const char *other = members->items[i].server->zone;
-
-		n += strcmp(zone, other ? other : "") == 0 &&
-		     cs_plan_is_capacity(in, &members->items[i]);
-	}
-	return n;
-}
-
 /* The choice. */
 
 static struct candidate weigh(const struct cs_plan_input *in, size_t i)
@@ -106,7 +89,8 @@ static struct candidate weigh(const struct cs_plan_input *in, size_t i)
 			[REASON_OLD_IMAGE] = !cs_plan_is_old(in, member),
 			[REASON_SESSIONS] = figure_of(&evidence->sessions, member),
 			[REASON_LOAD] = figure_of(&evidence->loads, member),
-			[REASON_ZONE] = -count_in_zone(in, member),
+			[REASON_ZONE] =
+				-cs_plan_count_in_zone(in, cs_plan_zone_of(in, member)),
 			[REASON_AGE] = -(int64_t)i, /* the members are in order of age */
 		}};
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/strbuf.h"
+#include "domain/places.h"
 #include "format/cron.h"
 
 static void say_text(struct cs_decision *decision, const char *text)
@@ -74,11 +75,23 @@ void cs_policy_say_census(const struct cs_policy_input *in, struct cs_decision *
 
 /* Limits of creating: how many of `wish` may be asked for now. */
 
+int64_t cs_policy_create_failures(const struct cs_policy_input *in)
+{
+	int64_t fewest = INT64_MAX;
+
+	for (size_t i = 0; i < cs_places_n(in->servers); i++)
+		fewest = cs_min(fewest, cs_places_failures(in->servers, i, in->journal));
+	return fewest;
+}
+
 static int64_t breaker_left_ms(const struct cs_policy_input *in)
 {
-	if (in->journal->failed_creates_in_row < CS_POLICY_BREAKER_FAILURES)
-		return 0;
-	return cool_down_left_ms(&in->journal->last_up, CS_POLICY_BREAKER_MS, &in->now);
+	int64_t least = INT64_MAX;
+
+	for (size_t i = 0; i < cs_places_n(in->servers); i++)
+		least = cs_min(
+			least, cs_places_held_ms(in->servers, i, in->journal, &in->now));
+	return least;
 }
 
 /* `after` more servers instead of `before`. */
@@ -91,7 +104,8 @@ int64_t cs_policy_limit_creates(
 	const struct cs_policy_input *in, int64_t wish, struct cs_decision *d)
 {
 	int64_t room = cs_max(0, in->max - in->census.exists);
-	int64_t failed = in->journal->failed_creates_in_row;
+	int64_t failed = cs_policy_create_failures(in);
+	const char *everywhere = cs_places_n(in->servers) > 1 ? " in every zone" : "";
 
 	wish = LIMIT("max", wish, cs_min(wish, room),
 		"max %lld and %lld exist: room for %lld", (long long)in->max,
@@ -99,12 +113,13 @@ int64_t cs_policy_limit_creates(
 	wish = cs_policy_budget_creates(in, wish, d);
 	if (breaker_left_ms(in) > 0)
 		return LIMIT("breaker", wish, 0,
-			"%lld creates in a row failed: creates are held for %lld s, or "
+			"%lld creates in a row failed%s: creates are held for %lld s, or "
 			"until --resume",
-			(long long)failed, CS_SECONDS(breaker_left_ms(in)));
-	if (failed >= CS_POLICY_BREAKER_FAILURES)
+			(long long)failed, everywhere, CS_SECONDS(breaker_left_ms(in)));
+	if (failed >= CS_PLACES_FAILURES)
 		return LIMIT("breaker", wish, cs_min(wish, 1),
-			"the last %lld creates failed: one is tried", (long long)failed);
+			"the last %lld creates failed%s: one is tried", (long long)failed,
+			everywhere);
 	return wish;
 }
 

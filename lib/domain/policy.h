@@ -25,10 +25,6 @@
 
 struct json_object;
 
-/* Creates are held after this many failures in a row: for a while, then one is tried. */
-#define CS_POLICY_BREAKER_FAILURES 3
-#define CS_POLICY_BREAKER_MS (900 * CS_MS_PER_S)
-
 /* How far back the target policy looks for rises of the demand, beside its window. */
 #define CS_POLICY_LOOKBACK_MS (1200 * CS_MS_PER_S)
 /* What a server is believed to take until the cluster knows better. */
@@ -61,6 +57,7 @@ struct cs_run_use {
 
 struct cs_policy_input {
 	const struct cs_policy_spec *spec;
+	const struct cs_server_spec *servers; /* NULL: Nova chooses their zone */
 	int64_t min, max;
 	struct cs_census census;
 	const struct cs_rolling_spec *rolling; /* NULL or not present: none */

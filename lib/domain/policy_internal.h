@@ -79,6 +79,9 @@ int64_t cs_policy_up_at(const struct cs_policy_spec *spec) CS_NONNULL_ALL;
  * Permille of a server. */
 int64_t cs_policy_worst_demand(const struct cs_measurement *m) CS_NONNULL_ALL;
 
+/* Creates that failed in a row, where it is fewest. */
+int64_t cs_policy_create_failures(const struct cs_policy_input *in) CS_NONNULL_ALL;
+
 /* How many of `wish` more servers may be asked for now. */
 int64_t cs_policy_limit_creates(const struct cs_policy_input *in, int64_t wish,
 	struct cs_decision *decision) CS_NONNULL_ALL;

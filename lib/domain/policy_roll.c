@@ -37,7 +37,7 @@ static int64_t unavailable(const struct cs_policy_input *in, bool held_back)
 {
 	bool full = in->census.exists >= in->max;
 
-	if (in->journal->failed_creates_in_row > 0 || cs_policy_creates_left(in) == 0 ||
+	if (cs_policy_create_failures(in) > 0 || cs_policy_creates_left(in) == 0 ||
 		(held_back && !full))
 		return 0;
 	return in->rolling->max_unavailable;

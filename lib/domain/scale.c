@@ -232,6 +232,7 @@ static int observe(
 		.now = sight->now,
 		.run = scale->used};
 	sight->policy_input = (struct cs_policy_input){.spec = &cluster->policy,
+		.servers = &cluster->servers,
 		.min = cluster->min,
 		.max = cluster->max,
 		.rolling = &cluster->rolling,

@@ -42,8 +42,9 @@ struct cs_scale_ports {
 		struct cs_error *err);
 	/* Resolves what a create needs, before its intent. */
 	int (*prepare)(void *context, struct cs_error *err);
-	int (*create)(void *context, const char *name, const char *op, char **ret_id,
-		struct cs_error *err);
+	/* `zone` NULL: Nova chooses. */
+	int (*create)(void *context, const char *name, const char *op, const char *zone,
+		char **ret_id, struct cs_error *err);
 	int (*remove)(void *context, const char *id, struct cs_error *err);
 	/* `value` NULL takes the key away. */
 	int (*set_metadata)(void *context, const char *id, const char *key,

@@ -11,6 +11,7 @@
 #include <syslog.h>
 
 #include "base/strbuf.h"
+#include "domain/places.h"
 #include "format/json.h"
 
 /* The journal. */
@@ -35,11 +36,23 @@ int cs_act_append_result(struct cs_act *act, const char *op, enum cs_action acti
 		.outcome = outcome,
 		.detail = detail};
 
-	if (strcmp(outcome, CS_OUTCOME_FAILED) == 0) {
-		act->failed = true;
-		act->create_failed |= action == CS_ACTION_CREATE;
-	}
+	act->failed |= strcmp(outcome, CS_OUTCOME_FAILED) == 0;
 	return append(act, &line, err);
+}
+
+/* Where a create fails the next one may fail, too: this pass makes no more, and the next
+ * one does where none has failed lately. */
+static int append_create_failed(struct cs_act *act, const char *op, const char *zone,
+	const char *why, struct cs_error *err)
+{
+	const struct cs_sight *sight = act->sight;
+
+	act->held = true;
+	if (!cs_places_other(
+		    &act->scale->cluster->servers, zone, &sight->journal, &sight->now))
+		act->create_failed = true;
+	return cs_act_append_result(
+		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
 }
 
 int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
@@ -115,8 +128,8 @@ static int act_disprove(
 		"the create of '%s' was never carried out: no server with its mark after "
 		"%lld s",
 		step->op->name, cs_act_seconds_since(act, &step->op->since));
-	return cs_act_append_result(act, step->op->op, CS_ACTION_CREATE,
-		CS_OUTCOME_FAILED, "no server with this op in a complete list", err);
+	return append_create_failed(act, step->op->op, step->op->zone,
+		"no server with this op in a complete list", err);
 }
 
 static int append_request(
@@ -178,8 +191,7 @@ static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_er
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is left for a person: %s",
 		cs_act_name_of(step), step->server_id, why);
-	return cs_act_append_result(
-		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
+	return append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
 /* The DELETE itself is the next pass's, whose plan finds the intent. */
@@ -194,8 +206,7 @@ static int remove_failed(struct cs_act *act, const struct cs_step *step,
 		return err->code;
 	if (!step->op)
 		return 0;
-	return cs_act_append_result(
-		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
+	return append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
 static int act_remove(
@@ -413,8 +424,8 @@ static bool is_definite(const struct cs_error *err)
 	}
 }
 
-static int create_failed(struct cs_act *act, const char *op, const char *name,
-	const struct cs_error *why, struct cs_error *err)
+static int create_failed(struct cs_act *act, const struct cs_step *step, const char *op,
+	const char *name, const struct cs_error *why, struct cs_error *err)
 {
 	if (!is_definite(why)) {
 		act->trouble = true;
@@ -427,8 +438,9 @@ static int create_failed(struct cs_act *act, const char *op, const char *name,
 		why->code == CS_E_QUOTA
 			? "; have the project's quota raised, or lower size.max"
 			: "");
-	return cs_act_append_result(
-		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why->message, err);
+	/* A quota is that of all zones. */
+	act->create_failed |= why->code == CS_E_QUOTA;
+	return append_create_failed(act, op, step->zone, why->message, err);
 }
 
 /* What can be known before the first intent, so that nothing is begun in vain. */
@@ -461,7 +473,6 @@ static int act_create(
 	struct cs_error refusal;
 	bool room;
 
-	(void)step;
 	if (act->create_failed)
 		return 0;
 	if (cs_act_room_for_another(act, &room, err) < 0)
@@ -477,14 +488,17 @@ static int act_create(
 		.action = "create",
 		.name = name,
 		.why = why,
+		.zone = step->zone,
+		.flavor = act->scale->cluster->servers.flavor,
 		.measurement = decision->measurement_wall_ms,
 		.decision = json};
 	act->used.creates++;
 	if (append(act, &intent, err) < 0)
 		return err->code;
-	if (ports->create(ports->context, name, op, &id, &refusal) < 0)
-		return create_failed(act, op, name, &refusal, err);
-	cs_act_say(act, LOG_NOTICE, "New Server %s created (%s): %s", name, id, why);
+	if (ports->create(ports->context, name, op, step->zone, &id, &refusal) < 0)
+		return create_failed(act, step, op, name, &refusal, err);
+	cs_act_say(act, LOG_NOTICE, "New Server %s created (%s)%s%s: %s", name, id,
+		step->zone ? " in zone " : "", step->zone ? step->zone : "", why);
 	return append_request(act, op, id, err);
 }
 

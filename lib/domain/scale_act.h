@@ -25,7 +25,7 @@ struct cs_act {
 	struct cs_stamp reminded; /* when all of `waits` was said last */
 	bool failed;		  /* something that was asked for did not come about */
 	bool refused;		  /* a create, before anything of it was begun */
-	bool create_failed;	  /* no more creates in this run */
+	bool create_failed;	  /* no more creates in this run: nowhere else to try */
 	bool unrecorded;	  /* the journal cannot be written: nothing can go on */
 	bool trouble;		  /* the last pass met an error: go slower */
 	struct cs_act_drain *drains;

@@ -27,6 +27,7 @@ PYTESTS = \
 	tests/functional/test_nova_scale_snapshot.py \
 	tests/functional/test_nova_scale_trouble.py \
 	tests/functional/test_show_config.py \
+	tests/functional/test_nova_scale_zones.py \
 	tests/functional/test_scale_replay.py
 # Against real cores and peers over time.
 INTEGRATION_TESTS = \

@@ -154,7 +154,8 @@ def test_breaker_and_pause(lab):
     lines = []
     for n in range(3):
         op = f"aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaa{n}"
-        lines += [{"type": "intent", "op": op, "action": "create", "name": "w", "why": "load", "ago": 60},
+        lines += [{"type": "intent", "op": op, "action": "create", "name": "w", "why": "load", "flavor": "m1.small",
+                   "ago": 60},
                   {"type": "result", "op": op, "action": "create", "outcome": "failed", "detail": "no host", "ago": 50}]
     lab.journal(*lines, {"type": "pause"})
     assert lab.findings() == (2, {("CRITICAL", "breaker"), ("WARNING", "paused")})

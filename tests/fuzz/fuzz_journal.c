@@ -29,7 +29,7 @@ static void check(const struct cs_journal *journal)
 		if (!cs_uuid_ok(journal->known.items[i]))
 			abort();
 	}
-	if (journal->creates_last_hour < 0 || journal->failed_creates_in_row < 0)
+	if (journal->creates_last_hour < 0 || journal->used_intents < 0)
 		abort();
 }
 

@@ -102,6 +102,24 @@ static void make(struct world *w)
 		.now.wall_ms = NOW_MS};
 }
 
+static void use_zones(struct world *w)
+{
+	static char *zones[] = {(char *)"a", (char *)"b", NULL};
+
+	w->cluster.servers.availability_zones =
+		(struct cs_strings){.items = zones, .n = 2};
+}
+
+static void fail_creates(struct world *w, const char *zone, int64_t n)
+{
+	static struct cs_journal_place place;
+
+	place = (struct cs_journal_place){
+		.zone = (char *)zone, .flavor = (char *)"", .failed_in_row = n};
+	w->journal.places = &place;
+	w->journal.n_places = 1;
+}
+
 /* "CRITICAL kind, WARNING kind" */
 static void expect(struct world *w, const char *expected)
 {
@@ -142,8 +160,10 @@ static void test_journal(void **state)
 	(void)state;
 	CASE("CRITICAL journal", w.in.journal_trouble = "line 3 is damaged");
 	CASE("WARNING paused", w.journal.paused = true);
-	CASE("", w.journal.failed_creates_in_row = 2);
-	CASE("CRITICAL breaker", w.journal.failed_creates_in_row = 3);
+	CASE("", fail_creates(&w, "", 2));
+	CASE("CRITICAL breaker", fail_creates(&w, "", 3));
+	CASE("", fail_creates(&w, "gone", 3));
+	CASE("CRITICAL breaker", use_zones(&w); fail_creates(&w, "b", 3));
 	CASE("", w.journal.auth_url = (char *)"http://cloud";
 		w.journal.project = (char *)"p"; w.journal.region = (char *)"");
 	/* what else it says means nothing here */

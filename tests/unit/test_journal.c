@@ -147,9 +147,43 @@ static void test_failed_creates_in_a_row(void **state)
 	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
 		assert_int_equal(
 			FOLD(RESULT(OP_A, "create", "failed"), cases[i].last), 0);
-		assert_int_equal(journal.failed_creates_in_row, cases[i].row);
+		const struct cs_journal_place *place =
+			cs_journal_place_of(&journal, NULL, NULL);
+		assert_int_equal(place ? place->failed_in_row : 0, cases[i].row);
 		cs_journal_done(&journal);
 	}
+}
+
+/* Each zone and flavor counts for itself. */
+static void test_failed_creates_by_zone_and_flavor(void **state)
+{
+#define CREATE_IN(op, zone)                                                            \
+	"\"type\":\"intent\",\"action\":\"create\",\"op\":\"" op "\",\"zone\":\"" zone \
+	"\",\"flavor\":\"small\",\"measurement\":7"
+	struct cs_journal journal;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(FOLD(CREATE_IN(OP_A, "a"), CREATE_IN(OP_B, "b"),
+				 RESULT(OP_A, "create", "failed")),
+		0);
+	assert_int_equal(cs_journal_place_of(&journal, "a", "small")->failed_in_row, 1);
+	assert_int_equal(cs_journal_place_of(&journal, "a", "small")->last_failed.wall_ms,
+		NOW_MS - 10000);
+	assert_null(cs_journal_place_of(&journal, "b", "small"));
+	assert_null(cs_journal_place_of(&journal, "a", "large"));
+	/* Another create counts on the measurement; it failing too, it is free again. */
+	assert_int_equal(journal.used_measurement_wall_ms, 7);
+	assert_int_equal(journal.last_up.wall_ms, 0);
+	cs_journal_done(&journal);
+
+	assert_int_equal(FOLD(CREATE_IN(OP_A, "a"), CREATE_IN(OP_B, "b"),
+				 RESULT(OP_A, "create", "failed"),
+				 RESULT(OP_B, "create", "failed")),
+		0);
+	assert_int_equal(cs_journal_place_of(&journal, "b", "small")->failed_in_row, 1);
+	assert_int_equal(journal.used_measurement_wall_ms, 0);
+	cs_journal_done(&journal);
 }
 
 static void test_budgets_count_one_hour_and_the_future(void **state)
@@ -650,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_delete_revokes_published_and_forgets_at_the_end),
 		cmocka_unit_test(test_cancelled_drain_is_a_scale_up_and_keeps_the_server),
 		cmocka_unit_test(test_failed_creates_in_a_row),
+		cmocka_unit_test(test_failed_creates_by_zone_and_flavor),
 		cmocka_unit_test(test_budgets_count_one_hour_and_the_future),
 		cmocka_unit_test(test_last_used_measurement_is_remembered),
 		cmocka_unit_test(test_another_cloud_makes_the_servers_meaningless),

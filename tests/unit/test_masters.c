@@ -298,12 +298,13 @@ static bool intends_delete(const struct master *master, const char *id)
 	return op && op->action == CS_ACTION_DELETE;
 }
 
-static int port_create(void *context, const char *name, const char *op, char **ret_id,
-	struct cs_error *err)
+static int port_create(void *context, const char *name, const char *op, const char *zone,
+	char **ret_id, struct cs_error *err)
 {
 	struct master *master = context;
 
 	(void)name;
+	(void)zone;
 	if (goes_wrong(master, err))
 		return err->code;
 	assert_false(master->blind);

@@ -486,6 +486,65 @@ static void test_excess_is_removed_by_its_creator(void **state)
 	}
 }
 
+/* The zones of three creates, in order. */
+static void test_zones_are_balanced(void **state)
+{
+#define CREATE_IN(t, op, zone)                                           \
+	LINE(t, "\"type\":\"intent\",\"action\":\"create\",\"op\":\"" op \
+		"\",\"zone\":\"" zone "\"")
+#define FAILED(t, op)                                                    \
+	LINE(t, "\"type\":\"result\",\"action\":\"create\",\"op\":\"" op \
+		"\",\"outcome\":\"failed\"")
+#define FAIL_IN(t, zone) CREATE_IN(t, OP(9), zone) FAILED(t, OP(9))
+/* 1700000000000 less 901 s */
+#define T901 1699999099000
+	static const struct {
+		const char *name, *zone, *journal, *zones;
+	} cases[] = {
+		{"one is in a", "a", PUBLISHED(ID(1)), "b a b"},
+		{"one is in a zone that is not configured", "c", PUBLISHED(ID(1)),
+			"a b a"},
+		{"one builds in a, Nova does not say so", NULL,
+			CREATE_IN(T30, OP(1), "a") REQUEST(T30, OP(1), ID(1)), "b a b"},
+		{"one is not listed yet", "c",
+			PUBLISHED(ID(1)) CREATE_IN(T30, OP(1), "a"), "b a b"},
+		{"one failed in b", "a", PUBLISHED(ID(1)) FAIL_IN(T30, "b"), "a a a"},
+		{"long ago", "a", PUBLISHED(ID(1)) FAIL_IN(T901, "b"), "b a b"},
+		{"both failed, b more often", "a",
+			FAIL_IN(T30, "a") FAIL_IN(T30, "b") FAIL_IN(T30, "b"), "a a a"},
+		{"three failed in b long ago: it waits", "c",
+			FAIL_IN(T901, "b") FAIL_IN(T901, "b") FAIL_IN(T901, "b"),
+			"a a a"},
+		{"everywhere: it gets one", "c",
+			FAIL_IN(T30, "a") FAIL_IN(T30, "a") FAIL_IN(T30, "a")
+				FAIL_IN(T901, "b") FAIL_IN(T901, "b") FAIL_IN(T901, "b"),
+			"b a a"},
+	};
+	static char *zones[] = {(char *)"a", (char *)"b", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		struct spec spec = {.id = ID(1), .age_s = 40};
+		struct cs_decision decision = {.create = 3};
+		struct cs_strbuf text = CS_STRBUF(100);
+		struct cloud cloud;
+
+		make(&cloud, &spec, 1);
+		cs_strset(&cloud.view.list.servers[0].zone, cases[i].zone);
+		cloud.cluster.servers.availability_zones =
+			(struct cs_strings){.items = zones, .n = 2};
+		add_lines(&cloud.journal, cases[i].journal);
+		cs_plan_add_decision(&cloud.in, &decision, &cloud.plan);
+		for (size_t k = 0; k < cloud.plan.n; k++)
+			cs_strbuf_addf(
+				&text, "%s%s", k ? " " : "", cloud.plan.steps[k].zone);
+		if (strcmp(cs_strbuf_text(&text), cases[i].zones) != 0)
+			fail_msg("%s: %s", cases[i].name, cs_strbuf_text(&text));
+		cs_strbuf_done(&text);
+		done(&cloud);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_nova_says_how_many_were_created),
 		cmocka_unit_test(test_repairs_are_not_open_work),
 		cmocka_unit_test(test_excess_is_removed_by_its_creator),
+		cmocka_unit_test(test_zones_are_balanced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

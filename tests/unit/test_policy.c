@@ -24,8 +24,18 @@ struct situation {
 	struct cs_policy_spec spec;
 	struct cs_journal journal;
 	struct cs_measurement measurement;
+	struct cs_journal_place places[2]; /* of the journal, when it has any */
 	struct cs_policy_input in;
 };
+
+/* Copied, it points to itself again. */
+static void point(struct situation *s)
+{
+	s->in.spec = &s->spec;
+	s->in.journal = &s->journal;
+	s->in.measurement = &s->measurement;
+	s->journal.places = s->places;
+}
 
 static void calm(struct situation *s)
 {
@@ -48,9 +58,19 @@ static void calm(struct situation *s)
 			.census = {.active = 4, .exists = 4, .deletable = 4},
 			.now = AGO(0)},
 	};
-	s->in.spec = &s->spec;
-	s->in.journal = &s->journal;
-	s->in.measurement = &s->measurement;
+	point(s);
+}
+
+static void creates_failed(
+	struct situation *s, const char *zone, int64_t n, int64_t seconds_ago)
+{
+	struct cs_journal_place *place = &s->places[*zone == 'b'];
+
+	*place = (struct cs_journal_place){.zone = (char *)zone,
+		.flavor = (char *)"",
+		.failed_in_row = n,
+		.last_failed = AGO(seconds_ago)};
+	s->journal.n_places = *zone == 'b' ? 2 : 1;
 }
 
 /* The same change is applied to every one of a kind of case. */
@@ -599,23 +619,49 @@ static void half_went_forced(struct situation *s)
 	s->in.force = true;
 }
 
+static void use_zones(struct situation *s)
+{
+	static char *zones[] = {(char *)"a", (char *)"b", NULL};
+	static const struct cs_server_spec servers = {
+		.flavor = (char *)"", .availability_zones = {.items = zones, .n = 2}};
+
+	s->in.servers = &servers;
+}
+
+static void one_zone_failed(struct situation *s)
+{
+	use_zones(s);
+	creates_failed(s, "a", 3, 61);
+}
+
+static void both_zones_failed(struct situation *s)
+{
+	use_zones(s);
+	creates_failed(s, "a", 3, 61);
+	creates_failed(s, "b", 4, 161);
+}
+
+static void both_zones_failed_one_long_ago(struct situation *s)
+{
+	steps_of_three(s);
+	both_zones_failed(s);
+	creates_failed(s, "b", 4, 901);
+}
+
 static void two_failed(struct situation *s)
 {
-	s->journal.failed_creates_in_row = 2;
-	s->journal.last_up = AGO(61);
+	creates_failed(s, "", 2, 61);
 }
 
 static void three_failed(struct situation *s)
 {
-	s->journal.failed_creates_in_row = 3;
-	s->journal.last_up = AGO(61);
+	creates_failed(s, "", 3, 61);
 }
 
 static void three_failed_long_ago(struct situation *s)
 {
 	steps_of_three(s);
-	s->journal.failed_creates_in_row = 3;
-	s->journal.last_up = AGO(900);
+	creates_failed(s, "", 3, 900);
 }
 
 static void one_deletable(struct situation *s)
@@ -648,6 +694,11 @@ static void test_budgets_and_holds(void **state)
 		{"no more", half_went, 0, 0, 0, 0, "shrink-per-run"},
 		{"two failures", two_failed, 800, 0, 1, 0, NULL},
 		{"three failures", three_failed, 800, 0, 0, 0, "held for 839 s"},
+		{"in one zone of two", one_zone_failed, 800, 0, 1, 0, "step-up"},
+		{"in both", both_zones_failed, 800, 0, 0, 0,
+			"in every zone: creates are held for 739 s"},
+		{"then one is tried there", both_zones_failed_one_long_ago, 800, 0, 1, 0,
+			"the last 3 creates failed in every zone: one is tried"},
 		{"then one is tried", three_failed_long_ago, 800, 0, 1, 0,
 			"one is tried"},
 		{"unmarked and locked stay", one_deletable, 0, 0, 0, 1,
@@ -857,7 +908,7 @@ static void random_situation(struct situation *s)
 	s->journal.last_down = any(0, 1) ? AGO(any(-10, 600)) : (struct cs_stamp){0};
 	s->journal.creates_last_hour = any(0, 25);
 	s->journal.deletes_last_hour = any(0, 25);
-	s->journal.failed_creates_in_row = any(0, 4);
+	creates_failed(s, "", any(0, 4), any(0, 1000));
 	s->journal.paused = any(0, 9) == 0;
 	s->in.finish_only = any(0, 9) == 0;
 	if (any(0, 9) == 0)
@@ -905,9 +956,9 @@ static void check_monotone(const struct situation *s)
 		struct cs_decision d;
 
 		at.measurement.load_permille = load;
-		at.in.journal = &at.journal;
-		at.in.spec = &at.spec;
-		at.in.measurement = s->in.measurement ? &at.measurement : NULL;
+		point(&at);
+		if (!s->in.measurement)
+			at.in.measurement = NULL;
 		cs_policy_decide(&at.in, &d);
 		assert_true(d.desired >= last);
 		last = d.desired;

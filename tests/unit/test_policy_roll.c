@@ -171,9 +171,12 @@ static void test_after_a_failed_create_no_old_server_leaves(void **state)
 	(void)state;
 	begin(&c, 4, 1, 4);
 	c.rolling.max_unavailable = 2;
-	c.journal.failed_creates_in_row = 1;
+	c.journal.places = &(struct cs_journal_place){
+		.zone = (char *)"", .flavor = (char *)"", .failed_in_row = 1};
+	c.journal.n_places = 1;
 	assert_false(step(&c));
-	c.journal.failed_creates_in_row = 0;
+	c.journal.n_places = 0;
+	c.journal.places = NULL;
 	assert_true(step(&c));
 	assert_int_equal(present(&c), 2);
 	done(&c);

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "domain/places.h"
 #include "domain/scale.h"
 
 #define START_MS 1700000000000
@@ -57,9 +58,10 @@ static struct {
 	/* what new machines are like */
 	int build_lists, open_probes, drain_sessions;
 	bool next_fails, next_unserved;
-	int create_error;  /* code of a refused create, 0: none */
-	int prepare_error; /* likewise, before its intent */
-	const char *image; /* that new machines boot from */
+	int create_error;      /* code of a refused create, 0: none */
+	int prepare_error;     /* likewise, before its intent */
+	const char *image;     /* that new machines boot from */
+	const char *full_zone; /* has no valid host */
 	/* what was carried out */
 	int creates, deletes;
 	int lists; /* of this run: once a second holds within a process */
@@ -168,6 +170,7 @@ static void copy_server(struct cs_server *to, const struct cs_server *from)
 	to->image_id = cs_strdup(from->image_id);
 	to->flavor = cs_strdup(from->flavor);
 	to->task_state = to->zone = to->fault = NULL;
+	cs_strset(&to->zone, from->zone);
 	to->mark_cluster = to->mark_op = to->mark_draining = NULL;
 	cs_strset(&to->task_state, from->task_state);
 	cs_strset(&to->fault, from->fault);
@@ -259,8 +262,8 @@ static int port_prepare(void *context, struct cs_error *err)
 	return goes_wrong(err) ? err->code : 0;
 }
 
-static int port_create(void *context, const char *name, const char *op, char **ret_id,
-	struct cs_error *err)
+static int port_create(void *context, const char *name, const char *op, const char *zone,
+	char **ret_id, struct cs_error *err)
 {
 	(void)context;
 	if (goes_wrong(err))
@@ -275,6 +278,9 @@ static int port_create(void *context, const char *name, const char *op, char **r
 	}
 	world.creates++;
 	struct machine *machine = add_machine(name, op);
+	cs_strset(&machine->server.zone, zone);
+	if (zone && world.full_zone && strcmp(zone, world.full_zone) == 0)
+		machine->becomes_error = true;
 	assert_true((int64_t)existing() <= cluster.max);
 	if (answer(err) < 0)
 		return err->code;
@@ -852,6 +858,87 @@ static void test_three_failures_hold_creates(void **state)
 	line("\"type\":\"resume\"");
 	assert_int_equal(run(), CS_SCALE_CONVERGED);
 	check_settled(2);
+}
+
+static void use_zones(void)
+{
+	static char *zones[] = {(char *)"a", (char *)"b", NULL};
+
+	cluster.servers.availability_zones = (struct cs_strings){.items = zones, .n = 2};
+}
+
+static size_t existing_in(const char *zone)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < world.n; i++)
+		n += world.machines[i].exists && world.machines[i].server.zone &&
+		     strcmp(world.machines[i].server.zone, zone) == 0;
+	return n;
+}
+
+static void test_zones_are_balanced(void **state)
+{
+	(void)state;
+	begin_world(0);
+	use_zones();
+	cluster.min = 5;
+	cluster.max = 6;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(existing_in("a"), 3);
+	assert_int_equal(existing_in("b"), 2);
+	assert_true(said("in zone a"));
+	check_settled(5);
+}
+
+/* In the same run, on the same measurement. */
+static void test_no_valid_host_tries_the_next_zone(void **state)
+{
+	(void)state;
+	begin_world(2);
+	use_zones();
+	world.full_zone = "a";
+	measure(800);
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_true(said("failed and is removed: it is in ERROR: No valid host"));
+	assert_int_equal(world.creates, 2);
+	assert_int_equal(existing_in("a"), 0);
+	assert_int_equal(existing_in("b"), 1);
+	check_settled(3);
+}
+
+static void test_a_zone_that_fails_is_left_alone_until_it_may_be_tried(void **state)
+{
+	(void)state;
+	begin_world(0);
+	use_zones();
+	cluster.min = 4;
+	cluster.max = 8;
+	world.full_zone = "a";
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_int_equal(existing_in("b"), 4);
+	assert_int_equal(world.creates, 6); /* two of the first four failed */
+	world.full_zone = NULL;
+	world.now_ms += CS_PLACES_HOLD_MS;
+	cluster.min = 5;
+	assert_int_equal(run(), CS_SCALE_CONVERGED);
+	assert_int_equal(existing_in("a"), 1);
+	check_settled(5);
+}
+
+static void test_where_every_zone_fails_the_run_ends(void **state)
+{
+	(void)state;
+	begin_world(0);
+	use_zones();
+	world.next_fails = true;
+	assert_int_equal(run(), CS_SCALE_FAILED);
+	assert_true(world.creates < 6);
+	for (int i = 0; i < 4; i++)
+		run();
+	assert_int_equal(world.creates, 6);
+	assert_true(said("3 creates in a row failed in every zone"));
+	check_settled(0);
 }
 
 static void test_partial_list_changes_nothing(void **state)
@@ -1499,6 +1586,11 @@ int main(void)
 		cmocka_unit_test(test_server_of_somebody_else_is_not_waited_for_long),
 		cmocka_unit_test(test_quota_fails_once_in_a_run),
 		cmocka_unit_test(test_three_failures_hold_creates),
+		cmocka_unit_test(test_zones_are_balanced),
+		cmocka_unit_test(test_no_valid_host_tries_the_next_zone),
+		cmocka_unit_test(
+			test_a_zone_that_fails_is_left_alone_until_it_may_be_tried),
+		cmocka_unit_test(test_where_every_zone_fails_the_run_ends),
 		cmocka_unit_test(test_partial_list_changes_nothing),
 		cmocka_unit_test(test_order_outlives_a_partial_list),
 		cmocka_unit_test(test_what_cannot_be_recorded_is_not_done),
