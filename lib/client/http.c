@@ -4,32 +4,43 @@
 #include "client/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "base/mem.h"
-#include "format/json.h"
+#include "base/stamp.h"
 
 #define REPLY_MAX ((size_t)64 << 20)
 #define CONNECT_MS 5000
-#define ERROR_TEXT_MAX 300
+#define TIMES_MAX 3
+#define PAUSE_MS 200 /* before the second time, and twice that before the third */
 
 struct cs_http {
 	CURL *curl;
 	bool verify;
-	char *ca_file; /* or NULL */
+	char *ca_file, *cert_file, *key_file; /* or NULL */
+	char id[CS_HTTP_ID_SIZE];	      /* "req-UUID", of every request */
 };
 
-struct cs_http *cs_http_new(bool verify, const char *ca_file)
+struct cs_http *cs_http_new(const struct cs_http_tls *tls)
 {
 	struct cs_http *http = cs_calloc(1, sizeof *http);
+	char uuid[CS_UUID_SIZE];
 
 	/* Not thread-safe, which is fine: these programs have one thread. */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
 		!(http->curl = curl_easy_init()))
 		cs_out_of_memory();
-	http->verify = verify;
-	cs_strset(&http->ca_file, ca_file);
+	http->verify = tls->verify;
+	cs_strset(&http->ca_file, tls->ca_file);
+	cs_strset(&http->cert_file, tls->cert_file);
+	cs_strset(&http->key_file, tls->key_file);
+	cs_uuid_make(uuid);
+	snprintf(http->id, sizeof http->id, "req-%s", uuid);
 	return http;
 }
 
@@ -39,18 +50,17 @@ void cs_http_free(struct cs_http *http)
 		return;
 	curl_easy_cleanup(http->curl);
 	free(http->ca_file);
+	free(http->cert_file);
+	free(http->key_file);
 	free(http);
 }
 
-char *cs_http_escape(const char *text)
+static int64_t wall_ms(void)
 {
-	char *escaped = curl_easy_escape(NULL, text, 0);
+	struct cs_stamp now;
 
-	if (!escaped)
-		cs_out_of_memory();
-	char *ret = cs_strdup(escaped);
-	curl_free(escaped);
-	return ret;
+	cs_stamp_now(&now);
+	return now.wall_ms;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *user)
@@ -61,50 +71,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 	return reply->body.overflow ? 0 : size * n;
 }
 
-/* The value of header line `name` ("x-...:"), or NULL. */
-static const char *value_of(const char *line, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (strncasecmp(line, name, len) != 0)
-		return NULL;
-	return line + len + strspn(line + len, " \t");
-}
-
-static void keep(char *slot, size_t size_bytes, const char *value)
-{
-	size_t len = strlen(value);
-
-	memcpy(slot, value, len < size_bytes ? len + 1 : size_bytes);
-	slot[size_bytes - 1] = '\0';
-	cs_text_clean(slot);
-}
-
 static size_t on_header(char *data, size_t size, size_t n, void *user)
 {
-	struct cs_http_reply *reply = user;
-	CS_AUTO_FREE char *line = cs_strndup(data, size * n);
-	const char *value;
-
-	line[strcspn(line, "\r\n")] = '\0';
-	if ((value = value_of(line, "x-openstack-request-id:")) ||
-		(value = value_of(line, "x-compute-request-id:")))
-		keep(reply->request_id, sizeof reply->request_id, value);
-	if ((value = value_of(line, "location:")))
-		keep(reply->location, sizeof reply->location, value);
-	if ((value = value_of(line, "x-subject-token:"))) {
-		cs_secret_free(reply->subject_token);
-		reply->subject_token = cs_secret_new(value);
-		explicit_bzero(line, strlen(line));
-	}
+	cs_http_take_header(user, data, size * n, wall_ms());
 	return size * n;
-}
-
-void cs_http_reply_done(struct cs_http_reply *reply)
-{
-	cs_strbuf_done(&reply->body);
-	cs_secret_free(reply->subject_token);
-	*reply = (struct cs_http_reply){0};
 }
 
 static bool is_loopback(const char *host)
@@ -152,21 +122,33 @@ static struct curl_slist *add_line(struct curl_slist *list, const char *line)
 	return longer;
 }
 
-static struct curl_slist *make_headers(const struct cs_http_request *request)
+static struct curl_slist *add_secret(
+	struct curl_slist *list, const char *name, const struct cs_secret *value)
+{
+	if (!value)
+		return list;
+	CS_AUTO_FREE char *line = cs_asprintf("%s: %s", name, cs_secret_expose(value));
+	list = add_line(list, line);
+	explicit_bzero(line, strlen(line));
+	return list;
+}
+
+static struct curl_slist *make_headers(
+	const struct cs_http *http, const struct cs_http_request *request)
 {
 	struct curl_slist *list = add_line(NULL, "Accept: application/json");
+	CS_AUTO_FREE char *type = cs_asprintf("Content-Type: %s",
+		request->content_type ? request->content_type : "application/json");
+	/* Every service writes it into its log beside its own. */
+	CS_AUTO_FREE char *id = cs_asprintf("X-Openstack-Request-Id: %s", http->id);
 
 	list = add_line(list, "Expect:"); /* no waiting for 100-continue */
-	list = add_line(list, "Content-Type: application/json");
+	list = add_line(list, type);
+	list = add_line(list, id);
 	for (const char *const *line = request->headers; line && *line; line++)
 		list = add_line(list, *line);
-	if (request->token) {
-		CS_AUTO_FREE char *line =
-			cs_asprintf("X-Auth-Token: %s", cs_secret_expose(request->token));
-		list = add_line(list, line);
-		explicit_bzero(line, strlen(line));
-	}
-	return list;
+	list = add_secret(list, "Authorization", request->authorization);
+	return add_secret(list, "X-Auth-Token", request->token);
 }
 
 static void free_headers(struct curl_slist *list)
@@ -210,6 +192,11 @@ static void set_connection(
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, http->verify ? 2L : 0L);
 	if (http->ca_file)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, http->ca_file);
+	if (http->cert_file) {
+		curl_easy_setopt(curl, CURLOPT_SSLCERT, http->cert_file);
+		curl_easy_setopt(curl, CURLOPT_SSLKEY,
+			http->key_file ? http->key_file : http->cert_file);
+	}
 	if (loopback)
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
 }
@@ -233,33 +220,74 @@ static const char *explain(CURL *curl, CURLcode code, const char *detail)
 	return *detail ? detail : curl_easy_strerror(code);
 }
 
+/* GnuTLS has no code of its own for a certificate of ours that is missing or that the
+ * service does not take. */
+static bool is_own_certificate(const struct cs_http *http, CURLcode code)
+{
+	return http->cert_file &&
+	       (code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CONNECT_ERROR);
+}
+
+static bool is_certificate(const struct cs_http *http, CURLcode code)
+{
+	return code == CURLE_PEER_FAILED_VERIFICATION ||
+	       code == CURLE_SSL_CACERT_BADFILE || is_own_certificate(http, code);
+}
+
+static int fail_certificate(const struct cs_http *http,
+	const struct cs_http_request *request, CURLcode code, const char *detail,
+	struct cs_error *err)
+{
+	const char *why = explain(http->curl, code, detail);
+
+	if (is_own_certificate(http, code))
+		return cs_error_set(err, CS_E_CONNECT,
+			"%s %s: no connection: %s; check 'cert' and 'key' of the cloud "
+			"(%s%s%s)",
+			request->method, request->url, why, http->cert_file,
+			http->key_file ? ", " : "", http->key_file ? http->key_file : "");
+	return cs_error_set(err, CS_E_CONNECT,
+		"%s %s: no connection: %s; check 'cacert' of the cloud (%s)",
+		request->method, request->url, why,
+		http->ca_file ? http->ca_file : "the system's authorities");
+}
+
+/* What libcurl makes of another protocol, and of a line longer than it takes. */
+static bool is_no_http(CURLcode code)
+{
+	return code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+	       code == CURLE_OUT_OF_MEMORY;
+}
+
 static int fail(const struct cs_http *http, const struct cs_http_request *request,
 	const struct cs_http_reply *reply, CURLcode code, const char *detail,
 	struct cs_error *err)
 {
 	const char *method = request->method, *url = request->url;
+	const char *advice = request->changes ? "; it may have been carried out" : "";
 
-	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
-		return cs_error_set(err, CS_E_CONNECT,
-			"%s %s: no connection: %s; check 'cacert' of the cloud (%s)",
-			method, url, explain(http->curl, code, detail),
-			http->ca_file ? http->ca_file : "the system's authorities");
+	if (is_certificate(http, code))
+		return fail_certificate(http, request, code, detail, err);
 	if (is_unsent(http->curl))
 		return cs_error_set(err, CS_E_CONNECT,
 			"%s %s: no connection: %s; is the URL right, and the cloud up?",
 			method, url, explain(http->curl, code, detail));
 	if (reply->body.overflow)
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_LIMIT,
-			"%s %s: the answer is larger than %zu MiB", method, url,
-			REPLY_MAX >> 20);
+			"%s %s: the answer is larger than %zu MiB (ours %s)%s", method,
+			url, REPLY_MAX >> 20, http->id, advice);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_TIMEOUT,
-			"%s %s: no whole answer within the time allowed%s", method, url,
-			request->changes ? "; it may have been carried out" : "");
+			"%s %s: no whole answer within the time allowed (ours %s)%s",
+			method, url, http->id, advice);
+	if (is_no_http(code))
+		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_PROTOCOL,
+			"%s %s: the answer is not HTTP, or its head is too long; is it "
+			"the service's port? (%s; ours %s)%s",
+			method, url, curl_easy_strerror(code), http->id, advice);
 	return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_REMOTE,
-		"%s %s: the connection broke before the answer was whole (%s)%s", method,
-		url, curl_easy_strerror(code),
-		request->changes ? "; it may have been carried out" : "");
+		"%s %s: the connection broke before the answer was whole (%s; ours %s)%s",
+		method, url, curl_easy_strerror(code), http->id, advice);
 }
 
 static bool is_broken(CURLcode code)
@@ -268,15 +296,62 @@ static bool is_broken(CURLcode code)
 	       code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE;
 }
 
-static CURLcode perform(const struct cs_http *http, struct cs_http_reply *reply)
+/* Where a second time can help and do no harm; see http.h. */
+static bool is_worth_repeating(const struct cs_http *http,
+	const struct cs_http_request *request, const struct cs_http_reply *reply,
+	CURLcode code)
 {
+	if (code != CURLE_OK && is_certificate(http, code))
+		return false;
+	if (code != CURLE_OK && is_unsent(http->curl))
+		return true;
+	if (code != CURLE_OK)
+		return is_broken(code) && !request->changes;
+	if (reply->status == 413 || reply->status == 429)
+		return reply->retry_after_ms >= 0;
+	return !request->changes && (reply->status == 500 || reply->status == 502 ||
+					    reply->status == 503 || reply->status == 504);
+}
+
+/* Not together with all the others who were refused at the same moment. */
+static int64_t pause_ms(const struct cs_http_reply *reply, int times)
+{
+	uint16_t random = 0;
+	int64_t wait_ms = (int64_t)PAUSE_MS << (times - 1);
+
+	if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+		random = (uint16_t)getpid();
+	wait_ms = wait_ms / 2 + wait_ms * random / UINT16_MAX;
+	return wait_ms + (reply->retry_after_ms > 0 ? reply->retry_after_ms : 0);
+}
+
+static CURLcode perform(const struct cs_http *http, const struct cs_http_request *request,
+	bool loopback, struct cs_deadline deadline, struct cs_http_reply *reply,
+	char detail[CURL_ERROR_SIZE])
+{
+	struct curl_slist *headers = make_headers(http, request);
+	CURL *curl = http->curl;
+	long status = 0;
+
 	cs_http_reply_done(reply);
 	reply->body = CS_STRBUF(REPLY_MAX);
-	curl_easy_setopt(http->curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(http->curl, CURLOPT_WRITEDATA, reply);
-	curl_easy_setopt(http->curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(http->curl, CURLOPT_HEADERDATA, reply);
-	return curl_easy_perform(http->curl);
+	memcpy(reply->sent_id, http->id, sizeof reply->sent_id);
+	*detail = '\0';
+	curl_easy_reset(curl); /* keeps the connection */
+	set_request(curl, request);
+	set_connection(http, loopback, deadline);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
+	curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	CURLcode code = curl_easy_perform(curl);
+	free_headers(headers);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	reply->status = (int)status;
+	return code;
 }
 
 int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
@@ -284,97 +359,25 @@ int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
 {
 	char detail[CURL_ERROR_SIZE] = "";
 	bool loopback = false;
-	long status = 0;
 
 	if (check_url(request->url, &loopback, err) < 0)
 		return err->code;
 	if (cs_deadline_left_ms(deadline) == 0)
 		return cs_error_set(err, CS_E_TIMEOUT, "%s %s: no time left, not sent",
 			request->method, request->url);
-	struct curl_slist *headers = make_headers(request);
-	curl_easy_reset(http->curl); /* keeps the connection */
-	set_request(http->curl, request);
-	set_connection(http, loopback, deadline);
-	curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, detail);
-	CURLcode code = perform(http, reply);
-	/* A kept connection has had its repetition by libcurl already, a new one not. */
-	if (is_broken(code) && strcmp(request->method, "GET") == 0 &&
-		cs_deadline_left_ms(deadline) > 0) {
-		set_connection(http, loopback, deadline);
-		code = perform(http, reply);
+	for (int times = 1;; times++) {
+		int64_t left_ms = cs_deadline_left_ms(deadline);
+		CURLcode code = perform(http, request, loopback, deadline, reply, detail);
+		int64_t took_ms = left_ms - cs_deadline_left_ms(deadline);
+		int64_t wait_ms = pause_ms(reply, times);
+
+		/* What is known already says more than a deadline that has passed. */
+		if (times < TIMES_MAX && is_worth_repeating(http, request, reply, code) &&
+			cs_deadline_left_ms(deadline) > wait_ms + took_ms) {
+			cs_deadline_sleep(deadline, wait_ms);
+			continue;
+		}
+		return code == CURLE_OK ? 0
+					: fail(http, request, reply, code, detail, err);
 	}
-	free_headers(headers);
-	if (code != CURLE_OK)
-		return fail(http, request, reply, code, detail, err);
-	curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
-	reply->status = (int)status;
-	return 0;
-}
-
-/* Nova: {"itemNotFound": {"message"}}; Keystone: {"error": {"message"}}; Neutron:
- * {"NeutronError": {"message"}}; others: {"message"} or {"faultstring"}. */
-bool cs_http_error_text(const char *text, size_t len, struct cs_strbuf *ret)
-{
-	struct cs_error ignored;
-	CS_AUTO_JSON struct json_object *body = NULL;
-	const char *message;
-
-	if (cs_json_parse(text, len, "error", &body, &ignored) < 0 ||
-		!json_object_is_type(body, json_type_object))
-		return false;
-	message = cs_json_str(body, "message");
-	if (!message)
-		message = cs_json_str(body, "faultstring");
-	json_object_object_foreach(body, key, value)
-	{
-		(void)key;
-		if (!message)
-			message = cs_json_str(value, "message");
-	}
-	if (message)
-		cs_strbuf_add(ret, message);
-	return message != NULL;
-}
-
-static enum cs_errc code_of(int status, const char *text)
-{
-	switch (status) {
-	case 401:
-		return CS_E_AUTH;
-	case 403: /* Nova has no status of its own for it */
-		return strncasecmp(text, "Quota exceeded", 14) == 0 ? CS_E_QUOTA
-								    : CS_E_FORBIDDEN;
-	case 404:
-		return CS_E_NOT_FOUND;
-	case 409:
-		return CS_E_CONFLICT;
-	case 413:
-	case 429:
-		return CS_E_QUOTA;
-	default:
-		return CS_E_REMOTE;
-	}
-}
-
-int cs_http_fail(const struct cs_http_request *request, const struct cs_http_reply *reply,
-	struct cs_error *err)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(ERROR_TEXT_MAX);
-	const char *body = cs_strbuf_text(&reply->body);
-
-	if (reply->status >= 300 && reply->status < 400)
-		cs_strbuf_addf(&text, "a redirect to '%s', which is not followed",
-			reply->location);
-	else if (!cs_http_error_text(body, reply->body.len, &text))
-		cs_strbuf_addf(&text, "%s",
-			strchr(body, '<') ? "a web page, not the service's own answer"
-			: *body		  ? "no message in its answer"
-					  : "an empty answer");
-	cs_error_set(err, code_of(reply->status, cs_strbuf_text(&text)),
-		"%s %s: status %d: %s%s%s%s", request->method, request->url,
-		reply->status, cs_strbuf_text(&text), *reply->request_id ? " (" : "",
-		reply->request_id, *reply->request_id ? ")" : "");
-	err->remote_status = reply->status;
-	return err->code;
 }

@@ -1,34 +1,46 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Tokens; see keystone.h. The catalogue is read in catalog.c. */
+/* Sessions; see keystone.h. Tokens are asked for in keystone_auth.c and kept in
+ * token_cache.c, the catalogue is read in catalog.c. */
 #include <config.h>
-#include "client/keystone.h"
+#include "client/keystone_internal.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "format/json.h"
+
+#define FRESH_MARGIN_MS (120 * CS_MS_PER_S)
+#define VERSION_HEADER "OpenStack-API-Version:"
 
 struct cs_keystone {
 	const struct cs_credentials *credentials;
 	struct cs_http *http;
 	struct cs_deadline deadline;
-	char *base; /* the auth URL without version and trailing slash */
-	struct cs_secret *secret;
-	struct cs_token token;
+	char *base;  /* the auth URL without version and trailing slash */
+	char *cache; /* or NULL */
+	struct cs_grant grant;
+	struct cs_secret *basic; /* Authorization, or NULL */
 };
 
 void cs_credentials_done(struct cs_credentials *credentials)
 {
 	char **texts[] = {&credentials->source, &credentials->auth_url,
-		&credentials->user_id, &credentials->user_name,
+		&credentials->endpoint, &credentials->user_id, &credentials->user_name,
 		&credentials->user_domain_id, &credentials->user_domain_name,
 		&credentials->project_id, &credentials->project_name,
 		&credentials->project_domain_id, &credentials->project_domain_name,
 		&credentials->credential_id, &credentials->credential_name,
-		&credentials->region, &credentials->interface, &credentials->ca_file};
+		&credentials->provider, &credentials->protocol, &credentials->client_id,
+		&credentials->client_scope, &credentials->token_endpoint,
+		&credentials->discovery_endpoint, &credentials->region,
+		&credentials->interface, &credentials->ca_file, &credentials->cert_file,
+		&credentials->key_file};
 
 	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
 		free(*texts[i]);
+	for (size_t i = 0; i < CS_SERVICES; i++)
+		free(credentials->overrides[i]);
 	cs_secret_free(credentials->secret);
 	*credentials = (struct cs_credentials){0};
 }
@@ -51,165 +63,89 @@ static char *strip_version(const char *auth_url)
 	return base;
 }
 
-static struct json_object *add_object(struct json_object *parent, const char *key)
+void cs_grant_done(struct cs_grant *grant)
 {
-	struct json_object *child = json_object_new_object();
-
-	json_object_object_add(parent, key, child);
-	return child;
+	cs_secret_free(grant->secret);
+	cs_token_done(&grant->token);
+	*grant = (struct cs_grant){0};
 }
 
-static void add_if(struct json_object *object, const char *key, const char *text)
+/* Counted from when we heard of it, in our own time: the clocks of the cloud may differ
+ * from ours. */
+int64_t cs_grant_left_ms(const struct cs_grant *grant)
 {
-	if (text)
-		cs_json_add_str(object, key, text);
+	struct cs_stamp now;
+
+	if (grant->token.life_ms < 0)
+		return INT64_MAX;
+	cs_stamp_now(&now);
+	int64_t age_ms = cs_stamp_age_ms(&grant->since, &now);
+	return age_ms < 0 ? 0 : grant->token.life_ms - age_ms;
 }
 
-/* {"id"} or {"name", "domain": {"id"} or {"name"}} */
-static void add_named(struct json_object *parent, const char *key, const char *id,
-	const char *name, const char *domain_id, const char *domain_name)
+int64_t cs_grant_fresh_ms(const struct cs_grant *grant)
 {
-	struct json_object *object = add_object(parent, key);
+	int64_t left_ms = cs_grant_left_ms(grant), margin_ms = grant->token.life_ms / 4;
 
-	add_if(object, "id", id);
-	if (id)
-		return;
-	add_if(object, "name", name);
-	struct json_object *domain = add_object(object, "domain");
-	add_if(domain, domain_id ? "id" : "name", domain_id ? domain_id : domain_name);
+	if (left_ms == INT64_MAX)
+		return left_ms;
+	return left_ms - (margin_ms < FRESH_MARGIN_MS ? margin_ms : FRESH_MARGIN_MS);
 }
 
-static void add_identity(struct json_object *auth, const struct cs_credentials *who)
+static int renew(struct cs_keystone *session, struct cs_error *err)
 {
-	bool password = who->type == CS_AUTH_PASSWORD;
-	const char *method = password ? "password" : "application_credential";
-	struct json_object *identity = add_object(auth, "identity");
-	struct json_object *methods = json_object_new_array();
+	struct cs_grant grant;
 
-	json_object_array_add(methods, json_object_new_string(method));
-	json_object_object_add(identity, "methods", methods);
-	struct json_object *details = add_object(identity, method);
-	if (password || !who->credential_id)
-		add_named(details, "user", who->user_id, who->user_name,
-			who->user_domain_id, who->user_domain_name);
-	if (!password) {
-		add_if(details, who->credential_id ? "id" : "name",
-			who->credential_id ? who->credential_id : who->credential_name);
-		cs_json_add_str(details, "secret", cs_secret_expose(who->secret));
-		return; /* it has its own scope, and another one is an error */
-	}
-	cs_json_add_str(
-		cs_json_obj(details, "user"), "password", cs_secret_expose(who->secret));
-	add_named(add_object(auth, "scope"), "project", who->project_id,
-		who->project_name, who->project_domain_id, who->project_domain_name);
-}
-
-/* json-c knows no secrets: the one value that is one, and the text made of it. */
-static void wipe(struct json_object *request)
-{
-	struct json_object *identity =
-		cs_json_obj(cs_json_obj(request, "auth"), "identity");
-	struct json_object *user = cs_json_obj(cs_json_obj(identity, "password"), "user");
-	struct json_object *details = cs_json_obj(identity, "application_credential");
-	const char *texts[] = {cs_json_str(user, "password"),
-		cs_json_str(details, "secret"), cs_json_text(request)};
-
-	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++) {
-		if (texts[i])
-			explicit_bzero((char *)texts[i], strlen(texts[i]));
-	}
-}
-
-/* Names the likely reason when there is no v3 at all behind the auth URL. */
-static int explain_missing(struct cs_keystone *session, struct cs_error *err)
-{
-	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	CS_AUTO_FREE char *url = cs_asprintf("%s/", session->base);
-	const struct cs_http_request request = {.method = "GET", .url = url};
-	struct cs_error ignored;
-
-	if (cs_http_send(session->http, &request, session->deadline, &reply, &ignored) ==
-			0 &&
-		strstr(cs_strbuf_text(&reply.body), "\"v2.0\"") &&
-		!strstr(cs_strbuf_text(&reply.body), "\"v3"))
-		return cs_error_set(err, CS_E_NOT_FOUND,
-			"%s offers Identity v2.0 only; v3 is needed", session->base);
-	return cs_error_set(err, CS_E_NOT_FOUND,
-		"%s/v3/auth/tokens does not exist; check auth_url: it is Keystone's URL, "
-		"such as https://cloud.example.org:5000/v3",
-		session->base);
-}
-
-static int refuse(struct cs_keystone *session, const struct cs_http_request *request,
-	const struct cs_http_reply *reply, struct cs_error *err)
-{
-	const struct cs_credentials *who = session->credentials;
-	bool own_words = *cs_strbuf_text(&reply->body) == '{';
-
-	cs_http_fail(request, reply, err);
-	if (reply->status == 404 && !own_words)
-		explain_missing(session, err);
-	else if (reply->status == 401 || reply->status == 404) /* unknown credential */
-		cs_error_set(err, CS_E_AUTH,
-			"%s refused to authenticate; check %s (status %d, %s)",
-			session->base,
-			who->type == CS_AUTH_PASSWORD
-				? "username, password, project_name and their domains"
-				: "id and secret of the application credential, and "
-				  "whether it has expired",
-			reply->status,
-			*reply->request_id ? reply->request_id : "no request id");
-	err->remote_status = reply->status;
-	return cs_error_prefix(err, "%s", who->source);
-}
-
-static int take_token(
-	struct cs_keystone *session, struct cs_http_reply *reply, struct cs_error *err)
-{
-	struct cs_token token;
-
-	if (!reply->subject_token)
-		return cs_error_set(err, CS_E_PROTOCOL,
-			"%s answered without a token; is it Keystone?", session->base);
-	if (cs_keystone_parse_token(
-		    cs_strbuf_text(&reply->body), reply->body.len, &token, err) < 0)
-		return cs_error_prefix(err, "%s", session->credentials->source);
-	cs_token_done(&session->token);
-	session->token = token;
-	cs_secret_free(session->secret);
-	session->secret = CS_TAKE(reply->subject_token);
+	if (cs_keystone_authenticate(session->http, session->credentials, session->base,
+		    session->deadline, &grant, err) < 0)
+		return err->code;
+	cs_grant_done(&session->grant);
+	session->grant = grant;
+	if (session->cache)
+		cs_token_cache_save(session->cache, session->credentials, &grant);
 	return 0;
 }
 
-static int authenticate(struct cs_keystone *session, struct cs_error *err)
+/* Another program may have renewed it already. While the old one lives, a Keystone that
+ * is away for a moment does no harm. */
+static int keep_fresh(struct cs_keystone *session, struct cs_error *err)
 {
-	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	CS_AUTO_JSON struct json_object *body = json_object_new_object();
-	CS_AUTO_FREE char *url = cs_asprintf("%s/v3/auth/tokens", session->base);
+	struct cs_grant grant;
 
-	add_identity(add_object(body, "auth"), session->credentials);
-	const struct cs_http_request request = {
-		.method = "POST", .url = url, .body = cs_json_text(body)};
-	int r = cs_http_send(session->http, &request, session->deadline, &reply, err);
-	wipe(body);
-	if (r < 0)
-		return cs_error_prefix(err, "%s", session->credentials->source);
-	if (reply.status != 201)
-		return refuse(session, &request, &reply, err);
-	return take_token(session, &reply, err);
+	if (cs_grant_fresh_ms(&session->grant) > 0)
+		return 0;
+	if (session->cache &&
+		cs_token_cache_load(session->cache, session->credentials, &grant)) {
+		cs_grant_done(&session->grant);
+		session->grant = grant;
+		return 0;
+	}
+	if (renew(session, err) == 0 || cs_grant_left_ms(&session->grant) > 0)
+		return 0;
+	return err->code;
 }
 
-int cs_keystone_open(const struct cs_credentials *credentials,
+int cs_keystone_open(const struct cs_credentials *credentials, const char *cache,
 	struct cs_deadline deadline, struct cs_keystone **ret, struct cs_error *err)
 {
+	const struct cs_http_tls tls = {.verify = credentials->verify,
+		.ca_file = credentials->ca_file,
+		.cert_file = credentials->cert_file,
+		.key_file = credentials->key_file};
 	CS_CLEANUP(cs_keystone_closep)
 	struct cs_keystone *session = cs_calloc(1, sizeof *session);
 
 	session->credentials = credentials;
 	session->deadline = deadline;
-	session->http = cs_http_new(credentials->verify, credentials->ca_file);
-	session->base = strip_version(credentials->auth_url);
-	if (authenticate(session, err) < 0)
+	session->http = cs_http_new(&tls);
+	session->base = strip_version(
+		credentials->auth_url ? credentials->auth_url : credentials->endpoint);
+	cs_strset(&session->cache, cache);
+	if (credentials->type == CS_AUTH_HTTP_BASIC)
+		session->basic =
+			cs_http_basic(credentials->user_name, credentials->secret);
+	if (!(cache && cs_token_cache_load(cache, credentials, &session->grant)) &&
+		renew(session, err) < 0)
 		return err->code;
 	*ret = CS_TAKE(session);
 	return 0;
@@ -220,9 +156,10 @@ void cs_keystone_close(struct cs_keystone *session)
 	if (!session)
 		return;
 	cs_http_free(session->http);
-	cs_secret_free(session->secret);
-	cs_token_done(&session->token);
+	cs_grant_done(&session->grant);
+	cs_secret_free(session->basic);
 	free(session->base);
+	free(session->cache);
 	free(session);
 }
 
@@ -238,7 +175,7 @@ const char *cs_keystone_auth_url(const struct cs_keystone *session)
 
 const char *cs_keystone_project_id(const struct cs_keystone *session)
 {
-	return session->token.project_id;
+	return session->grant.token.project_id;
 }
 
 const char *cs_keystone_region(const struct cs_keystone *session)
@@ -246,14 +183,33 @@ const char *cs_keystone_region(const struct cs_keystone *session)
 	return session->credentials->region ? session->credentials->region : "";
 }
 
+/* The URL that the configuration has for a service, or NULL. */
+static const char *override_of(const struct cs_credentials *who, const char *type)
+{
+	bool keystone = who->type != CS_AUTH_HTTP_BASIC && who->type != CS_AUTH_NONE;
+
+	for (size_t i = 0; i < CS_SERVICES; i++) {
+		const char *const *types = cs_service_types(i);
+
+		for (size_t j = 0; types[j]; j++) {
+			if (strcmp(types[j], type) != 0)
+				continue;
+			if (!who->overrides[i] && i == CS_SERVICE_COMPUTE && !keystone)
+				return who->endpoint;
+			return who->overrides[i];
+		}
+	}
+	return NULL;
+}
+
 int cs_keystone_endpoint(struct cs_keystone *session, const char *type, char **ret_url,
 	struct cs_error *err)
 {
 	const struct cs_credentials *who = session->credentials;
-	const char *url;
+	const char *url = override_of(who, type);
 
-	if (cs_keystone_pick(
-		    &session->token, type, who->interface, who->region, &url, err) < 0)
+	if (!url && cs_keystone_pick(&session->grant.token, type, who->interface,
+			    who->region, &url, err) < 0)
 		return cs_error_prefix(err, "%s", who->source);
 	size_t len = strlen(url);
 	while (len > 0 && url[len - 1] == '/')
@@ -262,22 +218,68 @@ int cs_keystone_endpoint(struct cs_keystone *session, const char *type, char **r
 	return 0;
 }
 
+/* Is it for the service that the first word of the header's value names? Requests to
+ * others may carry the header, too. */
+static bool is_for(struct cs_keystone *session, const char *url, const char *version)
+{
+	CS_AUTO_FREE char *type = cs_strndup(version, strcspn(version, " "));
+	CS_AUTO_FREE char *endpoint = NULL;
+	struct cs_error ignored;
+
+	return cs_keystone_endpoint(session, type, &endpoint, &ignored) == 0 &&
+	       strncmp(url, endpoint, strlen(endpoint)) == 0;
+}
+
+/* A service or a proxy that passes over the version answers as version 2.1, in which
+ * other things are missing or mean something else. */
+static int check_version(struct cs_keystone *session,
+	const struct cs_http_request *request, const struct cs_http_reply *reply,
+	struct cs_error *err)
+{
+	size_t len = strlen(VERSION_HEADER);
+	const char *wanted = NULL;
+
+	for (size_t i = 0; request->headers && request->headers[i]; i++) {
+		if (strncasecmp(request->headers[i], VERSION_HEADER, len) == 0)
+			wanted = request->headers[i] + len;
+	}
+	if (!wanted || reply->status < 200 || reply->status > 299)
+		return 0;
+	wanted += strspn(wanted, " ");
+	if (strcasecmp(reply->api_version, wanted) == 0 ||
+		!is_for(session, request->url, wanted))
+		return 0;
+	return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_PROTOCOL,
+		"%s %s: asked for API version '%s', answered with '%s'; does a proxy in "
+		"between drop the header OpenStack-API-Version? (ours %s)",
+		request->method, request->url, wanted,
+		*reply->api_version ? reply->api_version : "none", reply->sent_id);
+}
+
 int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
 	struct cs_http_reply *reply, struct cs_error *err)
 {
 	struct cs_http_request with_token = *request;
 
+	if (keep_fresh(session, err) < 0)
+		return err->code;
 	for (int attempt = 0; attempt < 2; attempt++) {
-		if (attempt > 0 && authenticate(session, err) < 0)
+		if (attempt > 0 && renew(session, err) < 0)
 			return err->code;
-		with_token.token = session->secret;
+		with_token.token = session->grant.secret;
+		with_token.authorization = session->basic;
 		if (cs_http_send(session->http, &with_token, session->deadline, reply,
 			    err) < 0)
 			return err->code;
 		if (reply->status != 401)
-			return 0;
+			return check_version(session, request, reply, err);
+		if (!session->grant.secret)
+			break;
 	}
 	cs_http_fail(request, reply, err);
+	if (!session->grant.secret)
+		return cs_error_prefix(err, "%s: refused; check username and password",
+			session->credentials->source);
 	return cs_error_prefix(err,
 		"%s: a fresh token of %s was refused; does the service trust this "
 		"Keystone?",

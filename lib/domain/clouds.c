@@ -1,34 +1,29 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Finding and reading clouds.yaml and OS_*; see clouds.h. */
+/* Finding and merging clouds.yaml and its companions; see clouds.h. */
 #include <config.h>
-#include "domain/clouds.h"
+#include "domain/clouds_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "format/yaml.h"
 
 #define FILE_MAX 65536
 #define VARIABLE_MAX 64
 
-/* Where the values of one cloud come from. */
-struct source {
-	const struct cs_yaml_node *entry; /* NULL: the environment */
-	const char *path;
-	const char *text; /* "cloud 'web' of FILE" */
-	struct cs_error *err;
+static const struct kind {
+	const char *name;     /* of the file, without its end */
+	const char *variable; /* that names it, or NULL */
+	const char *key;      /* that its clouds are below */
+} kinds[CS_CLOUDS_KINDS] = {
+	[CS_CLOUDS_MAIN] = {"clouds", "OS_CLIENT_CONFIG_FILE", "clouds"},
+	[CS_CLOUDS_SECURE] = {"secure", "OS_CLIENT_SECURE_FILE", "clouds"},
+	[CS_CLOUDS_PUBLIC] = {"clouds-public", NULL, "public-clouds"},
 };
-
-static int fail(const struct source *source, const char *why)
-{
-	return cs_error_set(source->err, CS_E_CONFIG, "%s: %s", source->text, why);
-}
 
 /* "auth-url" is "auth_url" to OpenStack's tools. */
 static bool is_key(const char *given, const char *key)
@@ -40,7 +35,7 @@ static bool is_key(const char *given, const char *key)
 	return *given == *key;
 }
 
-static const struct cs_yaml_node *find(const struct cs_yaml_node *map, const char *key)
+const struct cs_yaml_node *cs_clouds_node(const struct cs_yaml_node *map, const char *key)
 {
 	for (size_t i = 0; map && map->type == CS_YAML_MAP && i < map->n; i++) {
 		if (is_key(map->items[i].key, key))
@@ -49,211 +44,87 @@ static const struct cs_yaml_node *find(const struct cs_yaml_node *map, const cha
 	return NULL;
 }
 
-static const char *from_environment(const char *key)
+static const char *variable(const char *name)
 {
-	char name[VARIABLE_MAX] = "OS_";
-	const char *value;
+	const char *value = getenv(name);
 
-	for (size_t i = 0; key[i] && i + 4 < sizeof name; i++)
-		name[i + 3] = (char)toupper((unsigned char)key[i]);
-	value = getenv(name);
 	return value && *value ? value : NULL;
 }
 
-/* The value of `key` beside or in `auth` (beside it wins, as in openstacksdk); numbers
- * are text here. Empty and null are as good as absent. */
-static int get(const struct source *source, const char *key, const char **ret)
+static const char *from_environment(const char *key)
 {
-	const struct cs_yaml_node *node = find(source->entry, key);
+	char name[VARIABLE_MAX] = "OS_";
 
-	*ret = NULL;
-	if (!source->entry) {
-		*ret = from_environment(key);
-		return 0;
-	}
-	if (!node)
-		node = find(find(source->entry, "auth"), key);
+	for (size_t i = 0; key[i] && i + 4 < sizeof name; i++)
+		name[i + 3] = (char)toupper((unsigned char)key[i]);
+	return variable(name);
+}
+
+char *cs_clouds_expand(const char *path)
+{
+	const char *home = variable("HOME");
+
+	return home && strncmp(path, "~/", 2) == 0 ? cs_asprintf("%s%s", home, path + 1)
+						   : cs_strdup(path);
+}
+
+static int text_of(const struct cs_clouds_source *source, const char *path,
+	const char *key, const struct cs_yaml_node *node, const char **ret)
+{
 	if (node && node->type != CS_YAML_SCALAR)
 		return cs_error_set(source->err, CS_E_CONFIG,
-			"%s:%d: key '%s': expected one value", source->path, node->line,
-			key);
+			"%s:%d: key '%s': expected one value", path, node->line, key);
 	if (node && !cs_yaml_is_null(node) && *node->text)
 		*ret = node->text;
 	return 0;
 }
 
-static int get_bool(
-	const struct source *source, const char *key, bool fallback, bool *ret)
+/* Numbers are text here. */
+int cs_clouds_get(
+	const struct cs_clouds_source *source, const char *key, const char **ret)
 {
-	static const char *const words[] = {
-		"false", "no", "off", "0", "true", "yes", "on", "1"};
-	const char *text;
+	*ret = source->n == 0 ? from_environment(key) : NULL;
+	for (size_t i = 0; !*ret && i < 2 * source->n; i++) {
+		const struct cs_clouds_layer *layer = &source->layers[i % source->n];
+		const struct cs_yaml_node *map = layer->entry;
 
-	*ret = fallback;
-	if (get(source, key, &text) < 0)
-		return source->err->code;
-	if (!text)
+		if (i >= source->n)
+			map = cs_clouds_node(map, "auth");
+		if (text_of(source, layer->path, key, cs_clouds_node(map, key), ret) < 0)
+			return source->err->code;
+	}
+	return 0;
+}
+
+/* The entry of a cloud in one file. NULL when the file or the entry is missing. */
+static int find_entry(const struct cs_yaml *yaml, const char *path,
+	enum cs_clouds_kind kind, const char *name, const struct cs_yaml_node **ret,
+	struct cs_error *err)
+{
+	const struct cs_yaml_item *clouds =
+		yaml ? cs_yaml_find(cs_yaml_root(yaml), kinds[kind].key) : NULL;
+
+	*ret = NULL;
+	if (!yaml)
 		return 0;
-	for (size_t i = 0; i < CS_ARRAY_SIZE(words); i++) {
-		if (strcasecmp(text, words[i]) == 0) {
-			*ret = i >= CS_ARRAY_SIZE(words) / 2;
-			return 0;
-		}
-	}
-	return cs_error_set(source->err, CS_E_CONFIG,
-		"%s: key '%s': expected true or false, found '%.40s'", source->text, key,
-		text);
-}
-
-/* Each key with the older names that mean the same. */
-static const struct text_key {
-	size_t offset;
-	const char *names[3];
-} text_keys[] = {
-#define AT(member) offsetof(struct cs_credentials, member)
-	{AT(auth_url), {"auth_url"}},
-	{AT(user_id), {"user_id"}},
-	{AT(user_name), {"username", "user_name"}},
-	{AT(user_domain_id), {"user_domain_id", "domain_id"}},
-	{AT(user_domain_name), {"user_domain_name", "domain_name"}},
-	{AT(project_id), {"project_id", "tenant_id"}},
-	{AT(project_name), {"project_name", "tenant_name"}},
-	{AT(project_domain_id), {"project_domain_id", "domain_id"}},
-	{AT(project_domain_name), {"project_domain_name", "domain_name"}},
-	{AT(credential_id), {"application_credential_id"}},
-	{AT(credential_name), {"application_credential_name"}},
-	{AT(region), {"region_name"}},
-	{AT(interface), {"interface", "endpoint_type"}},
-	{AT(ca_file), {"cacert"}},
-#undef AT
-};
-
-static int read_texts(const struct source *source, struct cs_credentials *ret)
-{
-	for (size_t i = 0; i < CS_ARRAY_SIZE(text_keys); i++) {
-		const struct text_key *key = &text_keys[i];
-		const char *text = NULL;
-
-		for (size_t j = 0; j < CS_ARRAY_SIZE(key->names) && key->names[j]; j++) {
-			if (!text && get(source, key->names[j], &text) < 0)
-				return source->err->code;
-		}
-		cs_strset((char **)((char *)ret + key->offset), text);
-	}
+	if (!clouds || clouds->value->type != CS_YAML_MAP)
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s: expected '%s:' with the clouds below it", path,
+			kinds[kind].key);
+	const struct cs_yaml_item *entry = cs_yaml_find(clouds->value, name);
+	if (entry && entry->value->type != CS_YAML_MAP)
+		return cs_error_set(err, CS_E_CONFIG,
+			"%s:%d: cloud '%.60s': expected keys with values", path,
+			entry->line, name);
+	*ret = entry ? entry->value : NULL;
 	return 0;
 }
 
-static int read_type(const struct source *source, struct cs_credentials *ret)
+static int no_cloud(const struct cs_yaml *yaml, const char *path, const char *cloud,
+	struct cs_error *err)
 {
-	const char *type, *profile;
-
-	if (get(source, "auth_type", &type) < 0 || get(source, "profile", &profile) < 0)
-		return source->err->code;
-	if (profile)
-		return fail(source, "'profile' is not supported; write auth_url and "
-				    "region_name out");
-	if (!type || strcmp(type, "password") == 0 || strcmp(type, "v3password") == 0)
-		ret->type = CS_AUTH_PASSWORD;
-	else if (strcmp(type, "v3applicationcredential") == 0)
-		ret->type = CS_AUTH_APPLICATION_CREDENTIAL;
-	else
-		return cs_error_set(source->err, CS_E_CONFIG,
-			"%s: auth_type '%.40s' is not supported yet; use "
-			"v3applicationcredential (openstack application credential "
-			"create) "
-			"or password",
-			source->text, type);
-	return 0;
-}
-
-static int read_secret(const struct source *source, struct cs_credentials *ret)
-{
-	bool password = ret->type == CS_AUTH_PASSWORD;
-	const char *key = password ? "password" : "application_credential_secret";
-	const char *text;
-
-	if (get(source, key, &text) < 0)
-		return source->err->code;
-	if (!text)
-		return cs_error_set(source->err, CS_E_CONFIG, "%s: '%s' is missing",
-			source->text, key);
-	ret->secret = cs_secret_new(text);
-	return 0;
-}
-
-/* "publicURL" is how it was written before Keystone v3. */
-static int finish_interface(const struct source *source, struct cs_credentials *ret)
-{
-	static const char *const known[] = {"public", "internal", "admin"};
-	char *interface = ret->interface;
-	size_t len = interface ? strlen(interface) : 0;
-
-	if (!interface) {
-		ret->interface = cs_strdup("public");
-		return 0;
-	}
-	if (len > 3 && strcmp(interface + len - 3, "URL") == 0)
-		interface[len - 3] = '\0';
-	for (size_t i = 0; i < CS_ARRAY_SIZE(known); i++) {
-		if (strcmp(interface, known[i]) == 0)
-			return 0;
-	}
-	return fail(source, "'interface' must be public, internal or admin");
-}
-
-static int check_user(const struct source *source, const struct cs_credentials *given)
-{
-	if (!given->user_id && !given->user_name)
-		return fail(source, "'username' is missing");
-	if (!given->user_id && !given->user_domain_id && !given->user_domain_name)
-		return fail(source, "'user_domain_name' is missing (often Default)");
-	return 0;
-}
-
-static int check(const struct source *source, const struct cs_credentials *given)
-{
-	if (!given->auth_url)
-		return fail(source, "'auth_url' is missing");
-	if (given->type == CS_AUTH_APPLICATION_CREDENTIAL) {
-		if (given->credential_id)
-			return 0;
-		if (!given->credential_name)
-			return fail(source, "'application_credential_id' is missing");
-		return check_user(source, given);
-	}
-	if (check_user(source, given) < 0)
-		return source->err->code;
-	if (!given->project_id && !given->project_name)
-		return fail(source, "'project_name' is missing; without a project Nova "
-				    "shows an empty "
-				    "list instead of an error");
-	if (!given->project_id && !given->project_domain_id &&
-		!given->project_domain_name)
-		return fail(source, "'project_domain_name' is missing (often Default)");
-	return 0;
-}
-
-static int read_source(const struct source *source, struct cs_credentials *ret)
-{
-	struct cs_credentials given = {.source = cs_strdup(source->text)};
-	bool verify, insecure;
-
-	if (read_type(source, &given) == 0 && read_texts(source, &given) == 0 &&
-		get_bool(source, "verify", true, &verify) == 0 &&
-		get_bool(source, "insecure", false, &insecure) == 0 &&
-		finish_interface(source, &given) == 0 && check(source, &given) == 0 &&
-		read_secret(source, &given) == 0) {
-		given.verify = verify && !insecure;
-		*ret = given;
-		return 0;
-	}
-	cs_credentials_done(&given);
-	return source->err->code;
-}
-
-static int no_cloud(const struct cs_yaml_node *clouds, const char *path,
-	const char *cloud, struct cs_error *err)
-{
+	const struct cs_yaml_node *clouds =
+		cs_yaml_find(cs_yaml_root(yaml), kinds[CS_CLOUDS_MAIN].key)->value;
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf names = CS_STRBUF(256);
 
 	for (size_t i = 0; i < clouds->n; i++)
@@ -262,48 +133,184 @@ static int no_cloud(const struct cs_yaml_node *clouds, const char *path,
 		cloud, clouds->n ? cs_strbuf_text(&names) : "none");
 }
 
-int cs_clouds_parse(const char *text, size_t len, const char *path, const char *cloud,
-	struct cs_credentials *ret, struct cs_error *err)
+static void add_layer(struct cs_clouds_source *source, const struct cs_yaml_node *entry,
+	const char *path)
 {
-	CS_CLEANUP(cs_yaml_freep) struct cs_yaml *yaml = NULL;
-	CS_AUTO_FREE char *label = cs_asprintf("cloud '%s' of %s", cloud, path);
-
-	if (cs_yaml_parse(text, len, path, &yaml, err) < 0)
-		return err->code;
-	const struct cs_yaml_item *clouds = cs_yaml_find(cs_yaml_root(yaml), "clouds");
-	if (!clouds || clouds->value->type != CS_YAML_MAP)
-		return cs_error_set(err, CS_E_CONFIG,
-			"%s: expected 'clouds:' with the clouds below it", path);
-	const struct cs_yaml_item *entry = cs_yaml_find(clouds->value, cloud);
-	if (!entry)
-		return no_cloud(clouds->value, path, cloud, err);
-	if (entry->value->type != CS_YAML_MAP)
-		return cs_error_set(err, CS_E_CONFIG,
-			"%s:%d: cloud '%.60s': expected keys with values", path,
-			entry->line, cloud);
-	const struct source source = {entry->value, path, label, err};
-	return read_source(&source, ret);
+	source->layers[source->n++] = (struct cs_clouds_layer){entry, path};
 }
 
-/* The path of the first file that exists; owned by the caller. */
-static int search(char **ret, struct cs_error *err)
+/* The profiles that are built into openstacksdk change with every release of it, and so
+ * would our idea of a cloud. */
+static int add_profile(const struct cs_clouds_text *text, const struct cs_yaml *yaml,
+	struct cs_clouds_source *source)
 {
-	const char *given = getenv("OS_CLIENT_CONFIG_FILE"), *home = getenv("HOME");
-	CS_AUTO_FREE char *own =
-		home ? cs_asprintf("%s/.config/openstack/clouds.yaml", home) : NULL;
+	const struct cs_yaml_node *entry;
+	const char *path = text->files[CS_CLOUDS_PUBLIC].path;
+	const char *name;
 
-	if (given && *given) {
-		*ret = cs_strdup(given);
+	/* "cloud" is what the key was first called. */
+	if (cs_clouds_get(source, "profile", &name) < 0 ||
+		(!name && cs_clouds_get(source, "cloud", &name) < 0))
+		return source->err->code;
+	if (!name)
+		return 0;
+	if (find_entry(yaml, path, CS_CLOUDS_PUBLIC, name, &entry, source->err) < 0)
+		return source->err->code;
+	if (!entry)
+		return cs_error_set(source->err, CS_E_CONFIG,
+			"%s: profile '%.60s' is not in %s, and those that openstacksdk "
+			"or a web site has are not known here; write auth_url and "
+			"region_name out, or put it into clouds-public.yaml",
+			source->text, name, path ? path : "any clouds-public.yaml");
+	add_layer(source, entry, path);
+	return 0;
+}
+
+/* The values of a region go before all others. NULL: there is no list of regions. */
+static int add_region(struct cs_clouds_source *source, const char **ret)
+{
+	const struct cs_yaml_node *list = NULL;
+	const char *wanted, *path = NULL;
+
+	*ret = NULL;
+	if (cs_clouds_get(source, "region_name", &wanted) < 0)
+		return source->err->code;
+	for (size_t i = 0; !list && i < source->n; i++) {
+		list = cs_clouds_node(source->layers[i].entry, "regions");
+		path = source->layers[i].path;
+	}
+	if (!list || list->type != CS_YAML_LIST || list->n == 0)
+		return 0;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct cs_yaml_node *item = list->items[i].value;
+		const struct cs_yaml_node *name =
+			item->type == CS_YAML_MAP ? cs_clouds_node(item, "name") : item;
+
+		if (!name || name->type != CS_YAML_SCALAR)
+			return cs_error_set(source->err, CS_E_CONFIG,
+				"%s:%d: key 'regions': expected names, or maps of name "
+				"and values",
+				path, item->line);
+		if (wanted && strcmp(wanted, name->text) != 0)
+			continue;
+		*ret = name->text;
+		memmove(source->layers + 1, source->layers,
+			source->n++ * sizeof *source->layers);
+		source->layers[0] =
+			(struct cs_clouds_layer){cs_clouds_node(item, "values"), path};
 		return 0;
 	}
-	if (own && isatty(STDIN_FILENO) && access(own, F_OK) == 0) {
-		*ret = CS_TAKE(own);
-		return 0;
+	return cs_error_set(source->err, CS_E_CONFIG,
+		"%s: region_name '%.60s' is not one of its 'regions'", source->text,
+		wanted);
+}
+
+static int pick(const struct cs_clouds_text *text, struct cs_yaml *const *yaml,
+	const char *cloud, struct cs_credentials *ret, struct cs_error *err)
+{
+	const struct cs_clouds_file *main_file = &text->files[CS_CLOUDS_MAIN];
+	CS_AUTO_FREE char *label =
+		cs_asprintf("cloud '%s' of %s", cloud, main_file->path);
+	struct cs_clouds_source source = {.text = label, .err = err};
+	const char *region = NULL;
+
+	for (int kind = CS_CLOUDS_SECURE; kind >= CS_CLOUDS_MAIN; kind--) {
+		const struct cs_yaml_node *entry;
+		const char *path = text->files[kind].path;
+
+		if (find_entry(yaml[kind], path, kind, cloud, &entry, err) < 0)
+			return err->code;
+		if (entry)
+			add_layer(&source, entry, path);
 	}
-	if (access(CS_CLOUDS_SITE_FILE, F_OK) == 0) {
-		*ret = cs_strdup(CS_CLOUDS_SITE_FILE);
-		return 0;
+	if (source.n == 0)
+		return no_cloud(yaml[CS_CLOUDS_MAIN], main_file->path, cloud, err);
+	if (add_profile(text, yaml[CS_CLOUDS_PUBLIC], &source) < 0 ||
+		add_region(&source, &region) < 0)
+		return err->code;
+	return cs_clouds_credentials(&source, region, ret);
+}
+
+/* The environment may name a cloud of the files instead of describing one. */
+static const char *named(const char *cloud)
+{
+	const char *other = variable("OS_CLOUD");
+
+	return strcmp(cloud, CS_CLOUDS_ENVIRONMENT) == 0 && other ? other : cloud;
+}
+
+int cs_clouds_pick(const struct cs_clouds_text *text, const char *cloud,
+	struct cs_credentials *ret, struct cs_error *err)
+{
+	const struct cs_clouds_source environment = {
+		.text = "cloud 'envvars' (the OS_* variables)", .err = err};
+	struct cs_yaml *yaml[CS_CLOUDS_KINDS] = {NULL};
+	int r = 0;
+
+	if (!text->files[CS_CLOUDS_MAIN].path)
+		return cs_clouds_credentials(&environment, NULL, ret);
+	for (size_t i = 0; r == 0 && i < CS_CLOUDS_KINDS; i++) {
+		const struct cs_clouds_file *file = &text->files[i];
+
+		if (file->path)
+			r = cs_yaml_parse(
+				file->text, file->len, file->path, &yaml[i], err);
 	}
+	if (r == 0)
+		r = pick(text, yaml, named(cloud), ret, err);
+	for (size_t i = 0; i < CS_CLOUDS_KINDS; i++)
+		cs_yaml_free(yaml[i]);
+	return r;
+}
+
+/* Files and folders */
+
+static char *in_folder(const char *folder, enum cs_clouds_kind kind)
+{
+	static const char *const ends[] = {"yaml", "yml", "json"};
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(ends); i++) {
+		CS_AUTO_FREE char *path =
+			cs_asprintf("%s/%s.%s", folder, kinds[kind].name, ends[i]);
+		if (access(path, F_OK) == 0)
+			return CS_TAKE(path);
+	}
+	return NULL;
+}
+
+/* Whoever a monitoring system runs as may have a home that others prepared. */
+static char *search(enum cs_clouds_kind kind)
+{
+	const char *named = kinds[kind].variable ? variable(kinds[kind].variable) : NULL;
+	bool is_person = isatty(STDIN_FILENO);
+	const char *xdg = is_person ? variable("XDG_CONFIG_HOME") : NULL;
+	const char *home = is_person ? variable("HOME") : NULL;
+	CS_AUTO_FREE char *own_xdg = xdg ? cs_asprintf("%s/openstack", xdg) : NULL;
+	CS_AUTO_FREE char *own = home ? cs_asprintf("%s/.config/openstack", home) : NULL;
+	const char *const folders[] = {
+		own_xdg, own, "/etc/xdg/openstack", "/etc/openstack"};
+
+	if (named)
+		return cs_strdup(named);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(folders); i++) {
+		char *path = folders[i] ? in_folder(folders[i], kind) : NULL;
+		if (path)
+			return path;
+	}
+	return NULL;
+}
+
+static char *beside(const char *file, enum cs_clouds_kind kind)
+{
+	const char *slash = strrchr(file, '/');
+	CS_AUTO_FREE char *folder =
+		slash ? cs_strndup(file, (size_t)(slash - file)) : cs_strdup(".");
+
+	return in_folder(folder, kind);
+}
+
+static int missing(struct cs_error *err)
+{
 	return cs_error_set(err, CS_E_CONFIG,
 		"no clouds.yaml: 'clouds-file' is not configured, OS_CLIENT_CONFIG_FILE "
 		"is not set, and there is no " CS_CLOUDS_SITE_FILE
@@ -312,50 +319,61 @@ static int search(char **ret, struct cs_error *err)
 		isatty(STDIN_FILENO) ? " nor one in ~/.config/openstack" : "", CS_DOCDIR);
 }
 
-int cs_clouds_read(const char *file, const char *cloud, struct cs_clouds_text *ret,
-	struct cs_error *err)
+static int read_file(
+	struct cs_clouds_file *file, enum cs_clouds_kind kind, struct cs_error *err)
 {
-	CS_AUTO_FREE char *path = file ? cs_strdup(file) : NULL;
-	CS_CLEANUP(cs_clouds_text_done) struct cs_clouds_text text = {0};
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf public = CS_STRBUF(FILE_MAX - 1);
+	int r;
 
-	if (strcmp(cloud, CS_CLOUDS_ENVIRONMENT) == 0) {
-		*ret = text;
-		return 0;
+	file->text = cs_calloc(FILE_MAX, 1);
+	if (kind != CS_CLOUDS_PUBLIC) {
+		r = cs_file_read_private(
+			file->path, file->text, FILE_MAX, &file->len, err);
+	} else if ((r = cs_file_read(file->path, &public, err)) == 0) {
+		file->len = public.len;
+		memcpy(file->text, cs_strbuf_text(&public), file->len);
 	}
-	if (!path && search(&path, err) < 0)
-		return err->code;
-	text.text = cs_calloc(FILE_MAX, 1);
-	int r = cs_file_read_private(path, text.text, FILE_MAX, &text.len, err);
-	if (r == CS_E_NOT_FOUND)
+	if (r == CS_E_NOT_FOUND && kind == CS_CLOUDS_MAIN)
 		cs_error_advise(err,
 			"correct clouds-file, or begin with the example: "
 			"install -m 640 " CS_DOCDIR "/clouds.yaml %s",
-			path);
-	if (r < 0)
-		return r == CS_E_REFUSED ? r : (int)(err->code = CS_E_CONFIG);
-	text.path = CS_TAKE(path);
+			file->path);
+	if (r < 0 && r != CS_E_REFUSED)
+		err->code = CS_E_CONFIG;
+	return r < 0 ? (int)err->code : 0;
+}
+
+int cs_clouds_read(const char *file, const char *cloud, struct cs_clouds_text *ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_clouds_text_done) struct cs_clouds_text text = {0};
+
+	for (int kind = 0; kind < CS_CLOUDS_KINDS; kind++) {
+		struct cs_clouds_file *one = &text.files[kind];
+
+		if (strcmp(named(cloud), CS_CLOUDS_ENVIRONMENT) == 0)
+			break;
+		one->path = !file		     ? search(kind)
+			    : kind == CS_CLOUDS_MAIN ? cs_strdup(file)
+						     : beside(file, kind);
+		if (!one->path && kind == CS_CLOUDS_MAIN)
+			return missing(err);
+		if (one->path && read_file(one, kind, err) < 0)
+			return err->code;
+	}
 	*ret = text;
 	text = (struct cs_clouds_text){0};
 	return 0;
 }
 
-int cs_clouds_pick(const struct cs_clouds_text *text, const char *cloud,
-	struct cs_credentials *ret, struct cs_error *err)
-{
-	const struct source environment = {
-		NULL, NULL, "cloud 'envvars' (the OS_* variables)", err};
-
-	return text->path ? cs_clouds_parse(
-				    text->text, text->len, text->path, cloud, ret, err)
-			  : read_source(&environment, ret);
-}
-
 void cs_clouds_text_done(struct cs_clouds_text *text)
 {
-	if (text->text)
-		explicit_bzero(text->text, FILE_MAX);
-	free(text->text);
-	free(text->path);
+	for (size_t i = 0; i < CS_CLOUDS_KINDS; i++) {
+		if (text->files[i].text)
+			explicit_bzero(text->files[i].text, FILE_MAX);
+		free(text->files[i].text);
+		free(text->files[i].path);
+	}
 	*text = (struct cs_clouds_text){0};
 }
 

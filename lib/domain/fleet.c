@@ -28,13 +28,15 @@ int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *clust
 	struct cs_error *err)
 {
 	struct cs_credentials credentials;
+	CS_AUTO_FREE char *dir = cs_config_cluster_dir(config, cluster);
+	CS_AUTO_FREE char *cache = cs_asprintf("%s/token", dir);
 
 	if (cs_clouds_find(config->clouds_file, cloud, &credentials, err) < 0)
 		return err->code;
-	return cs_fleet_open_as(&credentials, cluster, deadline, ret, err);
+	return cs_fleet_open_as(&credentials, cache, cluster, deadline, ret, err);
 }
 
-int cs_fleet_open_as(struct cs_credentials *take_credentials,
+int cs_fleet_open_as(struct cs_credentials *take_credentials, const char *cache,
 	const struct cs_cluster *cluster, struct cs_deadline deadline,
 	struct cs_fleet **ret, struct cs_error *err)
 {
@@ -45,7 +47,8 @@ int cs_fleet_open_as(struct cs_credentials *take_credentials,
 	fleet->addresses = cs_fleet_addresses_new(&cluster->servers);
 	fleet->credentials = *take_credentials;
 	*take_credentials = (struct cs_credentials){0};
-	if (cs_keystone_open(&fleet->credentials, deadline, &fleet->session, err) < 0 ||
+	if (cs_keystone_open(&fleet->credentials, cache, deadline, &fleet->session, err) <
+			0 ||
 		cs_nova_open(fleet->session, &fleet->nova, err) < 0)
 		return err->code;
 	*ret = CS_TAKE(fleet);

@@ -27,10 +27,11 @@ struct cs_fleet_view {
 int cs_fleet_open(const struct cs_config *config, const struct cs_cluster *cluster,
 	const char *cloud, struct cs_deadline deadline, struct cs_fleet **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-/* The same with credentials that were found before. They are taken. */
-int cs_fleet_open_as(struct cs_credentials *take_credentials,
+/* The same with credentials that were found before. They are taken. `cache`: the file
+ * that keeps the token (cs_fleet_open(): <state-dir>/<cluster>/token), NULL for none. */
+int cs_fleet_open_as(struct cs_credentials *take_credentials, const char *cache,
 	const struct cs_cluster *cluster, struct cs_deadline deadline,
-	struct cs_fleet **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+	struct cs_fleet **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 3, 5, 6);
 void cs_fleet_set_deadline(
 	struct cs_fleet *fleet, struct cs_deadline deadline) CS_NONNULL_ALL;
 void cs_fleet_close(struct cs_fleet *fleet);

@@ -28,6 +28,12 @@ static int find_credentials(
 		return err->code;
 	if (errand->for_root && ret->ca_file && cs_trust_check(ret->ca_file, err) < 0)
 		return cs_error_prefix(err, "%s: cacert", ret->source);
+	if (errand->for_root && ret->cert_file)
+		return cs_error_set(err, CS_E_REFUSED,
+			"%s: 'cert' is refused: this runs as root and asks the cloud as "
+			"a user who cannot read a private key; name another cloud with "
+			"haproxy.cloud, or run this as the owner of the key",
+			ret->source);
 	return 0;
 }
 
@@ -41,12 +47,24 @@ static void run_errand(void *context, struct cs_strbuf *ret)
 	struct cs_error err;
 
 	if (find_credentials(errand, &credentials, &err) < 0 ||
-		cs_fleet_open_as(&credentials, errand->cluster, errand->deadline, &fleet,
-			&err) < 0 ||
+		cs_fleet_open_as(&credentials, NULL, errand->cluster, errand->deadline,
+			&fleet, &err) < 0 ||
 		cs_fleet_look(fleet, &view, &err) < 0)
 		cs_fleet_rows_write_error(&err, ret);
 	else
 		cs_fleet_rows_write(&view, ret);
+}
+
+/* The program has looked at clouds.yaml itself, but not at what lies beside it. */
+static int check_companions(const struct errand *errand, struct cs_error *err)
+{
+	for (int kind = CS_CLOUDS_SECURE; kind < CS_CLOUDS_KINDS; kind++) {
+		const char *path = errand->clouds.files[kind].path;
+
+		if (errand->for_root && path && cs_trust_check(path, err) < 0)
+			return err->code;
+	}
+	return 0;
 }
 
 int cs_fleet_look_apart(const struct cs_config *config, const struct cs_cluster *cluster,
@@ -62,7 +80,9 @@ int cs_fleet_look_apart(const struct cs_config *config, const struct cs_cluster 
 
 	if (cs_clouds_read(config->clouds_file, cloud, &errand.clouds, err) < 0)
 		return err->code;
-	int r = cs_proc_confine(run_errand, &errand, &child, err);
+	int r = check_companions(&errand, err);
+	if (r == 0)
+		r = cs_proc_confine(run_errand, &errand, &child, err);
 	cs_clouds_text_done(&errand.clouds);
 	if (r < 0)
 		return r;

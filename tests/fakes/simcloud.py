@@ -4,7 +4,7 @@
 It serves the demo and the fast tests and answers as a real Zed control plane
 was recorded to answer; test_simcloud.py holds it to the recording. One port on
 127.0.0.1 serves every service under its prefix: /identity, /compute, /image,
-/networking. As a module:
+/networking, and an identity provider under /idp. As a module:
 
     with SimCloud(build_seconds=0.1) as cloud:
         cloud.auth_url, cloud.compute_url, cloud.add_server(...), cloud.inject(...)
@@ -240,6 +240,8 @@ class SimCloud:
 
     def _serve(self, request):
         prefix = request.path.split("/")[1]
+        if prefix == "idp":
+            return self.keystone.handle_idp(request.below("/idp"))
         if prefix == "identity" and "keystone" in self.down:
             return Reply(0, ending="drop")
         if prefix in self.services:

@@ -51,7 +51,7 @@ class Fault:
         """The answer under this fault; HANDLE serves the request for real."""
         time.sleep(self.delay)
         if self.action == "status":
-            return self._refusal()
+            return self._refusal(request)
         if self.action == "drop":
             return Reply(0, ending="drop")
         reply = handle(request)
@@ -60,8 +60,9 @@ class Fault:
         reply.ending = ENDINGS.get(self.action, "keep")
         return reply
 
-    def _refusal(self):
-        headers = list(self.headers.items())
+    def _refusal(self, request):
+        asked = request.headers.get("openstack-api-version")
+        headers = list({**({"OpenStack-API-Version": asked} if asked else {}), **self.headers}.items())
         if isinstance(self.body, str):
             return Reply(self.status, self.body.encode(), HTML, headers)
         body = self.body or {"computeFault": {"code": self.status, "message": "Injected fault"}}

@@ -1,8 +1,16 @@
-"""Keystone v3 of the simulated cloud: tokens, catalogue, versions."""
+"""Keystone v3 of the simulated cloud: tokens, catalogue, versions; on request Identity v2.0.
 
+It also plays an identity provider (OpenID Connect, below /idp) that it trusts, of which Keystone knows
+under the name PROVIDER with the protocol PROTOCOL. What these two and v2.0 answer follows their
+specifications; there is no recording of them.
+"""
+
+import base64
 import dataclasses
 import time
 import uuid
+
+from urllib.parse import parse_qs, unquote
 
 from simcloud_http import Reply, iso_time, json_reply, request_id
 
@@ -10,6 +18,7 @@ DOMAIN = {"id": "default", "name": "Default"}
 UNAUTHORIZED = "The request you have made requires authentication."
 MALFORMED = ("The server could not comply with the request since it is either malformed or "
              "otherwise incorrect. The client is assumed to be in error.")
+PROVIDER, PROTOCOL = "campus", "openid"
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 SERVICES = (("placement", "placement", "placement"), ("image", "glance", "image"),
             ("network", "neutron", "networking"), ("compute", "nova", "compute/v2.1"),
@@ -83,6 +92,11 @@ class Keystone:
         self.token_lifetime = token_lifetime
         self.projects, self.users, self.credentials, self.tokens = {}, {}, {}, {}
         self.role_ids = {}
+        self.has_v2 = False
+        self.token_mark = ""  # within every token, to look for
+        self.anonymous = None  # the Token of who sends none: a cloud without Keystone
+        self.clients = {}  # of the identity provider: id -> (secret, name of the user)
+        self.access_tokens = {}  # value -> name of the user
         self.catalog = sorted((self._service(*service) for service in SERVICES), key=by_id)
 
     def _service(self, kind, name, path):
@@ -112,7 +126,7 @@ class Keystone:
 
     def token(self, value):
         """The valid token of that value, or None."""
-        token = self.tokens.get(value)
+        token = self.tokens.get(value) if value else self.anonymous
         return token if token and token.expires_at > time.time() else None
 
     def expire_tokens(self):
@@ -140,6 +154,10 @@ class Keystone:
             self._caller(request)
             return json_reply(200, {"catalog": self.catalog,
                                     "links": {"self": f"{self.auth_url}/auth/catalog"}})
+        if path == f"/v3/OS-FEDERATION/identity_providers/{PROVIDER}/protocols/{PROTOCOL}/auth":
+            return self._federate(request)
+        if path == "/v2.0/tokens" and request.method == "POST" and self.has_v2:
+            return self._issue_v2(request)
         return Reply(404, b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n"
                      b"<h1>Not Found</h1>\n<p>The requested URL was not found on the server. If "
                      b"you entered the URL manually please check your spelling and try again."
@@ -189,14 +207,67 @@ class Keystone:
         elif method == "password":
             user = self._by_password(identity[method].get("user", {}))
             project, roles = self._scope(user, auth.get("scope"))
+        elif method == "token":
+            given = self.token(identity[method].get("id"))
+            if not given:
+                raise KeystoneError(404, "Could not recognize Fernet token")
+            user = given.user
+            project, roles = self._scope(user, auth.get("scope"))
         else:
             raise KeystoneError(401, f"Attempted to authenticate with an unsupported method: "
                                      f"{method}.")
-        now = time.time()
-        value = "gAAAAAB" + uuid.uuid4().hex + uuid.uuid4().hex
-        self.tokens[value] = Token(user, project, roles, identity["methods"], now,
-                                   now + self.token_lifetime, credential)
+        value = self._new_token(user, project, roles, identity["methods"], credential)
         return self._token_reply(201, value, "nocatalog" in dict(request.query))
+
+    def _new_token(self, user, project, roles, methods, credential=None):
+        now = time.time()
+        value = f"gAAAAAB{self.token_mark}{uuid.uuid4().hex}{uuid.uuid4().hex}"
+        self.tokens[value] = Token(user, project, roles, methods, now, now + self.token_lifetime,
+                                   credential)
+        return value
+
+    def _federate(self, request):
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        user = self.users.get(self.access_tokens.get(value)) if kind == "Bearer" else None
+        if not user:
+            raise KeystoneError(401, UNAUTHORIZED)
+        return self._token_reply(201, self._new_token(user, None, [], ["mapped"]), False)
+
+    def _issue_v2(self, request):
+        auth = request.json()["auth"]
+        given = auth["passwordCredentials"]
+        user = self.users.get(given.get("username"))
+        if not user or user.password != given.get("password"):
+            raise KeystoneError(401, UNAUTHORIZED)
+        project, roles = self._scope(user, {"project": {"name": auth.get("tenantName"),
+                                                        "domain": DOMAIN}})
+        value = self._new_token(user, project, roles, ["password"])
+        token = self.tokens[value]
+        catalog = [{"type": s["type"], "name": s["name"], "endpoints": [
+            {"region": "RegionOne", **{f"{e['interface']}URL": e["url"] for e in s["endpoints"]}}]}
+            for s in self.catalog]
+        return json_reply(200, {"access": {
+            "token": {"id": value, "issued_at": iso_time(token.issued_at, ".000000"),
+                      "expires": iso_time(token.expires_at),
+                      "tenant": {"id": project.id, "name": project.name, "enabled": True}},
+            "user": {"id": user.id, "name": user.name}, "serviceCatalog": catalog}})
+
+    # The identity provider
+
+    def handle_idp(self, request):
+        """Discovery and tokens for clients (RFC 6749 4.4)."""
+        if request.path == "/.well-known/openid-configuration":
+            return json_reply(200, {"issuer": f"{self.url}/idp", "token_endpoint": f"{self.url}/idp/token"})
+        kind, _, value = request.headers.get("authorization", "").partition(" ")
+        client, _, secret = (base64.b64decode(value).decode() if kind == "Basic" else "").partition(":")
+        known, user = self.clients.get(unquote(client), (None, None))
+        form = {key: values[0] for key, values in parse_qs(request.body.decode()).items()}
+        if known != unquote(secret) or form.get("grant_type") != "client_credentials":
+            return json_reply(401, {"error": "invalid_client", "error_description": "Invalid client"})
+        token = f"access-{self.token_mark}{uuid.uuid4().hex}"
+        self.access_tokens[token] = user
+        return json_reply(200, {"access_token": token, "token_type": "Bearer", "expires_in": 300,
+                                "scope": form.get("scope", "")})
 
     def _auth_of(self, request):
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":

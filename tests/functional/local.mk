@@ -7,6 +7,7 @@ PYTESTS = \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_check_cluster_cpu_versions.py \
 	tests/functional/test_check_cluster_drift.py \
+	tests/functional/test_credentials.py \
 	tests/functional/test_demo_parts.py \
 	tests/functional/test_demo_view.py \
 	tests/functional/test_explain.py \
@@ -17,6 +18,7 @@ PYTESTS = \
 	tests/functional/test_haproxy_status.py \
 	tests/functional/test_haproxy_sync.py \
 	tests/functional/test_haproxy_versions.py \
+	tests/functional/test_http.py \
 	tests/functional/test_kill_at.py \
 	tests/functional/test_load_client.py \
 	tests/functional/test_nova_scale.py \

@@ -50,6 +50,11 @@ tests_fuzz_fuzz_http_error_SOURCES = tests/fuzz/fuzz_http_error.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_http_error_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_error_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_http_header
+tests_fuzz_fuzz_http_header_SOURCES = tests/fuzz/fuzz_http_header.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_header_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_http_header_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_journal
 tests_fuzz_fuzz_journal_SOURCES = tests/fuzz/fuzz_journal.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_journal_LDADD = $(FUZZ_LIBS)

@@ -103,11 +103,79 @@ static void test_a_token_without_project_is_refused(void **state)
 		"the answer of Keystone is not JSON: unexpected character at byte 0");
 }
 
+static void test_services_have_several_names(void **state)
+{
+	static const char text[] = TOKEN(
+		"[{\"type\": \"volumev3\", \"endpoints\": [" ENDPOINT("public", "R1",
+			"http://v3") "]}, {\"type\": \"volume\", \"endpoints\": "
+				     "[" ENDPOINT("public", "R1", "http://v1") "]}]");
+	static const struct {
+		const char *type, *url;
+	} cases[] = {{"block-storage", "http://v3"}, {"volumev3", "http://v3"},
+		{"volume", "http://v1"}, {"block-store", "http://v3"}};
+	struct cs_token token;
+	const char *url = NULL;
+	struct cs_error err;
+
+	(void)state;
+	parse(text, &token);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(cs_keystone_pick(&token, cases[i].type, "public", NULL,
+					 &url, &err),
+			0);
+		assert_string_equal(url, cases[i].url);
+	}
+	cs_token_done(&token);
+}
+
+static void test_a_token_of_identity_v2_reads_like_one_of_v3(void **state)
+{
+	struct cs_token token;
+	const char *url = NULL;
+	struct cs_error err;
+
+	(void)state;
+	parse("{\"access\": {\"token\": {\"id\": \"t\", \"tenant\": {\"id\": \"p\"}, "
+	      "\"issued_at\": \"2026-01-01T00:00:00.123\", "
+	      "\"expires\": \"2026-01-01T01:00:00Z\"}, \"serviceCatalog\": [{\"type\": "
+	      "\"compute\", \"endpoints\": [{\"publicURL\": \"http://pub\", "
+	      "\"adminURL\": \"http://adm\", \"region\": \"R1\"}]}]}}",
+		&token);
+	assert_string_equal(token.project_id, "p");
+	assert_int_equal(
+		cs_keystone_pick(&token, "compute", "admin", "R1", &url, &err), 0);
+	assert_string_equal(url, "http://adm");
+	cs_token_done(&token);
+	refuse("{\"access\": {\"token\": {\"id\": \"t\"}, \"serviceCatalog\": []}}",
+		CS_E_AUTH,
+		"the token is for no project; set project_name and its domain");
+}
+
+static void test_how_long_a_token_lives(void **state)
+{
+	struct cs_token token;
+
+	(void)state;
+	parse("{\"token\": {\"project\": {\"id\": \"p\"}, \"catalog\": [], "
+	      "\"issued_at\": "
+	      "\"2026-01-01T00:00:00.000000Z\", \"expires_at\": "
+	      "\"2026-01-01T00:01:00.000000Z\"}}",
+		&token);
+	assert_int_equal(token.life_ms, 60000);
+	cs_token_done(&token);
+	parse(ONE, &token);
+	assert_int_equal(token.life_ms, -1);
+	cs_token_done(&token);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_catalogue_is_searched_by_interface_and_region),
 		cmocka_unit_test(test_a_token_without_project_is_refused),
+		cmocka_unit_test(test_services_have_several_names),
+		cmocka_unit_test(test_a_token_of_identity_v2_reads_like_one_of_v3),
+		cmocka_unit_test(test_how_long_a_token_lives),
 	};
 
 	return cmocka_run_group_tests_name("keystone", tests, NULL, NULL);
