@@ -148,6 +148,10 @@ int cs_snmp_usm_open(struct cs_error *err)
 	if (!user || usm_add_user(user) != user)
 		return cs_error_set(err, CS_E_PROTOCOL,
 			"the SNMP library cannot keep a user of SNMPv3");
+	/* select_engine() borrows others. */
+	free(user->authProtocol);
+	free(user->privProtocol);
+	user->authProtocol = user->privProtocol = NULL;
 	return 0;
 }
 
