@@ -125,8 +125,9 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 const char *cs_snmp_reason(const struct cs_snmp_target *target,
 	char ret[CS_SNMP_REASON_SIZE]) CS_NONNULL_ALL;
 
-/* "host", "host:port", "address", "[v6]:port" to an address. Asks the name service.
- * CS_E_USAGE for what has not that form, CS_E_NOT_FOUND for a name without address. */
+/* "host", "host:port", "address", "[v6]:port" to an address. Asks the name service, and
+ * takes IPv4 before IPv6. CS_E_USAGE for what has not that form, CS_E_NOT_FOUND for a
+ * name without address. */
 int cs_snmp_resolve(const char *text, int64_t default_port, union cs_snmp_address *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

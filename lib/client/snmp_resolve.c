@@ -64,6 +64,16 @@ static int read_host(
 		"'%s' is not a host: host, host:port, or [IPv6 address]:port", text);
 }
 
+/* Agents listen on IPv4 unless told otherwise, and net-snmp's own tools ask there. */
+static const struct addrinfo *choose(const struct addrinfo *found)
+{
+	const struct addrinfo *at = found;
+
+	while (at && at->ai_family != AF_INET)
+		at = at->ai_next;
+	return at ? at : found;
+}
+
 /* Of a look-up that has ended with `status`; frees what it found. */
 static int take_found(const char *host, int status, struct addrinfo *found, int64_t port,
 	union cs_snmp_address *ret, struct cs_error *err)
@@ -72,8 +82,9 @@ static int take_found(const char *host, int status, struct addrinfo *found, int6
 		return cs_error_set(err, CS_E_NOT_FOUND, "cannot resolve '%s': %s", host,
 			status == EAI_INPROGRESS ? "no answer in time"
 						 : gai_strerror(status));
+	const struct addrinfo *chosen = choose(found);
 	*ret = (union cs_snmp_address){0};
-	memcpy(ret, found->ai_addr, found->ai_addrlen);
+	memcpy(ret, chosen->ai_addr, chosen->ai_addrlen);
 	set_port(ret, port);
 	freeaddrinfo(found);
 	return 0;
