@@ -352,7 +352,10 @@ def test_status(lab):
     lab.add(1, name="kept", locked=True, age=86400 * 3)
     lab.cloud.add_server("broken", status="ERROR", age=130, metadata={"clusterscale.cluster": "web"}, address="")
     lab.measure(123, ago=5, servers=3)
-    lab.note(type="result", ago=100, op="00000000-0000-4000-8000-000000000001", action="create", outcome="failed")
+    created, failed = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
+    lab.note(type="result", ago=110, op=created, action="create", outcome="done")
+    lab.note(type="intent", ago=105, op=failed, action="create", flavor="m1.small")
+    lab.note(type="result", ago=100, op=failed, action="create", outcome="failed")
     lab.note(type="pause")
     status, out, err = lab.run("--status")
     assert (status, err) == (1, "")  # one was never published
@@ -366,7 +369,7 @@ def test_status(lab):
         "measurement: load 12.3 % on 3 of 3 servers, N s ago",
         "last scale-up: ended TIME, N s ago",
     ]
-    assert lines[7:] == ["last scale-down: none in the journal", "this hour: 0 of 20 creates, 0 of 20 deletes",
+    assert lines[7:] == ["last scale-down: none in the journal", "this hour: 1 of 20 creates, 0 of 20 deletes",
                          "failed creates in a row: 1"]
     lab.measure(-1, servers=3, sampled=1)
     assert "\nmeasurement: no load figure, 1 of 3 servers, N s ago\n" in plain(lab.run("--status")[1])

@@ -242,10 +242,12 @@ def test_failure_on_a_terminal_has_a_line_of_its_own(lab):
 
 
 @pytest.mark.parametrize("old, new, message", [
-    ("image: rails-snapshot", "image: none", "servers.image: the cloud has no image with name or id 'none' for this project"),
-    ("flavor: m1.small", "flavor: none", "servers.flavor: the cloud has no flavor with name or id 'none' for this project"),
+    ("image: rails-snapshot", "image: none",
+     "servers.image: the cloud has no image with name or id 'none' for this project; it has 'rails-snapshot'"),
+    ("flavor: m1.small", "flavor: none", "servers.flavor: the cloud has no flavor with name or id 'none' for this project; "
+     "it has 'm1.tiny', 'm1.large', 'm1.medium', 'm1.small'"),
     ("networks: [private]", "networks: [private, none]",
-     "servers.networks: the cloud has no network with name or id 'none' for this project")])
+     "servers.networks: the cloud has no network with name or id 'none' for this project; it has 'private'")])
 def test_names_that_the_cloud_does_not_have(lab, old, new, message):
     lab.add(2)
     edit(lab, old, new)
