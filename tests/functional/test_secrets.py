@@ -112,6 +112,8 @@ def start_slow(lab, cwd, *words):
 @pytest.mark.parametrize("program", ["plugins/check_cluster_cpu", "plugins/check_cluster_drift",
                                      "handlers/nova_scale"])
 def test_neither_arguments_nor_a_core_have_one(lab, tmp_path, program):
+    if b"__asan_init" in (BUILD / program).read_bytes():
+        pytest.skip("AddressSanitizer answers SIGSEGV itself")
     write_clouds(lab, "password by ids")
     name = "--cluster" if program.startswith("plugins") else "-n"
     more = ["--dry-run"] if program.endswith("nova_scale") else []
