@@ -15,7 +15,7 @@ for folder in ("demo", "fakes", "functional"):
     sys.path.insert(0, str(TESTS / folder))
 from nagios import Nagios  # noqa: E402
 from scale_lab import BUILD, Lab, wait_until  # noqa: E402
-from snmp_agent import cpu, decode_request, encode_response, rows_behind  # noqa: E402
+from snmp_agent import END_OF_MIB_VIEW, NO_SUCH_OBJECT, cpu, decode_request, encode_response, rows_behind  # noqa: E402
 
 PLUGIN = BUILD / "plugins/check_cluster_cpu"
 TICKS_PER_SECOND, CPUS = 100, 2
@@ -88,7 +88,8 @@ class Agents:
             objects = self.objects()
             if rows:
                 oids = rows_behind(oids[0], objects, rows)
-            reply = encode_response(community, request_id, oids, objects)
+            reply = encode_response(community, request_id, oids, objects, 0,
+                                    END_OF_MIB_VIEW if rows else NO_SUCH_OBJECT)
             source = PKTINFO.pack(0, asked, bytes(4))
             self.socket.sendmsg([reply], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
 
