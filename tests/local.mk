@@ -45,4 +45,6 @@ print-valgrind-tests:
 	@echo $(UNIT_TESTS) tests/fuzz/replay.sh
 print-integration-tests:
 	@echo $(INTEGRATION_TESTS)
-.PHONY: print-valgrind-tests print-integration-tests
+print-kill-tests:
+	@echo $(KILL_TESTS)
+.PHONY: print-valgrind-tests print-integration-tests print-kill-tests

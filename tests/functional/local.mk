@@ -36,13 +36,15 @@ PYTESTS = \
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py \
-	tests/integration/test_haproxy_killed.py \
 	tests/integration/test_nagios.py \
-	tests/integration/test_nagios_killed.py \
-	tests/integration/test_scale_killed.py \
 	tests/integration/test_sync_paths.py
-TESTS += $(PYTESTS) $(INTEGRATION_TESTS)
-EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
+# kill -9 wherever it can strike.
+KILL_TESTS = \
+	tests/integration/test_haproxy_killed.py \
+	tests/integration/test_nagios_killed.py \
+	tests/integration/test_scale_killed.py
+TESTS += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS)
+EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
 	tests/integration/nagios_lab.py
 

@@ -2,21 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 of Debian's nagios4, of the handler and of the plugin at random moments always converges.
 
-A file of its own, as it takes long and runs beside the others. CS_SEEDS: how many seeds (50);
-CS_SEED: the first one (1).
+A file of its own, as it takes long and runs beside the others; several labs at a time, as most of it is waiting.
+CS_SEEDS: how many seeds (50); CS_SEED: the first one (1).
 """
+import concurrent.futures
 import os
 import random
 import sys
 import time
 
-import pytest
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from nagios_lab import kill, wait_until  # noqa: E402
-from test_nagios import BUSY, LAZY, MIDDLE, make_lab, nagios, procs, pytestmark  # noqa: E402, F401
+from nagios_lab import NagiosLab, kill, wait_until  # noqa: E402
+from test_nagios import BUSY, LAZY, MIDDLE, nagios, procs, pytestmark  # noqa: E402, F401
 
-SEEDS, FIRST_SEED = int(os.environ.get("CS_SEEDS", 50)), int(os.environ.get("CS_SEED", 1))
+FIRST_SEED = int(os.environ.get("CS_SEED", 1))
+SEEDS = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("CS_SEEDS", 50)))
+LABS = 4
 
 
 def kill_core(lab):
@@ -45,10 +46,9 @@ def is_settled(lab):
             and {s["id"] for s in lab.ours()} <= {line["server_id"] for line in lab.journal(type="published")})
 
 
-@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
-def test_kill_9_at_random_moments_converges(make_lab, seed, capfd):
+def strike(lab, seed):
+    """A core and its load, struck four times; what was."""
     dice = random.Random(seed)
-    lab = make_lab(max=6)
     lab.cloud.plan_builds(99, seconds=dice.uniform(0.1, 2))
     lab.add(dice.randint(2, 4))
     lab.start_core(retain=dice.randint(0, 1))
@@ -65,9 +65,35 @@ def test_kill_9_at_random_moments_converges(make_lab, seed, capfd):
             continue
         struck.append(target)
     lab.agents.load = MIDDLE
-    with capfd.disabled():
-        print(f"  seed {seed}: killed {', '.join(struck)}", flush=True)
-    wait_until(lambda: is_settled(lab), f"seed {seed} converges after {struck}", 120)
-    assert len(lab.creates()) <= len([i for i in lab.intents() if i["action"] == "create"])
-    assert 2 <= len(lab.ours()) <= 6 and len(lab.servers()) == len(lab.ours())
-    lab.check_settled(len(lab.ours()))
+    return struck
+
+
+def attempt(folder, seed):
+    """(what was killed, what went wrong or "")."""
+    folder.mkdir()
+    lab, struck = NagiosLab(folder, max=6), []
+    try:
+        struck = strike(lab, seed)
+        wait_until(lambda: is_settled(lab), "it converges", 120)
+        assert len(lab.creates()) <= len([i for i in lab.intents() if i["action"] == "create"])
+        assert 2 <= len(lab.ours()) <= 6 and len(lab.servers()) == len(lab.ours())
+        lab.check_settled(len(lab.ours()))
+        return struck, ""
+    except AssertionError as wrong:
+        return struck, f"{wrong}\n{lab.log()}"
+    finally:
+        lab.close()
+
+
+def test_kill_9_at_random_moments_converges(tmp_path, capfd):
+    wrong = []
+    with concurrent.futures.ThreadPoolExecutor(LABS) as pool:
+        jobs = {seed: pool.submit(attempt, tmp_path / str(seed), seed) for seed in SEEDS}
+        for seed, job in jobs.items():
+            struck, outcome = job.result()
+            if outcome:
+                wrong.append(f"seed {seed}, killed {', '.join(struck)}: {outcome}")
+            with capfd.disabled():
+                print(f"  seed {seed}: killed {', '.join(struck)}: {'WRONG' if outcome else 'converged'}", flush=True)
+    procs.reap_orphans()
+    assert not wrong, "\n".join(wrong)
