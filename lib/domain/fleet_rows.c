@@ -183,9 +183,11 @@ static bool read_rows(char *text, size_t lines, struct cs_fleet_view *view)
 	for (char *line; (line = strsep(&text, "\n"));) {
 		struct cs_member *member = &view->members.items[list->n];
 
-		if (take_number(&line, "complete ", 0, ROWS_MAX, &n))
+		if (take_number(&line, "complete ", 0, ROWS_MAX, &n)) {
+			cs_members_index(&view->members);
 			return !*line && text && !*text && (size_t)n == list->n &&
 			       is_unique(list);
+		}
 		if (list->n == lines || !read_row(line, &list->servers[list->n], member))
 			return false;
 		member->server = &list->servers[list->n++];

@@ -18,32 +18,61 @@ const char *cs_action_text(enum cs_action action)
 	return action == CS_ACTION_CREATE ? "create" : "delete";
 }
 
-/* A set of ids. */
+/* A set of ids, in order. */
 
-static size_t strings_find(const struct cs_strings *list, const char *text)
+/* Where it is, or would be. */
+static size_t strings_place(
+	const struct cs_strings *set, const char *text, bool *ret_found)
 {
-	size_t i = 0;
+	size_t low = 0, high = set->n;
 
-	while (i < list->n && strcmp(list->items[i], text) != 0)
-		i++;
-	return i;
+	*ret_found = false;
+	while (low < high && !*ret_found) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(set->items[middle], text);
+
+		*ret_found = order == 0;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return high;
 }
 
-static void strings_insert(struct cs_strings *list, const char *text)
+static bool strings_have(const struct cs_strings *set, const char *text)
 {
-	if (strings_find(list, text) == list->n)
-		cs_strings_add(list, text);
+	bool found;
+
+	strings_place(set, text, &found);
+	return found;
 }
 
-static void strings_remove(struct cs_strings *list, const char *text)
+static void strings_insert(struct cs_strings *set, const char *text)
 {
-	size_t i = strings_find(list, text);
+	bool found;
+	size_t at = strings_place(set, text, &found);
 
-	if (i == list->n)
+	if (found)
 		return;
-	free(list->items[i]);
-	list->items[i] = list->items[--list->n];
-	list->items[list->n] = NULL;
+	cs_strings_add(set, text);
+	char *added = set->items[set->n - 1];
+	memmove(&set->items[at + 1], &set->items[at],
+		(set->n - 1 - at) * sizeof *set->items);
+	set->items[at] = added;
+}
+
+static void strings_remove(struct cs_strings *set, const char *text)
+{
+	bool found;
+	size_t at = strings_place(set, text, &found);
+
+	if (!found)
+		return;
+	free(set->items[at]);
+	/* with the NULL that ends it */
+	memmove(&set->items[at], &set->items[at + 1], (set->n - at) * sizeof *set->items);
+	set->n--;
 }
 
 /* Open operations. */
@@ -471,12 +500,12 @@ int64_t cs_journal_boot_ms(const struct cs_journal *journal)
 
 bool cs_journal_is_published(const struct cs_journal *journal, const char *server_id)
 {
-	return strings_find(&journal->published, server_id) < journal->published.n;
+	return strings_have(&journal->published, server_id);
 }
 
 bool cs_journal_is_known(const struct cs_journal *journal, const char *server_id)
 {
-	return strings_find(&journal->known, server_id) < journal->known.n;
+	return strings_have(&journal->known, server_id);
 }
 
 const struct cs_journal_op *cs_journal_op_of(

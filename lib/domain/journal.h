@@ -66,8 +66,8 @@ struct cs_journal_place {
 struct cs_journal {
 	struct cs_journal_op *open;
 	size_t n_open;
-	struct cs_strings published; /* server ids */
-	struct cs_strings known;     /* ids of servers of ours not proved gone */
+	struct cs_strings published; /* server ids, in their order */
+	struct cs_strings known;     /* likewise, of servers of ours not proved gone */
 	bool paused;
 	struct cs_stamp last_up, last_down; /* RESULTs that moved something; wall_ms 0:
 					       never */

@@ -143,6 +143,23 @@ void cs_members_select(const struct cs_server_list *list,
 		ret->n++;
 	}
 	qsort(ret->items, ret->n, sizeof *ret->items, by_age);
+	cs_members_index(ret);
+}
+
+static int by_id(const void *left, const void *right)
+{
+	const struct cs_member *const *a = left, *const *b = right;
+
+	return strcmp((*a)->server->id, (*b)->server->id);
+}
+
+void cs_members_index(struct cs_members *members)
+{
+	free(members->by_id);
+	members->by_id = cs_calloc(members->n, sizeof(*members->by_id));
+	for (size_t i = 0; i < members->n; i++)
+		members->by_id[i] = &members->items[i];
+	qsort(members->by_id, members->n, sizeof(*members->by_id), by_id);
 }
 
 const char *cs_member_kept(const struct cs_member *member)
@@ -155,15 +172,20 @@ const char *cs_member_kept(const struct cs_member *member)
 void cs_members_done(struct cs_members *members)
 {
 	free(members->items);
+	free(members->by_id);
 	*members = (struct cs_members){0};
+}
+
+static int id_order(const void *id, const void *member)
+{
+	return strcmp(id, (*(const struct cs_member *const *)member)->server->id);
 }
 
 const struct cs_member *cs_members_find(
 	const struct cs_members *members, const char *server_id)
 {
-	for (size_t i = 0; i < members->n; i++) {
-		if (strcmp(members->items[i].server->id, server_id) == 0)
-			return &members->items[i];
-	}
-	return NULL;
+	const struct cs_member **found = bsearch(
+		server_id, members->by_id, members->n, sizeof(*members->by_id), id_order);
+
+	return found ? *found : NULL;
 }

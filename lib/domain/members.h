@@ -35,6 +35,7 @@ struct cs_member {
 struct cs_members {
 	struct cs_member *items; /* ordered by created, then id */
 	size_t n;
+	const struct cs_member **by_id; /* the same, for cs_members_find() */
 	size_t by_state[CS_MEMBER_STATE_COUNT];
 };
 
@@ -45,6 +46,8 @@ struct cs_members {
 void cs_members_select(const struct cs_server_list *list,
 	const struct cs_cluster *cluster, const char *image_id, const char *network_name,
 	struct cs_members *ret) CS_NONNULL(1, 2, 5);
+/* For whoever fills `items` without cs_members_select(): `by_id` of what they are now. */
+void cs_members_index(struct cs_members *members) CS_NONNULL_ALL;
 void cs_members_done(struct cs_members *members) CS_NONNULL_ALL;
 
 /* Why it must not be deleted although it is ours, static text: a person locked it in Nova

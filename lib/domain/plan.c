@@ -48,6 +48,8 @@ static bool is_listed(const struct cs_plan_input *in, const char *server_id)
 {
 	const struct cs_server_list *list = &in->view->list;
 
+	if (cs_members_find(&in->view->members, server_id))
+		return true;
 	for (size_t i = 0; i < list->n; i++) {
 		if (strcmp(list->servers[i].id, server_id) == 0)
 			return true;
@@ -167,15 +169,19 @@ static void plan_create(const struct cs_plan_input *in, const struct cs_member *
 		add(plan, CS_STEP_WAIT, member, op, NULL);
 }
 
+static bool may_delete_now(const struct cs_plan_input *in, const struct cs_member *member,
+	const struct cs_plan *plan)
+{
+	return cs_plan_may_delete(in, member) && budget_allows_delete(in, plan);
+}
+
 static void plan_settled(const struct cs_plan_input *in, const struct cs_member *member,
 	struct cs_plan *plan)
 {
 	bool published = is_published(in, member);
 	bool known = cs_journal_is_known(in->journal, member->server->id);
-	bool may_delete =
-		cs_plan_may_delete(in, member) && budget_allows_delete(in, plan);
 
-	if (member->state == CS_MEMBER_DRAINING && may_delete)
+	if (member->state == CS_MEMBER_DRAINING && may_delete_now(in, member, plan))
 		add(plan, CS_STEP_ADOPT_DRAIN, member, NULL, NULL);
 	/* What is beyond max is removed by its creator, or by the policy. */
 	else if (member->state == CS_MEMBER_ACTIVE && !published &&
@@ -185,7 +191,8 @@ static void plan_settled(const struct cs_plan_input *in, const struct cs_member 
 		add(plan, CS_STEP_WAIT, member, NULL, NULL);
 	/* Only a build of this journal that failed: an ERROR server that was in service
 	 * may still be wanted by somebody. */
-	else if (member->state == CS_MEMBER_ERROR && known && !published && may_delete)
+	else if (member->state == CS_MEMBER_ERROR && known && !published &&
+		 may_delete_now(in, member, plan))
 		add(plan, CS_STEP_REMOVE, member, NULL, "it is in ERROR");
 }
 

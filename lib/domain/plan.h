@@ -65,7 +65,7 @@ struct cs_plan {
 	size_t n;
 };
 
-/* One figure for each of some servers. Owned by the caller. */
+/* One figure for each of some servers, in the order of their ids. Owned by the caller. */
 struct cs_plan_figures {
 	struct cs_plan_figure {
 		char *server_id;

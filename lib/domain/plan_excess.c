@@ -14,10 +14,12 @@ bool cs_plan_is_excess(const struct cs_plan_input *in, const struct cs_member *m
 	const struct cs_members *members = &in->view->members;
 	int64_t before = 0;
 
-	if (is_published(in, member) || member->state == CS_MEMBER_DELETING)
+	if ((int64_t)members->n <= in->cluster->max || is_published(in, member) ||
+		member->state == CS_MEMBER_DELETING)
 		return false;
 	for (const struct cs_member *other = members->items;
-		other < members->items + members->n; other++) {
+		other < members->items + members->n && before < in->cluster->max;
+		other++) {
 		if (other != member && other->state != CS_MEMBER_DELETING)
 			before += other < member || is_published(in, other);
 	}

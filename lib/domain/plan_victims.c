@@ -30,13 +30,34 @@ struct candidate {
 
 /* Evidence. */
 
+/* Of the first one that does not come before it. */
+static size_t place_of(const struct cs_plan_figures *figures, const char *server_id)
+{
+	size_t low = 0, high = figures->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(figures->items[middle].server_id, server_id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 void cs_plan_figures_add(
 	struct cs_plan_figures *figures, const char *server_id, int64_t value)
 {
+	size_t at = place_of(figures, server_id);
+
 	figures->items =
 		cs_reallocarray(figures->items, figures->n + 1, sizeof *figures->items);
-	figures->items[figures->n++] = (struct cs_plan_figure){
+	memmove(&figures->items[at + 1], &figures->items[at],
+		(figures->n - at) * sizeof *figures->items);
+	figures->items[at] = (struct cs_plan_figure){
 		.server_id = cs_strdup(server_id), .value = value};
+	figures->n++;
 }
 
 void cs_plan_figures_done(struct cs_plan_figures *figures)
@@ -58,11 +79,12 @@ void cs_plan_evidence_done(struct cs_plan_evidence *evidence)
 static int64_t figure_of(
 	const struct cs_plan_figures *figures, const struct cs_member *member)
 {
-	for (size_t i = 0; i < figures->n; i++) {
-		if (strcmp(figures->items[i].server_id, member->server->id) == 0)
-			return figures->items[i].value;
-	}
-	return UNKNOWN;
+	const char *id = member->server->id;
+	size_t at = place_of(figures, id);
+
+	return at < figures->n && strcmp(figures->items[at].server_id, id) == 0
+		       ? figures->items[at].value
+		       : UNKNOWN;
 }
 
 bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *member)
@@ -75,7 +97,29 @@ bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *memb
 
 /* The choice. */
 
-static struct candidate weigh(const struct cs_plan_input *in, size_t i)
+/* How many servers the zones have that were asked about; there are few zones. */
+struct zones {
+	struct zone {
+		const char *name; /* borrowed */
+		int64_t servers;
+	} * items;
+	size_t n;
+};
+
+static int64_t count_in_zone(
+	const struct cs_plan_input *in, struct zones *zones, const char *name)
+{
+	for (size_t i = 0; i < zones->n; i++) {
+		if (strcmp(zones->items[i].name, name) == 0)
+			return zones->items[i].servers;
+	}
+	zones->items = cs_reallocarray(zones->items, zones->n + 1, sizeof *zones->items);
+	zones->items[zones->n] = (struct zone){name, cs_plan_count_in_zone(in, name)};
+	return zones->items[zones->n++].servers;
+}
+
+static struct candidate weigh(
+	const struct cs_plan_input *in, size_t i, struct zones *zones)
 {
 	static const struct cs_plan_evidence nothing;
 	const struct cs_plan_evidence *evidence = in->evidence ? in->evidence : &nothing;
@@ -90,7 +134,7 @@ static struct candidate weigh(const struct cs_plan_input *in, size_t i)
 			[REASON_SESSIONS] = figure_of(&evidence->sessions, member),
 			[REASON_LOAD] = figure_of(&evidence->loads, member),
 			[REASON_ZONE] =
-				-cs_plan_count_in_zone(in, cs_plan_zone_of(in, member)),
+				-count_in_zone(in, zones, cs_plan_zone_of(in, member)),
 			[REASON_AGE] = -(int64_t)i, /* the members are in order of age */
 		}};
 }
@@ -153,12 +197,14 @@ static size_t choose(const struct cs_plan_input *in,
 	const struct cs_members *members = &in->view->members;
 	CS_AUTO_FREE struct candidate *candidates =
 		cs_calloc(members->n + 1, sizeof *candidates);
+	struct zones zones = {0};
 	size_t found = 0;
 
 	for (size_t i = 0; i < members->n; i++) {
 		if (may_go(in, &members->items[i]))
-			candidates[found++] = weigh(in, i);
+			candidates[found++] = weigh(in, i, &zones);
 	}
+	free(zones.items);
 	qsort(candidates, found, sizeof *candidates, by_ranks);
 	const struct candidate *kept = n < found ? &candidates[n] : NULL;
 	for (size_t i = 0; i < n && i < found; i++) {

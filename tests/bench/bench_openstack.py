@@ -35,9 +35,14 @@ clouds:
 
 
 def run(bench):
-    with tempfile.TemporaryDirectory() as folder:
-        list_many(bench, pathlib.Path(folder))
-    replay(bench)
+    def in_a_folder(part):
+        with tempfile.TemporaryDirectory() as folder:
+            part(bench, pathlib.Path(folder))
+    bench.run_parts({
+        "list": lambda bench: in_a_folder(list_many),
+        "large cluster": lambda bench: in_a_folder(large_cluster),
+        "recorded": replay,
+    })
 
 
 @contextlib.contextmanager
@@ -66,13 +71,22 @@ def add_servers(facts, name, count):
 def cost(argv):
     """(CPU seconds, peak MiB, wall seconds, stdout) of one run of a program."""
     start = time.perf_counter()
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     said = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode not in (0, 1):  # 1: a server that no load balancer serves is open work
-        sys.exit(f"bench: {argv} exited {child.returncode}: {said}")
+        sys.exit(f"bench: {' '.join(map(str, argv))} exited {child.returncode}: {said}")
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, time.perf_counter() - start, said
+
+
+def write_config(bench, folder, facts):
+    """The first words of every command."""
+    clouds = folder / "clouds.yaml"
+    clouds.touch(mode=0o600)
+    clouds.write_text(CLOUDS.format(url=facts["auth_url"]))
+    (folder / "clusterscale.yaml").write_text(CONFIG.format(dir=folder))
+    return [bench.build / "handlers/nova_scale", "-n", "web", "-f", folder / "clusterscale.yaml"]
 
 
 def list_many(bench, folder):
@@ -80,22 +94,50 @@ def list_many(bench, folder):
     with simulated_cloud(folder) as facts:
         add_servers(facts, "web", MEMBERS)
         add_servers(facts, "other", SERVERS - MEMBERS)
-        clouds = folder / "clouds.yaml"
-        clouds.touch(mode=0o600)
-        clouds.write_text(CLOUDS.format(url=facts["auth_url"]))
-        (folder / "clusterscale.yaml").write_text(CONFIG.format(dir=folder))
-        argv = [bench.build / "handlers/nova_scale", "-n", "web", "-f", folder / "clusterscale.yaml", "--status"]
+        argv = [*write_config(bench, folder, facts), "--status"]
         cost(argv)  # the rows of the simulated cloud are made once
-        rows = []
-        for turn in range(5):
-            cpu, peak, wall, said = cost(argv)
-            if f" {MEMBERS} now" not in said:
-                sys.exit(f"bench: not {MEMBERS} members: {said[:200]}")
-            bench.record(turn=turn, cpu_seconds=cpu, peak_mib=peak, wall_seconds=wall)
-            rows.append((cpu, peak))
-    cpu, peak = (statistics.median(column) for column in zip(*rows))
+        cpu, peak = median_cost(bench, argv, f" {MEMBERS} now")
     bench.bar(f"nova_scale --status, list of {SERVERS} servers: CPU", cpu, 1, " s")
     bench.bar(f"nova_scale --status, list of {SERVERS} servers: peak memory", peak, 64, "MiB")
+
+
+def large_cluster(bench, folder):
+    """All of them are the cluster's: before any is in service, and when all are; and a choice among them."""
+    with simulated_cloud(folder) as facts:
+        add_servers(facts, "web", SERVERS)
+        command = write_config(bench, folder, facts)
+        cost([*command, "--status"])
+        cpu, _ = median_cost(bench, [*command, "--status"], f" {SERVERS} now")
+        bench.bar(f"nova_scale --status, a cluster of {SERVERS}, none published: CPU", cpu, 1, " s")
+        publish_all(folder, facts)
+        for verb in (["--status"], ["--delete", 5, "--dry-run"]):
+            cpu, _ = median_cost(bench, [*command, *verb], "")
+            words = " ".join(str(word) for word in verb)
+            bench.bar(f"nova_scale {words}, a cluster of {SERVERS}, published: CPU", cpu, 1, " s")
+
+
+def publish_all(folder, facts):
+    with urllib.request.urlopen(facts["control_url"] + "/servers") as reply:
+        ids = [server["id"] for server in json.load(reply)["servers"]]
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    at = {"t": int(time.time() * 1000), "bt": int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000), "boot": boot}
+    state = folder / "state/web"
+    state.mkdir(parents=True, exist_ok=True)
+    with open(state / "journal", "w", encoding="ascii") as journal:
+        for id in ids:
+            journal.write(json.dumps({**at, "run": "bench", "type": "published", "server_id": id}) + "\n")
+
+
+def median_cost(bench, argv, expected):
+    """(CPU seconds, peak MiB) of five runs that all say EXPECTED."""
+    rows = []
+    for turn in range(5):
+        cpu, peak, wall, said = cost(argv)
+        if expected not in said:
+            sys.exit(f"bench: not '{expected}': {said[:200]}")
+        bench.record(turn=turn, argv=[str(word) for word in argv], cpu_seconds=cpu, peak_mib=peak, wall_seconds=wall)
+        rows.append((cpu, peak))
+    return (statistics.median(column) for column in zip(*rows))
 
 
 def replay(bench):

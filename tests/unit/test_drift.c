@@ -24,6 +24,7 @@ struct world {
 	struct cs_cluster cluster;
 	struct cs_server servers[2];
 	struct cs_member members[2];
+	const struct cs_member *by_id[2];
 	struct cs_fleet_view view;
 	struct cs_journal journal;
 	struct cs_journal_op op;
@@ -77,7 +78,10 @@ static void make(struct world *w)
 	w->cluster.haproxy.drain_timeout_ms = 300000;
 	make_server(w, 0, (char *)A, (char *)"web1", "10.0.0.1");
 	make_server(w, 1, (char *)B, (char *)"web2", "10.0.0.2");
-	w->view.members = (struct cs_members){.items = w->members, .n = 2};
+	w->by_id[0] = &w->members[0];
+	w->by_id[1] = &w->members[1];
+	w->view.members =
+		(struct cs_members){.items = w->members, .n = 2, .by_id = w->by_id};
 	w->view.members.by_state[CS_MEMBER_ACTIVE] = 2;
 	for (int i = 0; i < 5; i++)
 		w->measurements[i].at.wall_ms = NOW_MS - (5 - i) * 60000;
