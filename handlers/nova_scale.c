@@ -72,6 +72,8 @@ static const struct cs_option options[] = {
 	{"show-config", 0, NULL, CS_OPTION_FLAG,
 		offsetof(struct scale_values, show_config),
 		.help = "show every key, its value and where that is from"},
+	{"doctor", 0, NULL, CS_OPTION_FLAG, offsetof(struct scale_values, doctor),
+		.help = "look at all that scaling needs, say what to do"},
 	{"state", 0, "STATE", CS_OPTION_STRING, offsetof(struct scale_values, state),
 		.help = "fired by a core: the service's state"},
 	{"state-type", 0, "TYPE", CS_OPTION_STRING,
@@ -121,7 +123,7 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 		{"--audit", values->audit}, {"--pause", values->pause},
 		{"--resume", values->resume}, {"--rebind", values->rebind},
 		{"--check-config", values->check_config},
-		{"--show-config", values->show_config},
+		{"--show-config", values->show_config}, {"--doctor", values->doctor},
 		{"--dry-run", values->dry_run && !is_ordered(values)}};
 	const char *first = NULL;
 
@@ -155,8 +157,7 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 	return 0;
 }
 
-/* The log: syslog, and the configured file. */
-static int open_program(struct scale_program *program, struct cs_error *err)
+int scale_load(struct scale_program *program, struct cs_error *err)
 {
 	const struct scale_values *values = &program->values;
 
@@ -169,6 +170,16 @@ static int open_program(struct scale_program *program, struct cs_error *err)
 		return cs_error_set_errno(
 			err, errno, "cannot resolve %s", program->config->path);
 	program->dir = cs_config_cluster_dir(program->config, program->cluster);
+	return 0;
+}
+
+/* The log: syslog, and the configured file. */
+static int open_program(struct scale_program *program, struct cs_error *err)
+{
+	const struct scale_values *values = &program->values;
+
+	if (scale_load(program, err) < 0)
+		return err->code;
 	cs_log_open("nova_scale", program->cluster->name, false);
 	if (values->check_config || values->show_config)
 		return 0;
@@ -447,6 +458,8 @@ int main(int argc, char **argv)
 	if (program.values.state)
 		cs_proc_clean_inheritance();
 	setenv("PATH", SCALE_SEARCH_PATH, 1);
+	if (program.values.doctor)
+		return scale_doctor(&program);
 	if (open_program(&program, &err) < 0)
 		return refuse(&err);
 	return dispatch(&program);

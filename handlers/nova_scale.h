@@ -26,7 +26,7 @@ struct scale_values {
 	int64_t age_ms;				  /* of --reap */
 	const char *state, *state_type, *attempt; /* `state` not NULL: fired by a core */
 	bool status, explain, audit, dry_run, pause, resume, rebind, check_config, force;
-	bool reap, show_config;
+	bool reap, show_config, doctor;
 	int verbose;
 };
 
@@ -52,6 +52,14 @@ struct scale_program {
 
 void scale_program_done(struct scale_program *program) CS_NONNULL_ALL;
 
+/* The configuration and the cluster in it; makes and logs nothing. */
+int scale_load(
+	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* nova_scale_doctor.c: looks at everything that scaling needs, a line each. 1 when
+ * something is wrong. */
+int scale_doctor(struct scale_program *program) CS_NONNULL_ALL;
+
 /* nova_scale_audit.c */
 
 int scale_audit(struct scale_program *program) CS_NONNULL_ALL;
@@ -67,6 +75,21 @@ void scale_ports(
 int scale_cloud(
 	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Holds the journal to the cloud that is open, and binds it when the program acts. */
+int scale_hold_to_cloud(
+	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Reads what the configuration gives new servers to run, if anything, once. */
+int scale_read_user_data(
+	struct scale_program *program, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Where check_cluster_cpu is, or should be; owned by the caller. */
+char *scale_check_path(void);
+
+/* Can the load balancer's `sync` be started? CS_E_CONFIG says why not. */
+int scale_check_command(const struct scale_program *program,
+	const struct cs_load_balancer *lb,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 /* Can every load balancer's `sync` be started? CS_E_CONFIG names the one that cannot. */
 int scale_check_commands(const struct scale_program *program,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -48,7 +48,7 @@ int scale_append(struct scale_program *program, const struct cs_journal_line *li
 
 /* Ids mean something in one project of one cloud only: elsewhere every server of the
  * journal would look deleted. */
-static int hold_to_cloud(struct scale_program *program, struct cs_error *err)
+int scale_hold_to_cloud(struct scale_program *program, struct cs_error *err)
 {
 	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
 	struct cs_journal_line bind = {.type = "bind",
@@ -86,7 +86,7 @@ int scale_cloud(struct scale_program *program, struct cs_error *err)
 	if (cs_fleet_open(program->config, program->cluster, program->cluster->cloud,
 		    deadline, &program->fleet, err) < 0)
 		return err->code;
-	if (hold_to_cloud(program, err) < 0) {
+	if (scale_hold_to_cloud(program, err) < 0) {
 		cs_fleet_close(program->fleet);
 		program->fleet = NULL;
 		return err->code;
@@ -124,7 +124,7 @@ static char *if_executable(char *path)
 }
 
 /* Beside the handlers' folder, as installed, wherever that was moved to; or as built. */
-static char *check_path(void)
+char *scale_check_path(void)
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -148,7 +148,7 @@ static char *check_path(void)
 
 static void run_check(struct scale_program *program)
 {
-	CS_AUTO_FREE char *path = check_path();
+	CS_AUTO_FREE char *path = scale_check_path();
 	char *argv[] = {path, (char *)"-n", program->cluster->name, (char *)"-f",
 		program->path, NULL};
 	struct cs_proc_result result;
@@ -255,7 +255,7 @@ static char *base64(const char *bytes, size_t len)
 	return text;
 }
 
-static int read_user_data(struct scale_program *program, struct cs_error *err)
+int scale_read_user_data(struct scale_program *program, struct cs_error *err)
 {
 	const char *path = program->cluster->servers.user_data_file;
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(USER_DATA_MAX);
@@ -277,7 +277,7 @@ static int make_request(struct scale_program *program, struct cs_server_request 
 {
 	const struct cs_server_spec *spec = &program->cluster->servers;
 
-	if (scale_cloud(program, err) < 0 || read_user_data(program, err) < 0 ||
+	if (scale_cloud(program, err) < 0 || scale_read_user_data(program, err) < 0 ||
 		cs_fleet_image_id(program->fleet, &ret->image_id, err) < 0 ||
 		cs_fleet_flavor_id(program->fleet, &ret->flavor_id, err) < 0 ||
 		cs_fleet_group_id(program->fleet, &ret->group_id, err) < 0 ||
@@ -319,31 +319,31 @@ static bool is_in_search_path(const char *name)
 	return false;
 }
 
-static int check_command(
-	const char *config_path, const struct cs_load_balancer *lb, struct cs_error *err)
+int scale_check_command(const struct scale_program *program,
+	const struct cs_load_balancer *lb, struct cs_error *err)
 {
-	const char *program = lb->sync.items[0];
+	const char *name = lb->sync.items[0];
 
-	if (!strchr(program, '/')) {
-		if (is_in_search_path(program))
+	if (!strchr(name, '/')) {
+		if (is_in_search_path(name))
 			return 0;
 		return cs_error_set(err, CS_E_CONFIG,
 			"%s: load-balancers.%s.sync: no program '%s' "
 			"in " SCALE_SEARCH_PATH "; install it, or give its absolute path",
-			config_path, lb->name, program);
+			program->path, lb->name, name);
 	}
-	if (*program != '/')
+	if (*name != '/')
 		return cs_error_set(err, CS_E_CONFIG,
 			"%s: load-balancers.%s.sync: '%s' is no absolute path, and the "
 			"handler starts in /; give the absolute path",
-			config_path, lb->name, program);
-	int errnum = why_not_executable(program);
+			program->path, lb->name, name);
+	int errnum = why_not_executable(name);
 	if (errnum == 0)
 		return 0;
 	return cs_error_set(err, CS_E_CONFIG,
 		"%s: load-balancers.%s.sync: uid %u cannot run %s: %s; correct the path, "
 		"install the program, or let this user execute it",
-		config_path, lb->name, (unsigned)geteuid(), program, strerror(errnum));
+		program->path, lb->name, (unsigned)geteuid(), name, strerror(errnum));
 }
 
 int scale_check_commands(const struct scale_program *program, struct cs_error *err)
@@ -351,7 +351,7 @@ int scale_check_commands(const struct scale_program *program, struct cs_error *e
 	const struct cs_cluster *cluster = program->cluster;
 
 	for (size_t i = 0; i < cluster->n_load_balancers; i++) {
-		if (check_command(program->path, &cluster->load_balancers[i], err) < 0)
+		if (scale_check_command(program, &cluster->load_balancers[i], err) < 0)
 			return err->code;
 	}
 	return 0;

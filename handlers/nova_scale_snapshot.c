@@ -99,23 +99,24 @@ static int wait_for(struct scale_program *program, const char *id, char **ret_st
 	CS_AUTO_FREE char *shown = cs_strdup("");
 
 	while (cs_deadline_left_ms(end) > 0) {
-		CS_AUTO_FREE char *status = NULL;
+		CS_CLEANUP(cs_nova_image_done) struct cs_nova_image image = {0};
 
 		int r = scale_cloud(program, err);
 		if (r == 0)
-			r = cs_nova_image_status(
-				cs_fleet_nova(program->fleet), id, &status, err);
+			r = cs_nova_image_show(
+				cs_fleet_nova(program->fleet), id, &image, err);
 		if (r == CS_E_NOT_FOUND)
-			status = cs_strdup("deleted");
+			image.status = cs_strdup("deleted");
 		else if (r < 0)
 			scale_say(program, LOG_WARNING, "%s", err->message);
-		if (status && strcmp(status, shown) != 0)
-			scale_say(program, LOG_INFO, "Image %s status %s", name, status);
-		if (status && is_over(status)) {
-			*ret_status = CS_TAKE(status);
+		if (image.status && strcmp(image.status, shown) != 0)
+			scale_say(program, LOG_INFO, "Image %s status %s", name,
+				image.status);
+		if (image.status && is_over(image.status)) {
+			*ret_status = CS_TAKE(image.status);
 			return 0;
 		}
-		cs_strset(&shown, status ? status : shown);
+		cs_strset(&shown, image.status ? image.status : shown);
 		cs_deadline_sleep(end, LOOK_MS);
 	}
 	return cs_error_set(err, CS_E_TIMEOUT,

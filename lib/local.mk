@@ -74,6 +74,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal_file.c
 lib_libclusterscale_a_SOURCES += lib/domain/journal_line.c lib/domain/journal_line.h
+lib_libclusterscale_a_SOURCES += lib/domain/lb_ask.c lib/domain/lb_ask.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure.c lib/domain/measure.h
 lib_libclusterscale_a_SOURCES += lib/domain/measure_poll.c lib/domain/measure_poll.h
 lib_libclusterscale_a_SOURCES += lib/domain/members.c lib/domain/members.h

@@ -80,6 +80,8 @@ static const struct cs_option options[] = {
 		.help = "performance data for each server"},
 	{"verbose", 'v', NULL, CS_OPTION_COUNT, offsetof(struct values, verbose),
 		.help = "say where the ticks went"},
+	{"dry-run", 0, NULL, CS_OPTION_FLAG, offsetof(struct values, source.dry_run),
+		.help = "ask the members of the cluster once, keep nothing"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, offsetof(struct values, check_config),
 		.help = "check the configuration and measure nothing"},
 	CS_OPTIONS_COMMON, {0}};
@@ -196,7 +198,8 @@ int main(int argc, char **argv)
 	if (scope.state_error.code)
 		result.state_error = scope.state_error;
 	if (scope.cluster.name)
-		report.recorded = record(&scope, &result);
+		report.recorded = values.source.dry_run ? what_counts(&scope, &result)
+							: record(&scope, &result);
 	report.cluster = scope.cluster.name ? &scope.cluster : NULL;
 	report.aggregate = scope.setup.aggregate;
 	report.servers = scope.servers;

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/proc.h"
 #include "cli/options.h"
 #include "cli/plugin_output.h"
 #include "drift_report.h"
 #include "domain/fleet.h"
+#include "domain/lb_ask.h"
 #include "domain/scale.h"
 
 /* Kept back from -t for writing the result. */
@@ -131,21 +131,6 @@ static void port_now(void *context, struct cs_stamp *ret)
 	cs_stamp_now(ret);
 }
 
-static int read_status(const struct cs_load_balancer *lb, struct cs_deadline deadline,
-	struct cs_lb_status *ret, struct cs_error *err)
-{
-	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
-
-	if (cs_proc_run(lb->status.items, deadline, &result, err) < 0)
-		return err->code;
-	const char *said = cs_strbuf_text(&result.err);
-	if (result.exit_status != 0)
-		return cs_error_set(err, CS_E_REMOTE, "its status ended with %d: %.*s",
-			result.exit_status, (int)strcspn(said, "\n"),
-			*said ? said : "it said nothing");
-	return cs_lb_status_parse(cs_strbuf_text(&result.out), result.out.len, ret, err);
-}
-
 /* One that hangs takes no other one's time. */
 static void ask_lbs(struct scope *scope, struct cs_drift_lb *lbs,
 	struct cs_lb_status *statuses, struct cs_error *troubles)
@@ -161,8 +146,8 @@ static void ask_lbs(struct scope *scope, struct cs_drift_lb *lbs,
 			(struct cs_drift_lb){.name = lb->name, .asked = lb->status.n > 0};
 		if (!lbs[i].asked)
 			continue;
-		if (read_status(
-			    lb, cs_deadline_in(share_ms), &statuses[i], &troubles[i]) < 0)
+		if (cs_lb_ask(lb, cs_deadline_in(share_ms), &statuses[i], &troubles[i]) <
+			0)
 			lbs[i].trouble = troubles[i].message;
 		else
 			lbs[i].status = &statuses[i];

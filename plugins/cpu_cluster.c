@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "client/snmp.h"
+#include "domain/clouds.h"
 #include "domain/journal.h"
 #include "domain/plan.h"
 
@@ -99,15 +100,29 @@ static void take_census(const struct cs_cluster *cluster, const struct cs_stamp 
 	cs_plan_done(&plan);
 }
 
+/* A dry run leaves no token behind. */
+static int open_fleet(const struct cpu_source *source, const struct cs_config *config,
+	const struct cs_cluster *cluster, struct cs_deadline deadline,
+	struct cs_fleet **ret, struct cs_error *err)
+{
+	struct cs_credentials credentials;
+
+	if (!source->dry_run)
+		return cs_fleet_open(config, cluster, cluster->cloud, deadline, ret, err);
+	if (cs_clouds_find(config->clouds_file, cluster->cloud, &credentials, err) < 0)
+		return err->code;
+	return cs_fleet_open_as(&credentials, NULL, cluster, deadline, ret, err);
+}
+
 /* Only from a complete list. Half of the time left is kept for asking the members. */
-static int list_members(const struct cs_cluster *cluster, struct cs_deadline deadline,
-	struct cpu_scope *ret, struct cs_error *err)
+static int list_members(const struct cpu_source *source, const struct cs_cluster *cluster,
+	struct cs_deadline deadline, struct cpu_scope *ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_fleet_closep) struct cs_fleet *fleet = NULL;
 	int64_t left_ms = cs_deadline_left_ms(deadline);
 
-	if (cs_fleet_open(ret->config, cluster, cluster->cloud,
-		    cs_deadline_in(left_ms / 2), &fleet, err) < 0 ||
+	if (open_fleet(source, ret->config, cluster, cs_deadline_in(left_ms / 2), &fleet,
+		    err) < 0 ||
 		cs_fleet_look(fleet, &ret->view, err) < 0)
 		return cs_error_prefix(
 			err, "cluster '%s': no list of its servers", cluster->name);
@@ -145,10 +160,10 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		.servers = &cluster->servers,
 		.up_at = cluster->policy.scale_up_at_permille};
 	cs_stamp_now(&before);
-	if (cs_state_dir_open(ret->state_dir, 0750, err) < 0 ||
-		list_members(cluster, deadline, ret, err) < 0 ||
-		count_open_work(&ret->view.members, cluster, ret->state_dir,
-			&ret->cluster, err) < 0)
+	if ((!source->dry_run && cs_state_dir_open(ret->state_dir, 0750, err) < 0) ||
+		list_members(source, cluster, deadline, ret, err) < 0 ||
+		(!source->dry_run && count_open_work(&ret->view.members, cluster,
+					     ret->state_dir, &ret->cluster, err) < 0))
 		return err->code;
 	take_census(cluster, &before, ret);
 	/* Without it fewer servers are not wanted; whether it can be kept shows when this
@@ -156,6 +171,10 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 	(void)!cs_history_load(
 		ret->state_dir, CS_POLICY_HISTORY_MAX, &ret->cluster.history, err);
 	ret->setup = make_setup(ret, &cluster->cpu, deadline);
+	if (source->dry_run) {
+		ret->setup.once = true;
+		ret->setup.state_dir = NULL;
+	}
 	return 0;
 }
 

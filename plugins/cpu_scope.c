@@ -216,6 +216,9 @@ int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
 			"(cpu), because nova_scale decides from the figure; see --help");
 	if (source->cluster)
 		return cpu_cluster_open(source, deadline, ret, err);
+	if (source->dry_run)
+		return cs_error_set(
+			err, CS_E_USAGE, "--dry-run goes with --cluster; see --help");
 	if (by_hand)
 		return adhoc_open(source, deadline, ret, err);
 	return cs_error_set(err, CS_E_USAGE,

@@ -19,6 +19,7 @@ struct cpu_source {
 	const char *hosts_file;
 	struct cs_secret *community;
 	const char *source, *aggregate; /* or NULL */
+	bool dry_run;			/* ask once and keep nothing */
 	/* of SNMP, for hosts given by hand; as words */
 	const char *version, *community_file, *user, *level, *context;
 	const char *auth_protocol, *auth_password_file;

@@ -331,13 +331,12 @@ static int check_parent(const char *path, struct cs_error *err)
 	return check_owner(parent, &st, err);
 }
 
-int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)
+/* Writable for us, on a file system where locks hold. */
+static int check_folder(const char *path, struct cs_error *err)
 {
 	struct statfs fs;
 	struct stat st;
 
-	if (check_parent(path, err) < 0 || make_folders(path, mode, err) < 0)
-		return err->code;
 	if (stat(path, &st) < 0 || statfs(path, &fs) < 0)
 		return cs_error_set_errno(
 			err, errno, "cannot look at the state folder %s", path);
@@ -351,4 +350,33 @@ int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)
 			"relied on; set state-dir to a local disk",
 			path);
 	return check_owner(path, &st, err);
+}
+
+int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)
+{
+	if (check_parent(path, err) < 0 || make_folders(path, mode, err) < 0)
+		return err->code;
+	return check_folder(path, err);
+}
+
+/* The nearest folder that exists would be written to. */
+static int check_could_make(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *near = cs_strdup(path);
+
+	do {
+		char *slash = strrchr(near, '/');
+		if (!slash || slash == near)
+			return advise_on_folder(path, EACCES, err);
+		*slash = '\0';
+	} while (access(near, F_OK) < 0);
+	return access(near, W_OK | X_OK) == 0 ? 0 : advise_on_folder(path, errno, err);
+}
+
+int cs_state_dir_look(const char *path, struct cs_error *err)
+{
+	if (check_parent(path, err) < 0)
+		return err->code;
+	return access(path, F_OK) == 0 ? check_folder(path, err)
+				       : check_could_make(path, err);
 }

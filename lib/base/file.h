@@ -57,6 +57,11 @@ int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t 
 int cs_state_dir_open(
 	const char *path, mode_t mode, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Looks only: could cs_state_dir_open() be used? What is missing is fine where it could
+ * be made; the errors are the same. */
+int cs_state_dir_look(
+	const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* An exclusive lock on a file, held until released or the process ends. */
 struct cs_lock {
 	int fd; /* -1: not held */

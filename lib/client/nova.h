@@ -133,10 +133,13 @@ int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **re
  * with another image for instance. */
 int cs_nova_snapshot(struct cs_nova *nova, const char *server_id, const char *name,
 	char **ret_image_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-/* "queued", "saving", "active", "killed", ..., as Glance spells it; owned by the caller.
- */
-int cs_nova_image_status(struct cs_nova *nova, const char *image_id, char **ret_status,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+struct cs_nova_image {
+	char *status; /* "queued", "saving", "active", "killed", ..., as Glance has it */
+	int64_t min_disk_gib, min_ram_mib; /* what a server of it needs; 0: anything */
+};
+int cs_nova_image_show(struct cs_nova *nova, const char *image_id,
+	struct cs_nova_image *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_nova_image_done(struct cs_nova_image *image) CS_NONNULL_ALL;
 
 /* What the project has and may have; `max` -1: as much as it likes. */
 struct cs_nova_limits {
@@ -147,9 +150,10 @@ struct cs_nova_limits {
 int cs_nova_limits(struct cs_nova *nova, struct cs_nova_limits *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* What one server of a flavor takes of them. */
+/* What one server of a flavor takes of them, and has. */
 struct cs_nova_size {
 	int64_t vcpus, ram_mib;
+	int64_t disk_gib; /* 0: as much as the image needs */
 };
 int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
 	struct cs_nova_size *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
@@ -158,6 +162,11 @@ int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
 int cs_nova_limits_check(const struct cs_nova_limits *limits,
 	const struct cs_nova_size *size, int64_t servers,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Pure. Would Nova boot a server of this size from the image, on a volume of
+ * `volume_gib` (0: on the flavor's disk)? CS_E_CONFIG says what is too small. */
+int cs_nova_image_fits(const struct cs_nova_image *image, const struct cs_nova_size *size,
+	int64_t volume_gib, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 void cs_server_done(struct cs_server *server) CS_NONNULL_ALL;
 void cs_server_list_done(struct cs_server_list *list) CS_NONNULL_ALL;

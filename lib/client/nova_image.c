@@ -3,6 +3,7 @@
 #include <config.h>
 #include "client/nova.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -52,9 +53,10 @@ int cs_nova_snapshot(struct cs_nova *nova, const char *server_id, const char *na
 }
 
 /* https://docs.openstack.org/api-ref/image/v2/#show-image */
-int cs_nova_image_status(struct cs_nova *nova, const char *image_id, char **ret_status,
-	struct cs_error *err)
+int cs_nova_image_show(struct cs_nova *nova, const char *image_id,
+	struct cs_nova_image *ret, struct cs_error *err)
 {
+	struct cs_nova_image image = {0};
 	CS_AUTO_JSON struct json_object *body = NULL;
 	CS_AUTO_FREE char *images = NULL;
 	CS_AUTO_FREE char *escaped = cs_http_escape(image_id);
@@ -67,6 +69,35 @@ int cs_nova_image_status(struct cs_nova *nova, const char *image_id, char **ret_
 	if (!cs_json_str(body, "status"))
 		return cs_error_set(
 			err, CS_E_PROTOCOL, "GET %s: the answer has no status", url);
-	*ret_status = cs_strdup(cs_json_str(body, "status"));
+	/* Both are optional. */
+	(void)cs_json_int(body, "min_disk", &image.min_disk_gib);
+	(void)cs_json_int(body, "min_ram", &image.min_ram_mib);
+	image.status = cs_strdup(cs_json_str(body, "status"));
+	*ret = image;
+	return 0;
+}
+
+void cs_nova_image_done(struct cs_nova_image *image)
+{
+	cs_strset(&image->status, NULL);
+}
+
+/* As Nova's own check before a build; a flavor without a disk takes the image's size. */
+int cs_nova_image_fits(const struct cs_nova_image *image, const struct cs_nova_size *size,
+	int64_t volume_gib, struct cs_error *err)
+{
+	int64_t disk_gib = volume_gib > 0 ? volume_gib : size->disk_gib;
+
+	if (image->min_ram_mib > size->ram_mib)
+		return cs_error_set(err, CS_E_CONFIG,
+			"the image needs %" PRId64
+			" MiB of memory (min_ram), the flavor has %" PRId64,
+			image->min_ram_mib, size->ram_mib);
+	if (disk_gib > 0 && image->min_disk_gib > disk_gib)
+		return cs_error_set(err, CS_E_CONFIG,
+			"the image needs %" PRId64
+			" GiB of disk (min_disk), the %s has %" PRId64,
+			image->min_disk_gib, volume_gib > 0 ? "boot-volume" : "flavor",
+			disk_gib);
 	return 0;
 }

@@ -49,9 +49,10 @@ int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
 		return err->code;
 	struct json_object *flavor = cs_json_obj(body, "flavor");
 	if (!cs_json_int(flavor, "vcpus", &size.vcpus) ||
-		!cs_json_int(flavor, "ram", &size.ram_mib))
+		!cs_json_int(flavor, "ram", &size.ram_mib) ||
+		!cs_json_int(flavor, "disk", &size.disk_gib))
 		return cs_error_set(err, CS_E_PROTOCOL,
-			"GET %s: the answer has no 'vcpus' or 'ram'", url);
+			"GET %s: the answer has no 'vcpus', 'ram' or 'disk'", url);
 	*ret = size;
 	return 0;
 }

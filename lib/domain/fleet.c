@@ -164,6 +164,12 @@ const char *cs_fleet_region(const struct cs_fleet *fleet)
 	return cs_keystone_region(fleet->session);
 }
 
+int cs_fleet_endpoint(
+	struct cs_fleet *fleet, const char *type, char **ret_url, struct cs_error *err)
+{
+	return cs_keystone_endpoint(fleet->session, type, ret_url, err);
+}
+
 int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret, struct cs_error *err)
 {
 	if (!fleet->image_id &&

@@ -63,6 +63,10 @@ int cs_fleet_address(struct cs_fleet *fleet, bool take, const char **ret_address
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The URL of a service as cs_keystone_endpoint(); owned by the caller. */
+int cs_fleet_endpoint(struct cs_fleet *fleet, const char *type, char **ret_url,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* The configured names resolved to ids (asked for on first use, then kept); borrowed. */
 int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

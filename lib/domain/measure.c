@@ -236,7 +236,7 @@ int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers
 	add_up(setup, servers, n, &ret->measurement);
 	for (size_t i = 0; i < n; i++)
 		first = first || has_first_sample(&servers[i]);
-	if (ret->measurement.sampled == 0 && first &&
+	if (!setup->once && ret->measurement.sampled == 0 && first &&
 		take_second_samples(setup, servers, n, samplings, first_at_ms, ret, err) <
 			0)
 		return err->code;

@@ -25,6 +25,7 @@ class Image:
     status: str = "active"
     properties: dict = dataclasses.field(default_factory=dict)
     min_disk: int = 0
+    min_ram: int = 0
     created: float = dataclasses.field(default_factory=time.time)
 
 
@@ -91,7 +92,7 @@ class Glance:
             "visibility": "private" if image.properties else "shared",
             "size": 49 if stored else None, "virtual_size": 49 if stored else None,
             "status": image.status, "checksum": "8b0aa10dfc8cf7a42433761857e9bcfc"
-            if stored else None, "protected": False, "min_ram": 0, "min_disk": image.min_disk,
+            if stored else None, "protected": False, "min_ram": image.min_ram, "min_disk": image.min_disk,
             "owner": image.owner, "os_hidden": False, "os_hash_algo": "sha512"
             if stored else None, "os_hash_value": "17a8a1d4" * 16 if stored else None,
             "id": image.id, "created_at": iso_time(image.created),

@@ -191,7 +191,7 @@ static void test_limits_name_what_has_no_room(void **state)
 {
 	struct cs_nova_limits limits = {
 		.instances = {20, 18}, .cores = {-1, 900}, .ram_mib = {8192, 4096}};
-	const struct cs_nova_size size = {2, 2048}, huge = {1, 0};
+	const struct cs_nova_size size = {2, 2048, 20}, huge = {1, 0, 0};
 	struct cs_error err;
 
 	(void)state;
@@ -210,6 +210,35 @@ static void test_limits_name_what_has_no_room(void **state)
 	assert_string_equal(err.message,
 		"the project's quota has no room: 12 of 10 cores are in use, 1 more "
 		"would be needed");
+}
+
+static void check_fits(int64_t flavor_gib, int64_t volume_gib, const char *expected)
+{
+	const struct cs_nova_image image = {.min_disk_gib = 10, .min_ram_mib = 2048};
+	const struct cs_nova_size size = {2, 2048, flavor_gib};
+	struct cs_error err = {0};
+
+	assert_int_equal(cs_nova_image_fits(&image, &size, volume_gib, &err),
+		expected ? CS_E_CONFIG : 0);
+	assert_string_equal(err.message, expected ? expected : "");
+}
+
+static void test_image_needs_disk_and_memory(void **state)
+{
+	const struct cs_nova_image image = {.min_ram_mib = 2049};
+	const struct cs_nova_size size = {2, 2048, 20};
+	struct cs_error err;
+
+	(void)state;
+	check_fits(10, 0, NULL);
+	check_fits(0, 0, NULL); /* the flavor's disk is as large as the image */
+	check_fits(9, 10, NULL);
+	check_fits(9, 0, "the image needs 10 GiB of disk (min_disk), the flavor has 9");
+	check_fits(20, 9,
+		"the image needs 10 GiB of disk (min_disk), the boot-volume has 9");
+	assert_int_equal(cs_nova_image_fits(&image, &size, 0, &err), CS_E_CONFIG);
+	assert_string_equal(err.message,
+		"the image needs 2049 MiB of memory (min_ram), the flavor has 2048");
 }
 
 static void check_text(const char *body, const char *expected)
@@ -288,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_pages_append),
 		cmocka_unit_test(test_what_is_no_list_is_an_error),
 		cmocka_unit_test(test_limits_name_what_has_no_room),
+		cmocka_unit_test(test_image_needs_disk_and_memory),
 		cmocka_unit_test(test_error_envelopes_of_all_services),
 		cmocka_unit_test(test_statuses_become_codes),
 	};
