@@ -9,13 +9,13 @@ run_make() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "${top_builddir:?}" "$@" D
 
 run_make install >"$root.log" 2>&1 || complain "make install" "$(tail -n 20 "$root.log")"
 rm -f "$root.log"
-# The folders cron, sudoers.d and systemd of the documentation have units.sh and sudoers.sh, the
-# completions completions.sh.
-installed=$(find "$root" -type f ! -path '*/cron/*' ! -path '*/sudoers.d/*' ! -path '*/systemd/*' \
+# The folders cron, sudoers.d, systemd and apparmor of the documentation have units.sh, sudoers.sh and
+# apparmor.sh, the completions completions.sh.
+installed=$(find "$root" -type f ! -path '*/cron/*' ! -path '*/sudoers.d/*' ! -path '*/systemd/*' ! -path '*/apparmor/*' \
 	! -path '*/bash-completion/*' ! -path '*/site-functions/*' | sed 's,.*/,,' | sort | tr '\n' ' ')
 wanted="check_cluster_cpu check_cluster_drift clouds.yaml clusterscale.cfg clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale scale_replay "
 [ ! -f "$top_builddir/handlers/nova_scale.8" ] ||
-	wanted="check_cluster_cpu check_cluster_cpu.8 check_cluster_drift check_cluster_drift.8 clouds.yaml clusterscale.cfg clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 scale_replay scale_replay.8 "
+	wanted="check_cluster_cpu check_cluster_cpu.8 check_cluster_drift check_cluster_drift.8 clouds.yaml clusterscale.7 clusterscale.cfg clusterscale.yaml clusterscale.yaml.5 haproxy.cfg.template haproxy_sync haproxy_sync.8 nova_scale nova_scale.8 scale_replay scale_replay.8 "
 [ "$installed" = "$wanted" ] || complain "installed" "$installed"
 
 # The path in "open PATH: ..." is the compiled-in one.
@@ -23,7 +23,7 @@ nova_scale=$(find "$root" -path '*/eventhandlers/nova_scale')
 config=$("$nova_scale" -n web --check-config 2>&1 | grep -o '/[^ :]*/clusterscale.yaml' | head -n 1)
 handlers=$(dirname "${nova_scale#"$root"}")
 complain "no configuration file is named" "$([ -n "$config" ] || "$nova_scale" -n web --check-config 2>&1)"
-find "$root" -name '*.[58]' >"$root.pages"
+find "$root" -name '*.[578]' -o -name clusterscale.yaml >"$root.pages"
 while read -r page; do
 	places=$(sed 's/\\&//g; s/\\-/-/g' "$page" | grep -oE '/[^ *]*/(clusterscale/clusterscale\.yaml|eventhandlers)')
 	printf '%s\n' "$places" | grep -qxF "$config" || complain "$page does not name" "$config"
