@@ -1,31 +1,42 @@
 # What administrators start from.
 MAN5 += contrib/clusterscale.yaml.5
-EXTRA_DIST += contrib/clusterscale.yaml.5.scd
+MAN7 += contrib/clusterscale.7
+EXTRA_DIST += contrib/clusterscale.yaml.5.scd contrib/clusterscale.7.scd
 dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
 	contrib/haproxy/haproxy.cfg.template contrib/nagios/clusterscale.cfg
 EXTRA_DIST += contrib/demo.svg contrib/replay.svg
 
-# The reconcile timers, a cron table and a sudo rule: documentation, and units of the system where asked for.
+# The example that is installed calls what is installed.
+install-data-hook:
+	$(our_paths) $(srcdir)/contrib/clusterscale.yaml >$(DESTDIR)$(docdir)/clusterscale.yaml
+
+# The reconcile timers, a cron table, a sudo rule and AppArmor profiles: documentation, and parts of the system
+# where asked for.
 SERVICES = contrib/systemd/clusterscale-reconcile@.service \
 	contrib/systemd/clusterscale-haproxy@.service
 TIMERS = contrib/systemd/clusterscale-reconcile@.timer contrib/systemd/clusterscale-haproxy@.timer
 WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale \
-	contrib/sudoers.d/clusterscale
+	contrib/sudoers.d/clusterscale contrib/apparmor/clusterscale
 TEMPLATES = contrib/systemd/clusterscale-reconcile@.service.in \
 	contrib/systemd/clusterscale-haproxy@.service.in \
 	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in \
-	contrib/sudoers.d/clusterscale.in
+	contrib/sudoers.d/clusterscale.in contrib/apparmor/clusterscale.in
 EXTRA_DIST += $(TEMPLATES)
 CLEANFILES += $(WITH_PATHS)
 crondir = $(docdir)/cron
 sudoersdir = $(docdir)/sudoers.d
+profilesdir = $(docdir)/apparmor
 unitsdir = $(docdir)/systemd
 cron_DATA = contrib/cron/clusterscale
 sudoers_DATA = contrib/sudoers.d/clusterscale
+profiles_DATA = contrib/apparmor/clusterscale
 units_DATA = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf
 dist_units_DATA = $(TIMERS)
 if SYSTEM_UNITS
 systemdsystemunit_DATA = $(SERVICES) $(TIMERS)
+endif
+if SYSTEM_APPARMOR
+apparmor_DATA = contrib/apparmor/clusterscale
 endif
 $(WITH_PATHS): $(TEMPLATES)
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(our_paths) $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@

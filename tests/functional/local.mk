@@ -31,7 +31,7 @@ PYTESTS = \
 	tests/functional/test_nova_scale_zones.py \
 	tests/functional/test_scale_replay.py \
 	tests/functional/test_secrets.py \
-	tests/functional/test_doctor.py tests/functional/test_show_config.py
+	tests/functional/test_doctor.py tests/functional/test_manuals.py tests/functional/test_show_config.py
 # Against real cores and peers over time.
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \

@@ -28,6 +28,18 @@ for page in "${top_srcdir:?}"/plugins/*.8.scd "$top_srcdir"/handlers/*.8.scd; do
 done
 
 cd "$top_srcdir" || exit 99
+for page in contrib/*.[57].scd; do
+	rendered=$top_builddir/${page%.scd}
+	if command -v mandoc >/dev/null && [ -f "$rendered" ]; then
+		complain "mandoc" "$(mandoc -Tlint -W error "$rendered" 2>&1)"
+	fi
+done
+# Every class of errors, and no other, is explained.
+sed -nE 's/^\tCS_E_([A-Z_]+) = .*/\1/p' lib/base/error.h | sort >"$top_builddir/classes"
+[ -s "$top_builddir/classes" ] || complain "no classes of errors are found in" "lib/base/error.h"
+complain "clusterscale(7) differs from lib/base/error.h (< page, > header)" \
+	"$(sed -nE 's/^\|  ([A-Z_]+)$/\1/p' contrib/clusterscale.7.scd | sort | diff - "$top_builddir/classes")"
+rm -f "$top_builddir/classes"
 words=$(grep -rnIE 'TODO|FIXME' README.md NEWS.md CONTRIBUTING.md contrib dev tests \
 	--include='*' --exclude-dir=corpus --exclude-dir=tree --exclude-dir=__pycache__)
 complain "unfinished marks" "$words"
