@@ -58,13 +58,13 @@ static bool check_configuration(struct doctor *doctor)
 	struct cs_error err;
 
 	if (scale_load(program, &err) < 0) {
-		doctor_fault(doctor, "configuration", &err,
-			"the example is " CS_DOCDIR
-			"/clusterscale.yaml, the manual clusterscale.yaml(5)");
+		doctor_fault(doctor, "clusterscale.yaml", &err,
+			err.code == CS_E_CONFIG ? "clusterscale.yaml(5) has every key"
+						: "");
 		return false;
 	}
 	const struct cs_cluster *cluster = program->cluster;
-	doctor_say(DOCTOR_GOOD, "configuration", "%s, %lld to %lld servers",
+	doctor_say(DOCTOR_GOOD, "clusterscale.yaml", "%s, %lld to %lld servers",
 		program->path, (long long)cluster->min, (long long)cluster->max);
 	if (cluster->mode == CS_MODE_OBSERVE)
 		doctor_say(DOCTOR_NOTE, "mode",

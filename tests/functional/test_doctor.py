@@ -85,7 +85,7 @@ def test_all_is_well(doctor):
     code, said = doctor.look()
     said.pop("core", None)  # as this machine has cores, or not
     assert code == 0 and all(line.startswith("ok ") for lines in said.values() for line in lines), said
-    assert list(said) == ["configuration", "plugin", "state directory", "journal", "measurement", "credentials", "cloud",
+    assert list(said) == ["clusterscale.yaml", "plugin", "state directory", "journal", "measurement", "credentials", "cloud",
                           "catalogue, compute", "catalogue, image", "catalogue, network", "image", "flavor", "network",
                           "members", "quota", "SNMP", "load balancer lb1"]
     assert said["SNMP"] == ["ok 2 of 2 members answer"]
@@ -95,7 +95,7 @@ def test_all_is_well(doctor):
 
 def test_configuration(doctor):
     doctor.change("mode: act", "mood: act")
-    said = doctor.fault("configuration", "clusterscale.yaml:6", "mood", "clusterscale.yaml(5)")
+    said = doctor.fault("clusterscale.yaml", "clusterscale.yaml:6", "mood", "clusterscale.yaml(5)")
     assert said["everything else"] == ["skip not looked at: it needs the configuration"]
 
 
