@@ -112,7 +112,8 @@ static bool is_ordered(const struct scale_values *values)
 
 static int check_values(const struct scale_values *values, struct cs_error *err)
 {
-	/* --dry-run is an order of its own, or tries one of these. */
+	/* --dry-run is an order of its own, or tries one of these; --explain changes
+	 * nothing anyhow. */
 	const struct {
 		const char *name;
 		bool given;
@@ -124,7 +125,8 @@ static int check_values(const struct scale_values *values, struct cs_error *err)
 		{"--resume", values->resume}, {"--rebind", values->rebind},
 		{"--check-config", values->check_config},
 		{"--show-config", values->show_config}, {"--doctor", values->doctor},
-		{"--dry-run", values->dry_run && !is_ordered(values)}};
+		{"--dry-run",
+			values->dry_run && !values->explain && !is_ordered(values)}};
 	const char *first = NULL;
 
 	if (!values->cluster)

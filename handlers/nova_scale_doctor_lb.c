@@ -171,8 +171,10 @@ static int check_sudo(const struct cs_load_balancer *lb, struct cs_error *err)
 		return err->code;
 	if (result.exit_status == 0)
 		return 0;
-	return cs_error_set(err, CS_E_FORBIDDEN, "sudo does not let uid %u run its sync",
-		(unsigned)geteuid());
+	const char *said = cs_strbuf_text(&result.err);
+	return cs_error_set(err, CS_E_FORBIDDEN,
+		"sudo does not let uid %u run its sync (%.*s)", (unsigned)geteuid(),
+		(int)strcspn(said, "\n"), *said ? said : "it says not why");
 }
 
 /* Nobody finds out what is behind ssh or NRPE but by asking there. */
@@ -190,10 +192,8 @@ static void check_status(
 			"can be called; HAProxy's sockets and rights are not looked at: "
 			"give it a status: command");
 	} else if (cs_lb_ask(lb, cs_deadline_in(ASK_MS), &status, &err) < 0) {
-		doctor_fault(doctor, what, &err,
-			"on the load balancer, haproxy_sync -n %s --check-config as root "
-			"says what is wrong; to try it:%s",
-			doctor->program->cluster->name, cs_strbuf_text(&command));
+		doctor_fault(doctor, what, &err, "mend it there; to try it:%s",
+			cs_strbuf_text(&command));
 	} else if (status.failed) {
 		cs_error_set(&err, CS_E_VERIFY,
 			"HAProxy refused a configuration: CONFIG.failed lies there");

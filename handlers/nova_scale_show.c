@@ -356,7 +356,7 @@ static void tell_decision(struct scale_program *program, const struct cs_sight *
 	if (!program->values.explain)
 		in.n_members = 0;
 
-	if (program->values.dry_run)
+	if (program->values.dry_run && !program->values.explain)
 		cs_decision_outcome(&sight->decision, &text);
 	else
 		cs_decision_text(&in, &sight->decision, &text);

@@ -325,8 +325,12 @@ static void say_decision(struct run *run, const struct cs_sight *sight)
 		cs_act_say_once(&run->act, LOG_INFO, "%s", why);
 	if (run->first && decision->unmeasured) {
 		run->refused = true;
-		cs_act_say(&run->act, LOG_WARNING, "refused to scale: %s",
-			decision->reasons.items[decision->reasons.n - 1]);
+		cs_act_say(&run->act, LOG_WARNING,
+			"refused to scale: %s; check_cluster_cpu -n %s measures, and "
+			"says "
+			"what is missing",
+			decision->reasons.items[decision->reasons.n - 1],
+			run->scale.cluster->name);
 	}
 }
 

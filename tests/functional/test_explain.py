@@ -24,6 +24,7 @@ def test_each_member_with_its_sample_or_why_it_does_not_count(lab):
         "web4 (ADDRESS): warming: first sample, N s ago",
         "web5 (ADDRESS): missing: no sample within 180 s",
         "web6: not counted: error"])
+    assert plain(lab.run("--dry-run", "--explain")[1]) == plain(out)
 
 
 def test_json_is_what_the_journal_keeps(lab):

@@ -164,7 +164,8 @@ def test_stale_measurement_does_nothing(lab):
         "CLUSTER CPU UNKNOWN - no answer\n"
         "2 in service, 0 under way, 0 draining; 2 exist; min 2, max 5: "
         "the last measurement is N s old, max-age is 90 s: hold\n")
-    assert plain(err) == ("nova_scale: refused to scale: the last measurement is N s old, max-age is 90 s: hold\n")
+    assert plain(err) == ("nova_scale: refused to scale: the last measurement is N s old, max-age is 90 s: hold; "
+                          "check_cluster_cpu -n web measures, and says what is missing\n")
     assert lab.creates() == []
 
 
