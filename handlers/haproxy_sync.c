@@ -99,6 +99,10 @@ static int check_root_files(const struct cs_config *config,
 		if (paths[i] && *paths[i] == '/' && cs_trust_check(paths[i], err) < 0)
 			return err->code;
 	}
+	if (cs_trust_check_socket(haproxy->stats_socket, err) < 0 ||
+		(haproxy->master_socket &&
+			cs_trust_check_socket(haproxy->master_socket, err) < 0))
+		return err->code;
 	return 0;
 }
 

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ struct walk {
 	char *rest;	  /* what is still to be walked */
 	int fd;		  /* of `here` */
 	int links;
+	bool to_socket; /* where the way ends, a daemon may put its sockets */
 };
 
 static void walk_done(struct walk *walk)
@@ -41,15 +44,28 @@ static int refuse(const struct walk *walk, const char *here, const char *why,
 		other ? ")" : "", why, remedy);
 }
 
+/* Owned by the caller. */
+static char *name_of(uid_t uid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	return user ? cs_strdup(user->pw_name) : cs_asprintf("#%u", (unsigned)uid);
+}
+
+/* The last folder before a socket. */
+static bool is_for_sockets(const struct walk *walk, const struct stat *st)
+{
+	return walk->to_socket && S_ISDIR(st->st_mode) &&
+	       walk->rest[strspn(walk->rest, "/")] == '\0';
+}
+
 static int check_owner(const struct walk *walk, const char *here, const struct stat *st,
 	struct cs_error *err)
 {
-	if (st->st_uid == 0)
+	if (st->st_uid == 0 || is_for_sockets(walk, st))
 		return 0;
-	const struct passwd *owner = getpwuid(st->st_uid);
-	CS_AUTO_FREE char *number = cs_asprintf("#%u", (unsigned)st->st_uid);
-	CS_AUTO_FREE char *why =
-		cs_asprintf("belongs to user %s", owner ? owner->pw_name : number);
+	CS_AUTO_FREE char *owner = name_of(st->st_uid);
+	CS_AUTO_FREE char *why = cs_asprintf("belongs to user %s", owner);
 	CS_AUTO_FREE char *remedy = cs_asprintf("type: chown -h root %s", here);
 	return refuse(walk, here, why, remedy, err);
 }
@@ -60,12 +76,14 @@ static int check_mode(const struct walk *walk, const char *here, const struct st
 	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
 		return refuse(walk, here, "is neither a file nor a folder",
 			"remove what is there", err);
-	if ((st->st_mode & (S_IWGRP | S_IWOTH)) == 0)
+	bool for_sockets = is_for_sockets(walk, st);
+	if ((st->st_mode & (for_sockets ? S_IWOTH : S_IWGRP | S_IWOTH)) == 0)
 		return 0;
-	CS_AUTO_FREE char *why =
-		cs_asprintf("can be written by others than root (mode %04o)",
-			(unsigned)st->st_mode & 07777);
-	CS_AUTO_FREE char *remedy = cs_asprintf("type: chmod go-w %s", here);
+	CS_AUTO_FREE char *why = cs_asprintf("can be written by %s (mode %04o)",
+		for_sockets ? "everybody" : "others than root",
+		(unsigned)st->st_mode & 07777);
+	CS_AUTO_FREE char *remedy =
+		cs_asprintf("type: chmod %s %s", for_sockets ? "o-w" : "go-w", here);
 	return refuse(walk, here, why,
 		st->st_mode & S_ISVTX ? "use a folder that only root can write" : remedy,
 		err);
@@ -139,22 +157,78 @@ static int step(struct walk *walk, const char *name, struct cs_error *err)
 	return 0;
 }
 
+/* To the end of the way, or to where it ends before; CS_E_NOT_FOUND then. */
+static int walk_on(struct walk *walk, struct cs_error *err)
+{
+	int r = at_root(walk, err);
+
+	while (r == 0) {
+		CS_AUTO_FREE char *name = next_name(walk);
+
+		if (!name)
+			return 0;
+		r = step(walk, name, err);
+	}
+	return r;
+}
+
 int cs_trust_check(const char *path, struct cs_error *err)
 {
 	CS_CLEANUP(walk_done)
 	struct walk walk = {.path = path, .rest = cs_strdup(path), .fd = -1};
 	struct cs_error why;
+	int r = walk_on(&walk, &why);
 
-	int r = at_root(&walk, &why);
-	while (r == 0) {
-		CS_AUTO_FREE char *name = next_name(&walk);
-
-		if (!name)
-			return 0;
-		r = step(&walk, name, &why);
-	}
-	if (r == CS_E_NOT_FOUND)
+	if (r == 0 || r == CS_E_NOT_FOUND)
 		return 0;
 	*err = why;
 	return r;
+}
+
+int cs_trust_check_socket(const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *folder = cs_strdup(path);
+	CS_CLEANUP(walk_done)
+	struct walk walk = {.path = path,
+		.rest = cs_strdup(dirname(folder)),
+		.fd = -1,
+		.to_socket = true};
+	const char *name = strrchr(path, '/');
+	struct cs_error why;
+	struct stat st;
+	int r = walk_on(&walk, &why);
+
+	if (r == CS_E_NOT_FOUND)
+		return 0;
+	if (r < 0) {
+		*err = why;
+		return r;
+	}
+	if (fstatat(walk.fd, name ? name + 1 : path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		S_ISSOCK(st.st_mode))
+		return 0; /* who cannot be found cannot be believed */
+	return refuse(&walk, path, "is no socket",
+		S_ISLNK(st.st_mode) ? "name the socket itself" : "remove what is there",
+		err);
+}
+
+int cs_trust_check_peer(int fd, const char *path, struct cs_error *err)
+{
+	CS_AUTO_FREE char *folder = cs_strdup(path);
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	struct stat st;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return cs_error_set_errno(err, errno, "who listens on %s?", path);
+	if (peer.uid == 0 || (stat(dirname(folder), &st) == 0 && st.st_uid == peer.uid))
+		return 0;
+	CS_AUTO_FREE char *user = name_of(peer.uid);
+	return cs_error_set(err, CS_E_REFUSED,
+		"it is user %s (process %d) who listens on %s, and this runs as root, "
+		"which "
+		"believes only root there and the owner of the folder; find out what "
+		"that "
+		"process is, and start HAProxy as root",
+		user, (int)peer.pid, path);
 }

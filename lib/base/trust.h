@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whether root may believe a file. */
+/* Whether root may believe a file, or who listens on a socket. */
 #ifndef CS_BASE_TRUST_H
 #define CS_BASE_TRUST_H
 
@@ -13,5 +13,17 @@
  * group, acl(5). As nobody else can change what was looked at, it holds until it is used.
  * What does not exist is fine. */
 int cs_trust_check(const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The same for a Unix socket, but that the folder it is in may belong to a daemon and be
+ * open to its group, as Debian's /run/haproxy is (haproxy:haproxy 2775). Who listens
+ * there is then still to be looked at, by the next. */
+int cs_trust_check_socket(
+	const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* CS_E_REFUSED unless the process that listens on the socket `path`, which `fd` is
+ * connected to, was root's when it began to (SO_PEERCRED of unix(7)), or of the user who
+ * owns the folder: a member of the folder's group could have put another one there. */
+int cs_trust_check_peer(
+	int fd, const char *path, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/trust.h"
 
 #define RETRY_MS 10
 
@@ -111,7 +112,7 @@ int cs_haproxy_ask(const char *socket_path, const char *command,
 	CS_CLEANUP(cs_closep) int fd = open_socket(socket_path, deadline, err);
 	char chunk[16384];
 
-	if (fd < 0)
+	if (fd < 0 || (geteuid() == 0 && cs_trust_check_peer(fd, socket_path, err) < 0))
 		return err->code;
 	if (send_command(fd, command, deadline) < 0)
 		return failed(socket_path, command, err);

@@ -10,9 +10,10 @@
 
 /* Sends one command over a connection of its own and appends the whole reply to `ret`
  * (beyond its ceiling: CS_E_LIMIT). HAProxy reports its own errors as ordinary replies.
- * CS_E_CONNECT: nobody listens there, CS_E_FORBIDDEN: no right to connect; nothing was
- * sent. CS_E_LOST: the connection broke after the command, as it does when the master
- * begins to reload. CS_E_TIMEOUT at the deadline. */
+ * CS_E_CONNECT: nobody listens there, CS_E_FORBIDDEN: no right to connect, CS_E_REFUSED:
+ * this is root and somebody listens whom it does not believe; nothing was sent.
+ * CS_E_LOST: the connection broke after the command, as it does when the master begins to
+ * reload. CS_E_TIMEOUT at the deadline. */
 int cs_haproxy_ask(const char *socket_path, const char *command,
 	struct cs_deadline deadline, struct cs_strbuf *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 2, 4, 5);

@@ -25,6 +25,18 @@ mount --bind {dir}/etc {etc} && exec "$@"
 """
 
 
+# Listens on a socket and says what it heard.
+LISTENER = """\
+import socket, sys
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(sys.argv[1])
+    listener.listen()
+    print(flush=True)
+    peer, _ = listener.accept()
+    print(peer.recv(100).decode(), flush=True)
+"""
+
+
 def is_roots(path):
     return all(folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o022 for folder in (path, *path.parents))
 
@@ -34,6 +46,7 @@ class RootBalancer(balancer.Balancer):
 
     def __init__(self):
         super().__init__()
+        self.sockets = self.dir
         self.etc = self.built_in.parents[1]
         folder = self.dir / "etc" / self.built_in.parent.name
         folder.mkdir(parents=True)
@@ -48,6 +61,13 @@ class RootBalancer(balancer.Balancer):
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.startswith("haproxy_sync: -f is not taken from root's hands: ")
         return pathlib.Path(done.stderr.split("; use ")[1].strip())
+
+    stats = property(lambda self: self.sockets / "admin.sock")
+
+    def put_sockets(self, folder):
+        for path in (self.template, self.config, self.yaml):
+            path.write_text(path.read_text().replace(str(self.stats), f"{folder}/admin.sock"))
+        self.sockets = folder
 
     def start(self):
         self.haproxy = procs.spawn(["haproxy", "-W", "-S", f"{self.master},mode,600", "-f", self.config],
@@ -185,6 +205,66 @@ def test_a_program_that_others_can_write(up, key):
     up.refused(program, "can be written by others than root (mode 0775)", f"type: chmod go-w {program}")
     program.chmod(0o755)
     untouched(up)
+
+
+@pytest.fixture
+def as_debian(lb):
+    """The stats socket lies where its user and group can write, as /run/haproxy is Debian's haproxy:haproxy 2775."""
+    folder = lb.dir / "run"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    folder.chmod(0o2775)
+    lb.put_sockets(folder)
+    lb.servers = [lb.add("web1")]
+    expect(lb.start().sync(), 0, lb.report(lb.servers))
+    return lb
+
+
+def test_the_folder_of_a_socket(as_debian):
+    lb, folder = as_debian, as_debian.sockets
+    for mode in (0o2777, 0o1777):
+        folder.chmod(mode)
+        lb.refused(folder, f"can be written by everybody (mode {mode:04o})", "use a folder that only root can write"
+                   if mode == 0o1777 else f"type: chmod o-w {folder}", lb.stats)
+    folder.chmod(0o2775)
+    (lb.dir / "by-link").symlink_to(folder)
+    lb.yaml.write_text(lb.yaml.read_text().replace(str(folder), f"{lb.dir}/by-link"))
+    untouched(lb)
+    os.chown(lb.dir / "by-link", NOBODY, 0, follow_symlinks=False)
+    lb.refused(lb.dir / "by-link", "belongs to user nobody", f"type: chown -h root {lb.dir}/by-link",
+               lb.dir / "by-link/admin.sock")
+
+
+def test_the_folder_of_the_master_socket(up):
+    folder = up.dir / "master"
+    folder.mkdir()
+    folder.chmod(0o777)
+    up.yaml.write_text(up.yaml.read_text().replace(str(up.master), f"{folder}/master.sock"))
+    up.refused(folder, "can be written by everybody (mode 0777)", f"type: chmod o-w {folder}", folder / "master.sock")
+
+
+def test_a_socket_that_is_a_link(as_debian):
+    lb = as_debian
+    real = lb.stats.rename(lb.sockets / "real.sock")
+    lb.stats.symlink_to(real)
+    lb.refused(lb.stats, "is no socket", "name the socket itself")
+
+
+def test_who_listens_on_a_socket(as_debian):
+    """One of the folder's group can put a socket there, and is told nothing; its owner is believed."""
+    lb = as_debian
+    for uid, code, heard in ((1, 3, ""), (NOBODY, 2, "show stat\n")):
+        lb.stats.unlink()
+        child = subprocess.Popen(["/usr/bin/python3", "-c", LISTENER, lb.stats], user=uid, group=NOBODY, extra_groups=[],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert child.stdout.readline() == "\n"
+        done = lb.sync()
+        assert (done.returncode, done.stdout, child.communicate()[0]) == (code, "", heard + "\n")
+        if uid == 1:
+            assert done.stderr == (
+                f"haproxy_sync: it is user daemon (process {child.pid}) who listens on {lb.stats}, and this runs as root, "
+                "which believes only root there and the owner of the folder; find out what that process is, and start "
+                "HAProxy as root\n")
 
 
 def test_check_config_says_it_too(lb):
