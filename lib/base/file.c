@@ -162,19 +162,36 @@ static int sync_folder_of(const char *path)
 	return fd < 0 ? -1 : fsync(fd);
 }
 
+/* What a power failure leaves of a file that was replaced. */
+enum lasting {
+	ANYTHING,   /* old, new or empty */
+	OLD_OR_NEW, /* and the new one a moment later */
+	SURELY_NEW,
+};
+
+/* How a file is replaced: like `old`, if there is one. */
+struct manner {
+	const struct stat *old;
+	mode_t mode;
+	enum lasting lasting;
+};
+
 static int fill_and_rename(int fd, const char *temporary, const char *target,
-	const struct cs_strbuf *content, const struct stat *old, mode_t mode)
+	const struct cs_strbuf *content, const struct manner *manner)
 {
+	const struct stat *old = manner->old;
+
 	if (old && fchown(fd, old->st_uid, old->st_gid) < 0 &&
 		(old->st_uid != geteuid() || old->st_gid != getegid()))
 		return -1;
-	if (fchmod(fd, old ? old->st_mode & 07777 : mode) < 0)
+	if (fchmod(fd, old ? old->st_mode & 07777 : manner->mode) < 0)
 		return -1;
-	if (write_all(fd, cs_strbuf_text(content), content->len) < 0 || fsync(fd) < 0)
+	if (write_all(fd, cs_strbuf_text(content), content->len) < 0 ||
+		(manner->lasting != ANYTHING && fsync(fd) < 0))
 		return -1;
 	if (rename(temporary, target) < 0)
 		return -1;
-	return sync_folder_of(target);
+	return manner->lasting == SURELY_NEW ? sync_folder_of(target) : 0;
 }
 
 static bool is_there(const char *path, const struct stat *st)
@@ -213,7 +230,7 @@ static int open_new(const char *path)
 }
 
 static int replace(const char *target, const struct cs_strbuf *content,
-	const struct stat *old, mode_t mode, struct cs_error *err)
+	const struct manner *manner, struct cs_error *err)
 {
 	CS_AUTO_FREE char *temporary = cs_asprintf("%s.new", target);
 	CS_CLEANUP(cs_closep) int fd = open_new(temporary);
@@ -221,7 +238,7 @@ static int replace(const char *target, const struct cs_strbuf *content,
 	if (fd < 0)
 		return cs_error_set_errno(
 			err, errno, "cannot create a file beside %s", target);
-	if (fill_and_rename(fd, temporary, target, content, old, mode) < 0) {
+	if (fill_and_rename(fd, temporary, target, content, manner) < 0) {
 		int errnum = errno;
 
 		unlink(temporary);
@@ -230,24 +247,42 @@ static int replace(const char *target, const struct cs_strbuf *content,
 	return 0;
 }
 
-int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
-	struct cs_error *err)
+static int replace_behind_links(const char *path, const struct cs_strbuf *content,
+	mode_t mode, enum lasting lasting, struct cs_error *err)
 {
 	CS_AUTO_FREE char *resolved = realpath(path, NULL);
 	const char *target = resolved ? resolved : path;
-	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+	struct manner manner = {.mode = mode, .lasting = lasting};
 	struct stat st;
-	bool exists = stat(target, &st) == 0;
 
-	return replace(target, &content, exists ? &st : NULL, mode, err);
+	if (stat(target, &st) == 0)
+		manner.old = &st;
+	return replace(target, content, &manner, err);
+}
+
+int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err)
+{
+	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+
+	return replace_behind_links(path, &content, mode, SURELY_NEW, err);
+}
+
+int cs_file_replace_lightly(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err)
+{
+	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+
+	return replace_behind_links(path, &content, mode, ANYTHING, err);
 }
 
 int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err)
 {
 	const struct cs_strbuf content = {.data = (char *)bytes, .len = len};
+	const struct manner manner = {.mode = mode, .lasting = OLD_OR_NEW};
 
-	return replace(path, &content, NULL, mode, err);
+	return replace(path, &content, &manner, err);
 }
 
 /* A torn last line of a crash must not swallow ours. */

@@ -31,6 +31,11 @@ int cs_file_read_private(const char *path, char *buffer, size_t size_bytes,
 int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
 
+/* The same without the two fsyncs, for what is of no use after a power failure: it may be
+ * the old one then, or empty. */
+int cs_file_replace_lightly(const char *path, const void *bytes, size_t len, mode_t mode,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
+
 /* Appends `lines`, each with its "\n", in one write and fsyncs; creates the file 0640. A
  * crash can leave an incomplete last line and nothing else: readers drop a line without
  * its end, and the next append ends it first. */
@@ -47,7 +52,8 @@ int cs_file_read_own(const char *path, struct cs_strbuf *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* As cs_file_replace(), but whatever has the name `path` is replaced itself, a link too,
- * and nothing is kept of it. */
+ * and nothing is kept of it; without the fsync of the folder, so that a power failure may
+ * bring the old one back. */
 int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
 

@@ -9,10 +9,12 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 #include "base/mem.h"
 
 #define OUTPUT_MAX (1 << 20)
+#define NO_PIDFD_POLL_MS 10 /* where descriptors have run out, or before Linux 5.3 */
 
 #define CHILD_USER "nobody"
 #ifdef CS_SANITIZERS
@@ -48,28 +51,6 @@ static void default_signals(void)
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* In the child; only async-signal-safe calls. Reports the errno of a failed exec through
- * `report`, which closes by itself when the exec succeeds. */
-static _Noreturn void become(char *const argv[], int out, int err, int report)
-{
-	setpgid(0, 0);
-	default_signals();
-	/* Fired or by hand it is the same folder; and one that its user may enter. */
-	if (chdir("/") < 0)
-		_exit(126);
-	null_to(STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	dup2(err, STDERR_FILENO);
-	dup2(report, 3);
-	fcntl(3, F_SETFD, FD_CLOEXEC);
-	close_range(4, ~0U, 0);
-	execvp(argv[0], argv);
-	int errnum = errno;
-	if (write(3, &errnum, sizeof errnum) < 0)
-		_exit(126);
-	_exit(127);
 }
 
 /* One pipe's pending bytes; false at its end. */
@@ -108,16 +89,23 @@ static bool collect(
 	return true;
 }
 
-/* A program may close its outputs and run on, so the wait has the deadline too. */
+/* A program may close its outputs and run on, so the wait has the deadline too. It is a
+ * wait for its end and no sleep: all who wait for us wait for it, too. */
 static bool reap(pid_t pid, struct cs_deadline deadline, int *ret_status)
 {
-	for (int pause_ms = 1;; pause_ms = pause_ms < 50 ? pause_ms * 2 : 50) {
+	CS_CLEANUP(cs_closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+
+	for (;;) {
 		pid_t got = waitpid(pid, ret_status, WNOHANG);
+		int64_t left = cs_deadline_left_ms(deadline);
+		int64_t most = fd < 0 ? NO_PIDFD_POLL_MS : 60000;
 
 		if (got == pid || (got < 0 && errno != EINTR))
 			return true;
-		if (!cs_deadline_sleep(deadline, pause_ms))
+		if (left == 0)
 			return false;
+		poll(&end, 1, (int)(left < most ? left : most));
 	}
 }
 
@@ -147,17 +135,71 @@ static int pipe_open(struct pipe_pair *ret, struct cs_error *err)
 		-1, -1     \
 	}
 
-static int finish(pid_t pid, const char *name, bool in_time, struct cs_deadline deadline,
+/* What its child is to be like. Nothing of ours is copied for it (vfork), which counts
+ * for a process of some size. */
+static int spawn(char *const argv[], int out, int err, pid_t *ret_pid)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t all, none;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes,
+		POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawn_file_actions_init(&files);
+	/* Fired or by hand it is the same folder; and one that its user may enter. */
+	posix_spawn_file_actions_addchdir_np(&files, "/");
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO);
+	posix_spawn_file_actions_addclosefrom_np(&files, 3);
+	int errnum = posix_spawnp(ret_pid, argv[0], &files, &attributes, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attributes);
+	return errnum;
+}
+
+int cs_proc_start(char *const argv[], struct cs_proc *ret, struct cs_error *err)
+{
+	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
+	CS_CLEANUP(pipe_done) struct pipe_pair errors = PIPE_NONE;
+	pid_t pid;
+
+	if (pipe_open(&out, err) < 0 || pipe_open(&errors, err) < 0)
+		return err->code;
+	int errnum = spawn(argv, out.write, errors.write, &pid);
+	if (errnum != 0) {
+		cs_error_set_errno(err, errnum, "cannot start %s", argv[0]);
+		err->code = CS_E_NOT_FOUND;
+		return err->code;
+	}
+	*ret = (struct cs_proc){
+		.name = argv[0], .pid = pid, .out = out.read, .err = errors.read};
+	out.read = errors.read = -1;
+	return 0;
+}
+
+int cs_proc_finish(struct cs_proc *proc, struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err)
 {
 	int status = 0;
 
-	if (!in_time || !reap(pid, deadline, &status)) {
-		kill(-pid, SIGKILL);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+	*ret = (struct cs_proc_result){
+		.out = CS_STRBUF(OUTPUT_MAX), .err = CS_STRBUF(OUTPUT_MAX)};
+	bool in_time = collect(proc->out, proc->err, deadline, ret);
+	cs_closep(&proc->out);
+	cs_closep(&proc->err);
+	if (!in_time || !reap(proc->pid, deadline, &status)) {
+		kill(-proc->pid, SIGKILL);
+		while (waitpid(proc->pid, &status, 0) < 0 && errno == EINTR)
 			;
-		return cs_error_set(
-			err, CS_E_TIMEOUT, "%s did not end in time and was killed", name);
+		return cs_error_set(err, CS_E_TIMEOUT,
+			"%s did not end in time and was killed", proc->name);
 	}
 	ret->exit_status =
 		WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -167,33 +209,12 @@ static int finish(pid_t pid, const char *name, bool in_time, struct cs_deadline 
 int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err)
 {
-	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
-	CS_CLEANUP(pipe_done) struct pipe_pair errors = PIPE_NONE;
-	CS_CLEANUP(pipe_done) struct pipe_pair report = PIPE_NONE;
-	int errnum = 0;
+	struct cs_proc proc;
 
-	*ret = (struct cs_proc_result){
-		.out = CS_STRBUF(OUTPUT_MAX), .err = CS_STRBUF(OUTPUT_MAX)};
-	if (pipe_open(&out, err) < 0 || pipe_open(&errors, err) < 0 ||
-		pipe_open(&report, err) < 0)
+	*ret = (struct cs_proc_result){0};
+	if (cs_proc_start(argv, &proc, err) < 0)
 		return err->code;
-	pid_t pid = fork();
-	if (pid < 0)
-		return cs_error_set_errno(err, errno, "cannot start %s", argv[0]);
-	if (pid == 0)
-		become(argv, out.write, errors.write, report.write);
-	setpgid(pid, pid); /* whoever of the two comes first */
-	cs_closep(&out.write);
-	cs_closep(&errors.write);
-	cs_closep(&report.write);
-	if (read(report.read, &errnum, sizeof errnum) == sizeof errnum) {
-		waitpid(pid, NULL, 0);
-		cs_error_set_errno(err, errnum, "cannot start %s", argv[0]);
-		err->code = CS_E_NOT_FOUND;
-		return err->code;
-	}
-	bool in_time = collect(out.read, errors.read, deadline, ret);
-	return finish(pid, argv[0], in_time, deadline, ret, err);
+	return cs_proc_finish(&proc, deadline, ret, err);
 }
 
 void cs_proc_result_done(struct cs_proc_result *result)

@@ -25,6 +25,18 @@ struct cs_proc_result {
 int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The same in two steps, for what can be done meanwhile. Whatever was started has to be
+ * finished, and is gone afterwards; it borrows argv[0] until then. */
+struct cs_proc {
+	const char *name;
+	pid_t pid;
+	int out, err; /* where its outputs come from */
+};
+int cs_proc_start(char *const argv[], struct cs_proc *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_proc_finish(struct cs_proc *proc, struct cs_deadline deadline,
+	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 void cs_proc_result_done(struct cs_proc_result *result) CS_NONNULL_ALL;
 
 /* A child of ours that works behind one pipe. */

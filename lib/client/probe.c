@@ -129,15 +129,20 @@ static size_t reap(CURLM *multi)
 	return n;
 }
 
+/* Not thread-safe, which is fine: these programs have one thread. */
+void cs_probe_prepare(void)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		cs_out_of_memory();
+}
+
 void cs_probe(struct cs_probe *probes, size_t n, int64_t timeout_ms)
 {
 	size_t next = 0, flying = 0;
 	int running;
 
-	/* Not thread-safe, which is fine: these programs have one thread. */
-	CURLM *multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
-			       ? curl_multi_init()
-			       : NULL;
+	cs_probe_prepare();
+	CURLM *multi = curl_multi_init();
 	if (!multi)
 		cs_out_of_memory();
 	while (next < n || flying > 0) {

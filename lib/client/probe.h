@@ -24,6 +24,10 @@ struct cs_probe {
 	char why[256];			  /* result: why not, "" when good */
 };
 
+/* What the first cs_probe() of a process does anyway, a few ms of it: for those who have
+ * nothing else to do now, and are in a hurry later. */
+void cs_probe_prepare(void);
+
 /* Tries them side by side, a few hundred at a time, each for at most `timeout_ms`; so one
  * whose packets are dropped holds nobody up. Redirects are an answer and not followed. */
 void cs_probe(struct cs_probe *probes, size_t n, int64_t timeout_ms) CS_NONNULL(1);

@@ -335,7 +335,7 @@ static int dry(struct cs_publish_pass *pass, struct cs_publish_report *report,
 	CS_CLEANUP(cs_strbuf_done)
 	struct cs_strbuf diff = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
 
-	if (pass->ports->validate(pass->ports->context, &pass->rendered, err) < 0 ||
+	if (pass->ports->validate(pass->ports->context, &pass->rendered, NULL, err) < 0 ||
 		pass->ports->diff(pass->ports->context, &pass->rendered, &diff, err) < 0)
 		return err->code;
 	report->diff = cs_strbuf_take(&diff);

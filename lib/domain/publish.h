@@ -49,6 +49,12 @@
 #include "domain/fleet.h"
 #include "format/lb_status.h"
 
+/* What has time while somebody else works. */
+struct cs_publish_meanwhile {
+	void (*call)(void *context);
+	void *context;
+};
+
 /* What a pass does to the world. Functions that return int return 0 or fill `err` and
  * return its code. */
 struct cs_publish_ports {
@@ -65,9 +71,10 @@ struct cs_publish_ports {
 	int (*write)(void *context, const char *path, const struct cs_strbuf *text,
 		mode_t mode, struct cs_error *err);
 
-	/* CS_E_CONFIG with HAProxy's own words when it does not accept `text`. */
-	int (*validate)(
-		void *context, const struct cs_strbuf *text, struct cs_error *err);
+	/* CS_E_CONFIG with HAProxy's own words when it does not accept `text`. It looks
+	 * at it in a process of its own; `meanwhile`, if any, is called during that. */
+	int (*validate)(void *context, const struct cs_strbuf *text,
+		const struct cs_publish_meanwhile *meanwhile, struct cs_error *err);
 	/* Appends `diff -u` from the configuration to `text`. */
 	int (*diff)(void *context, const struct cs_strbuf *text, struct cs_strbuf *ret,
 		struct cs_error *err);

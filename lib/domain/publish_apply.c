@@ -127,7 +127,7 @@ static int put_back(struct cs_publish_pass *pass, struct cs_error *why)
 		keep_failed(pass, why);
 	cs_publish_say(pass, LOG_WARNING, "putting the old configuration back: %s",
 		why->message);
-	if (pass->ports->validate(pass->ports->context, &pass->previous, &err) < 0)
+	if (pass->ports->validate(pass->ports->context, &pass->previous, NULL, &err) < 0)
 		outcome = cs_asprintf(
 			"%s; the old configuration is not put back, as it is no better "
 			"(%s)",
@@ -196,13 +196,6 @@ static int check_failed_before(struct cs_publish_pass *pass, struct cs_error *er
 		(int)((RETRY_FAILED_MS - age_ms) / CS_MS_PER_S));
 }
 
-/* On disk before it happens: a pass that dies of it has reloaded all the same. */
-static int note_reload(struct cs_publish_pass *pass, struct cs_error *err)
-{
-	pass->reloaded = pass->now;
-	return cs_publish_save_record(pass, NULL, err);
-}
-
 /* The file as it was found, which goes back when the new one fails. When a killed run had
  * put it there and the backup is what was applied before, it is the backup that goes
  * back, and it stays. */
@@ -228,12 +221,15 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 		BACKUP_MODE, err);
 }
 
-static int install(struct cs_publish_pass *pass, struct cs_error *err)
+static int install(struct cs_publish_pass *pass, bool by_reload, struct cs_error *err)
 {
 	const struct cs_publish_ports *ports = pass->ports;
 
 	if (back_up(pass, err) < 0)
 		return err->code;
+	/* On disk before it happens: a pass that dies of it has reloaded all the same. */
+	if (by_reload)
+		pass->reloaded = pass->now;
 	cs_publish_hash(&pass->rendered, pass->installing);
 	if (cs_publish_save_record(pass, NULL, err) < 0 || rest_leavers(pass, err) < 0)
 		return err->code;
@@ -264,40 +260,66 @@ static int bring_in_line(struct cs_publish_pass *pass,
 		return 0;
 	if (is_too_early(pass, why.message))
 		return 0;
-	if (note_reload(pass, err) < 0 || save_state(pass, change, err) < 0)
+	pass->reloaded = pass->now;
+	if (cs_publish_save_record(pass, NULL, err) < 0 ||
+		save_state(pass, change, err) < 0)
 		return put_back(pass, err);
 	cs_publish_say(pass, LOG_WARNING, "%s; reloading instead", why.message);
 	return reload(pass, "it was refused without", err);
 }
 
-static int apply_change(struct cs_publish_pass *pass, struct cs_publish_change *change,
-	struct cs_error *err)
+/* What is found out while HAProxy looks at the new file: reads and questions alone. */
+struct preparation {
+	struct cs_publish_pass *pass;
+	struct cs_publish_change change;
+	char *obstacle;
+	int result;
+	struct cs_error err;
+};
+
+static void preparation_done(struct preparation *preparation)
 {
-	if (pass->ports->validate(pass->ports->context, &pass->rendered, err) < 0 ||
-		cs_publish_ask_info(pass, &change->info, err) < 0)
-		return err->code;
-	CS_AUTO_FREE char *obstacle = cs_publish_runtime_obstacle(pass, change);
-	if (obstacle && is_too_early(pass, obstacle))
-		return 0;
-	if (obstacle && check_failed_before(pass, err) < 0)
-		return err->code;
-	if ((obstacle &&
-		    (note_reload(pass, err) < 0 || save_state(pass, change, err) < 0)) ||
-		install(pass, err) < 0)
-		return err->code;
-	return bring_in_line(pass, change, obstacle, err);
+	cs_haproxy_outline_done(&preparation->change.before);
+	cs_haproxy_outline_done(&preparation->change.after);
+	free(preparation->obstacle);
+}
+
+static void prepare(void *context)
+{
+	struct preparation *preparation = context;
+	struct cs_publish_pass *pass = preparation->pass;
+	struct cs_publish_change *change = &preparation->change;
+
+	cs_haproxy_outline_read(
+		cs_strbuf_text(&pass->installed), pass->installed.len, &change->before);
+	cs_haproxy_outline_read(
+		cs_strbuf_text(&pass->rendered), pass->rendered.len, &change->after);
+	preparation->result = cs_publish_ask_info(pass, &change->info, &preparation->err);
+	if (preparation->result == 0)
+		preparation->obstacle = cs_publish_runtime_obstacle(pass, change);
 }
 
 int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	struct cs_publish_change change;
+	CS_CLEANUP(preparation_done)
+	struct preparation prepared = {.pass = pass};
+	const struct cs_publish_meanwhile meanwhile = {prepare, &prepared};
+	const struct cs_publish_change *change = &prepared.change;
 
-	cs_haproxy_outline_read(
-		cs_strbuf_text(&pass->installed), pass->installed.len, &change.before);
-	cs_haproxy_outline_read(
-		cs_strbuf_text(&pass->rendered), pass->rendered.len, &change.after);
-	int r = apply_change(pass, &change, err);
-	cs_haproxy_outline_done(&change.before);
-	cs_haproxy_outline_done(&change.after);
-	return r;
+	if (pass->ports->validate(
+		    pass->ports->context, &pass->rendered, &meanwhile, err) < 0)
+		return err->code;
+	if (prepared.result < 0) {
+		*err = prepared.err;
+		return err->code;
+	}
+	const char *obstacle = prepared.obstacle;
+	if (obstacle && is_too_early(pass, obstacle))
+		return 0;
+	if (obstacle && check_failed_before(pass, err) < 0)
+		return err->code;
+	if ((obstacle && save_state(pass, change, err) < 0) ||
+		install(pass, obstacle != NULL, err) < 0)
+		return err->code;
+	return bring_in_line(pass, change, obstacle, err);
 }

@@ -65,28 +65,50 @@ static char *words_of(const struct cs_proc_result *result)
 	return *words ? CS_TAKE(words) : last_line(cs_strbuf_text(&result->out));
 }
 
-static int ask_haproxy(const struct cs_publish_world *world, const struct cs_strbuf *text,
-	struct cs_error *err)
-{
-	const char *program = world->site->clusters[world->site->asked]->haproxy.program;
-	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
-	CS_AUTO_FREE char *path = cs_publish_candidate_path(world);
-	char *argv[] = {(char *)program, (char *)"-c", (char *)"-f", path, NULL};
+/* HAProxy's own check of a candidate file, under way. */
+struct trial {
+	const char *program;
+	char *path;
+	struct cs_proc proc;
+};
 
-	if (cs_file_replace(path, cs_strbuf_text(text), text->len,
-		    CS_PUBLISH_CANDIDATE_MODE, err) < 0 ||
-		cs_proc_run(argv, cs_deadline_within(world->deadline, VALIDATE_LIMIT_MS),
-			&result, err) < 0)
+static void trial_done(struct trial *trial)
+{
+	free(trial->path);
+}
+
+static int begin_trial(const struct cs_publish_world *world, const struct cs_strbuf *text,
+	struct trial *trial, struct cs_error *err)
+{
+	trial->program = world->site->clusters[world->site->asked]->haproxy.program;
+	trial->path = cs_publish_candidate_path(world);
+	char *argv[] = {
+		(char *)trial->program, (char *)"-c", (char *)"-f", trial->path, NULL};
+
+	if (cs_file_replace_lightly(trial->path, cs_strbuf_text(text), text->len,
+		    CS_PUBLISH_CANDIDATE_MODE, err) < 0)
+		return err->code;
+	return cs_proc_start(argv, &trial->proc, err);
+}
+
+static int end_trial(
+	const struct cs_publish_world *world, struct trial *trial, struct cs_error *err)
+{
+	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
+
+	if (cs_proc_finish(&trial->proc,
+		    cs_deadline_within(world->deadline, VALIDATE_LIMIT_MS), &result,
+		    err) < 0)
 		return err->code;
 	if (result.exit_status == 0) {
-		unlink(path);
+		unlink(trial->path);
 		return 0;
 	}
 	CS_AUTO_FREE char *words = words_of(&result);
 	return cs_error_set(err, CS_E_CONFIG,
 		"HAProxy does not accept the configuration (%s -c -f %s: exit status "
 		"%d): %s",
-		program, path, result.exit_status, words);
+		trial->program, trial->path, result.exit_status, words);
 }
 
 static bool is_folder(const char *path)
@@ -275,19 +297,29 @@ static int check_limits(const struct cs_haproxy_needs *needs,
 }
 
 int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
-	struct cs_error *err)
+	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done)
 	struct cs_strbuf installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
 	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs = {0};
 	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs running = {0};
+	CS_CLEANUP(trial_done) struct trial trial = {0};
+	struct cs_error unread;
 
-	if (ask_haproxy(world, text, err) < 0 ||
-		cs_file_read(world->site->config_path, &installed, err) < 0)
+	if (begin_trial(world, text, &trial, err) < 0)
 		return err->code;
+	int r = cs_file_read(world->site->config_path, &installed, &unread);
 	cs_haproxy_needs_read(cs_strbuf_text(text), &needs);
 	cs_haproxy_needs_read(cs_strbuf_text(&installed), &running);
 	struct peer peer = look_at_peer(world);
+	if (meanwhile)
+		meanwhile->call(meanwhile->context);
+	if (end_trial(world, &trial, err) < 0)
+		return err->code;
+	if (r < 0) {
+		*err = unread;
+		return r;
+	}
 	if (check_ways(&needs, &running, err) < 0 || check_folders(&needs, err) < 0 ||
 		check_addresses(&needs, &running, &peer, err) < 0 ||
 		check_limits(&needs, &running, &peer, err) < 0)

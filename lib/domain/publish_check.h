@@ -15,10 +15,11 @@
 char *cs_publish_candidate_path(
 	const struct cs_publish_world *world) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* CS_E_CONFIG when HAProxy does not accept `text` (with its own words), or accepts it and
- * would then fail to start with it. The candidate file stays behind when HAProxy refused
- * it, for a look at it. */
+/* See `validate` of struct cs_publish_ports. CS_E_CONFIG when HAProxy does not accept
+ * `text` (with its own words), or accepts it and would then fail to start with it. The
+ * candidate file stays behind when HAProxy refused it, for a look at it. */
 int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err) CS_MUST_CHECK
+	CS_NONNULL(1, 2, 4);
 
 #endif

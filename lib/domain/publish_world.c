@@ -21,6 +21,7 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 {
 	const struct cs_publish_world *world = context;
 
+	cs_probe_prepare(); /* the child that asks the cloud needs the same */
 	return cs_fleet_look_apart(world->config, cluster, cluster->haproxy.cloud,
 		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
 }
@@ -37,6 +38,13 @@ static bool is_own(const struct cs_publish_world *world, const char *path)
 	return path == world->site->record_path || path == world->site->backup_path;
 }
 
+/* What HAProxy's servers are now, for the reload that follows. HAProxy does without it
+ * when it starts again after a power failure. */
+static bool is_of_the_moment(const struct cs_publish_world *world, const char *path)
+{
+	return path == world->site->clusters[world->site->asked]->haproxy.state_file;
+}
+
 static int world_read(
 	void *context, const char *path, struct cs_strbuf *ret, struct cs_error *err)
 {
@@ -47,14 +55,17 @@ static int world_read(
 static int world_write(void *context, const char *path, const struct cs_strbuf *text,
 	mode_t mode, struct cs_error *err)
 {
+	if (is_of_the_moment(context, path))
+		return cs_file_replace_lightly(
+			path, cs_strbuf_text(text), text->len, mode, err);
 	return (is_own(context, path) ? cs_file_replace_own : cs_file_replace)(
 		path, cs_strbuf_text(text), text->len, mode, err);
 }
 
-static int world_validate(
-	void *context, const struct cs_strbuf *text, struct cs_error *err)
+static int world_validate(void *context, const struct cs_strbuf *text,
+	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
-	return cs_publish_check(context, text, err);
+	return cs_publish_check(context, text, meanwhile, err);
 }
 
 static int world_diff(void *context, const struct cs_strbuf *text, struct cs_strbuf *ret,
@@ -68,7 +79,7 @@ static int world_diff(void *context, const struct cs_strbuf *text, struct cs_str
 		(char *)installed, (char *)"--label", (char *)"rendered",
 		(char *)installed, path, NULL};
 
-	if (cs_file_replace(path, cs_strbuf_text(text), text->len,
+	if (cs_file_replace_lightly(path, cs_strbuf_text(text), text->len,
 		    CS_PUBLISH_CANDIDATE_MODE, err) < 0)
 		return err->code;
 	int r = cs_proc_run(argv, world->deadline, &result, err);

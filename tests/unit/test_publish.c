@@ -343,13 +343,15 @@ static int port_write(void *context, const char *path, const struct cs_strbuf *t
 	return 0;
 }
 
-static int port_validate(
-	void *context, const struct cs_strbuf *text, struct cs_error *err)
+static int port_validate(void *context, const struct cs_strbuf *text,
+	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
 	struct fake *fake = context;
 
 	if (goes_wrong(fake, err))
 		return err->code;
+	if (meanwhile)
+		meanwhile->call(meanwhile->context);
 	if (!strstr(cs_strbuf_text(text), "backend"))
 		return cs_error_set(err, CS_E_CONFIG, "no backend");
 	return 0;
