@@ -159,22 +159,30 @@ class Load:
             ["/usr/bin/python3", TESTS / "demo" / "loadgen.py", "--target", f"127.0.0.1:{port}",
              "--timeout", "30", "--max-in-flight", "100", "--idle-limit", str(idle_limit_s)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.totals, self.failures = {}, []
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
         self.child.stdin.write(f"{rate} 0\n")
         self.child.stdin.flush()
-        self.totals, self.failures = {}, []
+
+    def read(self):
+        """Line by line as they come: within minutes a pipe that nobody reads is full, and the load stands still."""
+        for line in self.child.stdout:
+            self.totals = json.loads(line)
 
     def wait_for(self, requests):
         """Until so many more have been answered."""
         goal = self.totals.get("ok", 0) + requests
-        while self.totals.get("ok", 0) < goal:
-            self.totals = json.loads(self.child.stdout.readline())
+        procs_wait(lambda: self.totals.get("ok", 0) >= goal, f"{requests} more requests are answered")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        out, errors = self.child.communicate(timeout=60)
-        self.totals = json.loads(out.splitlines()[-1])
+        self.child.stdin.close()
+        errors = self.child.stderr.read()
+        self.child.wait(60)
+        self.reader.join(60)
         self.failures = [line for line in errors.splitlines() if not line.endswith(" requests wait already")]
 
 
