@@ -2,14 +2,17 @@
 """kill -9 of haproxy_sync before and after every call that leaves a trace outside the process.
 
 A real HAProxy under load. After each kill its file is one of the two valid texts, the next plain run comes to the same
-end as an undisturbed one, nothing is left over, and no request fails. CS_POINT=N tries that point alone.
+end as an undisturbed one, nothing is left over, and no request fails. Several labs at a time, as most of it is waiting.
+CS_POINT=N tries that point alone.
 """
+import concurrent.futures
 import contextlib
 import json
 import os
 import pathlib
 import shutil
 import sys
+import threading
 import time
 
 import pytest
@@ -19,7 +22,9 @@ from balancer import NOBODY, PROGRAM, UNPRIVILEGED, Balancer, Held, Load, ask, p
 
 KILL_AT = PROGRAM.parents[1] / "tests" / "tools" / "kill_at"
 KILLED, CANNOT_TRACE = 137, 99
-RATE = 50  # requests per second, throughout
+LABS = 4
+RATE = 50  # requests per second and lab, throughout
+SLACK = 10  # calls by which one run of the same pass may have more than another: it polls
 ONLY = int(os.environ.get("CS_POINT", 0))
 
 
@@ -36,13 +41,9 @@ def names(lb):
 class Scene:
     """One pass that is killed over and over: from the state at the time of `begin()` to where `sync` takes it."""
 
-    def __init__(self, lb, capfd):
-        self.lb, self.capfd = lb, capfd
+    def __init__(self, lb):
+        self.lb = lb
         shutil.copy(KILL_AT, lb.dir / "kill_at")
-
-    def say(self, text):
-        with self.capfd.disabled():
-            print(f"  {text}", flush=True)
 
     def begin(self, rewind):
         """`rewind` takes the running HAProxy back to what it is now, once the files are."""
@@ -101,7 +102,7 @@ class Scene:
         assert done.returncode in (KILLED, self.code, 1), done.stderr
         return done.returncode == KILLED
 
-    def check(self, point, when):
+    def check(self):
         lb = self.lb
         assert lb.config.read_bytes() in (self.before[lb.config], self.result[3]), "the file is neither the old nor the new"
         assert "200 OK" in lb.get()
@@ -120,38 +121,77 @@ class Scene:
             return not old
         procs_wait(gone, "old workers end")
 
-    def enumerate(self):
-        point, kills = ONLY or 1, 0
-        while True:
-            for when in ("before", "after"):
-                self.go_back()
-                if not self.kill(point, when):
-                    return self.end(point - 1, kills)
-                try:
-                    self.check(point, when)
-                except AssertionError:
-                    self.say(f"killed {when} {self.last}")
-                    raise
-                kills += 1
-            if point % 20 == 0:
-                self.say(f"{point} calls, the last one: {self.last}")
-            if ONLY:
-                return self.end(point, kills)
-            point += 1
+    def attempt(self, point):
+        """How often it was killed there: twice, or less when the run ended before."""
+        for kills, when in enumerate(("before", "after")):
+            self.go_back()
+            if not self.kill(point, when):
+                return kills
+            try:
+                self.check()
+            except AssertionError as wrong:
+                raise AssertionError(f"killed {when} call {point}, {self.last}: {wrong}") from wrong
+        return 2
 
-    def end(self, points, kills):
-        self.say(f"{points} calls, {kills} kills")
-        assert ONLY or points > 20
+
+class Sweep:
+    """Every point of a pass, dealt out to LABS scenes of it as they come free."""
+
+    def __init__(self, capfd, prepare):
+        self.capfd, self.prepare = capfd, prepare
+        self.points, self.end = iter([ONLY] if ONLY else range(1, 10000)), 10000
+        self.calls = self.kills = self.sent = 0
+        self.lock = threading.Lock()
+
+    def say(self, text):
+        with self.capfd.disabled():
+            print(f"  {text}", flush=True)
+
+    def count(self, point, kills, last):
+        with self.lock:
+            self.kills += kills
+            if kills < 2:
+                self.end = min(self.end, point + SLACK)
+                return
+            self.calls = max(self.calls, point)
+            if point % 20 == 0:
+                self.say(f"{point} calls, the last one: {last}")
+
+    def work(self):
+        with Balancer(keep_alive="100ms") as lb:
+            scene = Scene(lb)
+            self.prepare(scene)
+            with Load(lb.port, RATE, idle_limit_s=0.05) as load:
+                for point in self.points:
+                    if point > self.end:
+                        break
+                    self.count(point, scene.attempt(point), scene.last)
+            assert load.failures == []
+            with self.lock:
+                self.sent += load.totals["sent"]
+
+    def run(self):
+        labs = 1 if ONLY else LABS
+        with concurrent.futures.ThreadPoolExecutor(labs) as pool:
+            jobs = [pool.submit(self.work) for _ in range(labs)]
+            try:
+                for job in concurrent.futures.as_completed(jobs):
+                    job.result()
+            except BaseException:
+                self.end = 0  # the others need not go on
+                raise
+        self.say(f"{self.calls} calls, {self.kills} kills")
+        self.say(f"{self.sent} requests, 0 failed")
+        assert ONLY or (self.calls > 20 and self.kills >= 2 * self.calls - SLACK)
 
 
 @pytest.fixture
-def scene(capfd):
+def sweep(capfd):
     if not shutil.which("haproxy"):
         pytest.skip("needs haproxy, which is not installed")
     if b"__asan_init" in PROGRAM.read_bytes():
         pytest.skip("what AddressSanitizer puts into a program does not bear ptrace")
-    with Balancer(keep_alive="100ms") as lb:
-        yield Scene(lb, capfd)
+    return lambda prepare: Sweep(capfd, prepare).run()
 
 
 def up(scene, n):
@@ -159,13 +199,6 @@ def up(scene, n):
     scene.lb.start()
     assert scene.lb.sync().returncode == 0
     return servers
-
-
-def under_load(scene):
-    with Load(scene.lb.port, RATE, idle_limit_s=0.05) as load:
-        scene.enumerate()
-    assert load.failures == []
-    scene.say(f"{load.totals['sent']} requests, 0 failed")
 
 
 BY = pytest.mark.parametrize("by_reload", [False, True], ids=["by the socket", "by a reload"])
@@ -178,17 +211,18 @@ def change(lb, by_reload):
 
 
 @BY
-def test_a_pass_that_adds_a_server(scene, by_reload):
-    lb = scene.lb
-    up(scene, 2)
-    scene.begin(lb.reload)
-    worker = lb.workers()[0]
-    lb.add("web3")
-    change(lb, by_reload)
-    scene.settle(0)
-    assert scene.result[5] == {"web1": "UP", "web2": "UP", "web3": "UP"}
-    assert (lb.workers()[0] != worker) == by_reload
-    under_load(scene)
+def test_a_pass_that_adds_a_server(sweep, by_reload):
+    def prepare(scene):
+        lb = scene.lb
+        up(scene, 2)
+        scene.begin(lb.reload)
+        worker = lb.workers()[0]
+        lb.add("web3")
+        change(lb, by_reload)
+        scene.settle(0)
+        assert scene.result[5] == {"web1": "UP", "web2": "UP", "web3": "UP"}
+        assert (lb.workers()[0] != worker) == by_reload
+    sweep(prepare)
 
 
 def hold(lb, server, other):
@@ -205,37 +239,39 @@ def end(lb, server, held):
     lb.webs[server.id].released.clear()
 
 
-def test_a_pass_that_begins_a_drain(scene):
-    lb = scene.lb
-    one, two = up(scene, 2)
-    held = [hold(lb, two, one)]
+def test_a_pass_that_begins_a_drain(sweep):
+    def prepare(scene):
+        lb = scene.lb
+        one, two = up(scene, 2)
+        held = [hold(lb, two, one)]
 
-    def rewind():
-        """With a young session on web2, as none lives for ever."""
-        ask(lb.stats, "set server web/web2 state ready")
-        end(lb, two, held.pop())
-        held.append(hold(lb, two, one))
-    scene.begin(rewind)
-    lb.mark(two)
-    scene.settle(1)
-    assert scene.result[5] == {"web1": "UP", "web2": "DRAIN"}
-    under_load(scene)
+        def rewind():
+            """With a young session on web2, as none lives for ever."""
+            ask(lb.stats, "set server web/web2 state ready")
+            end(lb, two, held.pop())
+            held.append(hold(lb, two, one))
+        scene.begin(rewind)
+        lb.mark(two)
+        scene.settle(1)
+        assert scene.result[5] == {"web1": "UP", "web2": "DRAIN"}
+    sweep(prepare)
 
 
 @BY
-def test_a_pass_that_removes_a_server(scene, by_reload):
-    lb = scene.lb
-    one, two = up(scene, 2)
-    held = hold(lb, two, one)
-    lb.mark(two)
-    assert lb.sync().returncode == 1
-    end(lb, two, held)
+def test_a_pass_that_removes_a_server(sweep, by_reload):
+    def prepare(scene):
+        lb = scene.lb
+        one, two = up(scene, 2)
+        held = hold(lb, two, one)
+        lb.mark(two)
+        assert lb.sync().returncode == 1
+        end(lb, two, held)
 
-    def rewind():
-        lb.reload()
-        ask(lb.stats, "set server web/web2 state drain")
-    scene.begin(rewind)
-    change(lb, by_reload)
-    scene.settle(0)
-    assert scene.result[5] == {"web1": "UP"} and scene.result[2]["drained"] == [two.id]
-    under_load(scene)
+        def rewind():
+            lb.reload()
+            ask(lb.stats, "set server web/web2 state drain")
+        scene.begin(rewind)
+        change(lb, by_reload)
+        scene.settle(0)
+        assert scene.result[5] == {"web1": "UP"} and scene.result[2]["drained"] == [two.id]
+    sweep(prepare)
