@@ -4,6 +4,8 @@ MAN7 += contrib/clusterscale.7
 EXTRA_DIST += contrib/clusterscale.yaml.5.scd contrib/clusterscale.7.scd
 dist_doc_DATA = contrib/clusterscale.yaml contrib/clouds.yaml \
 	contrib/haproxy/haproxy.cfg.template contrib/nagios/clusterscale.cfg
+icinga2dir = $(docdir)/icinga2
+dist_icinga2_DATA = contrib/icinga2/commands.conf contrib/icinga2/services.conf contrib/icinga2/zones.conf
 EXTRA_DIST += contrib/demo.svg contrib/replay.svg
 
 # The example that is installed calls what is installed.
@@ -16,13 +18,16 @@ SERVICES = contrib/systemd/clusterscale-reconcile@.service \
 	contrib/systemd/clusterscale-haproxy@.service
 TIMERS = contrib/systemd/clusterscale-reconcile@.timer contrib/systemd/clusterscale-haproxy@.timer
 WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale \
-	contrib/sudoers.d/clusterscale contrib/apparmor/clusterscale
+	contrib/sudoers.d/clusterscale contrib/apparmor/clusterscale contrib/nagios/nrpe.cfg
 TEMPLATES = contrib/systemd/clusterscale-reconcile@.service.in \
 	contrib/systemd/clusterscale-haproxy@.service.in \
 	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in \
-	contrib/sudoers.d/clusterscale.in contrib/apparmor/clusterscale.in
+	contrib/sudoers.d/clusterscale.in contrib/apparmor/clusterscale.in \
+	contrib/nagios/nrpe.cfg.in
 EXTRA_DIST += $(TEMPLATES)
 CLEANFILES += $(WITH_PATHS)
+nagiosdir = $(docdir)/nagios
+nagios_DATA = contrib/nagios/nrpe.cfg
 crondir = $(docdir)/cron
 sudoersdir = $(docdir)/sudoers.d
 profilesdir = $(docdir)/apparmor

@@ -79,6 +79,26 @@ define service {{
 }}
 {more_objects}
 """
+PER_INSTANCE = """\
+define command {
+	command_name   check_each
+	command_line   $USER1$/check_cluster_cpu -n '$_SERVICECLUSTER$' -f '$_SERVICECONFIG$' --perfdata-per-instance
+}
+define service {
+	use                   cluster-cpu
+	host_name             lb1
+	service_description   each
+	check_command         check_each
+	_CLUSTER              web
+	_CONFIG               %s
+}
+"""
+PERFDATA = """\
+process_performance_data=1
+service_perfdata_file={0}
+service_perfdata_file_template=$SERVICEDESC$ $SERVICEPERFDATA$
+service_perfdata_file_mode=a
+"""
 
 
 def shipped(name=SHIPPED):
@@ -101,6 +121,7 @@ class Nagios(threading.Thread):
     """The same to the demo as core.Core; the thread only looks what the core found."""
 
     title, log_holds = "Debian's nagios4", "what the core says: checks that changed, handlers"
+    broken = "CRITICAL"  # the state for a check that could not be run or did not end
 
     def __init__(self, directory, plugins, on_result=lambda text, changed: None, *, config,
                  cluster="web", interval_s=1, retain=1, check_timeout=60, handler_timeout=30,
@@ -109,7 +130,7 @@ class Nagios(threading.Thread):
         super().__init__(daemon=True)
         self.dir, self.plugins, self.on_result = pathlib.Path(directory), plugins, on_result
         self.log_path, self.config = self.dir / "nagios.log", self.dir / "nagios.cfg"
-        self.site = {"host": HOST, "service": SERVICE, "cluster": cluster, "config": config,
+        self.site = {"host": HOST, "service": SERVICE, "cluster": cluster.replace(";", "\\;"), "config": config,
                      "interval_s": interval_s, "more_objects": more_objects}
         self.main = {"dir": self.dir, "objects": DEBIAN_OBJECTS, "shipped": shipped(),
                      "user": os.geteuid(), "group": os.getegid(), "retain": retain,
@@ -117,6 +138,11 @@ class Nagios(threading.Thread):
                      "more": more}
         self.stopping, self.child = threading.Event(), None
         self.state, self.text, self.load, self.checked = "PENDING", "", None, None
+
+    @classmethod
+    def per_instance(cls, path, config):
+        """Options for a second service, `each`, with performance data for each server, written to PATH."""
+        return {"more": PERFDATA.format(path), "more_objects": PER_INSTANCE % config}
 
     def write_files(self):
         (self.dir / "checkresults").mkdir(parents=True, exist_ok=True)
@@ -167,10 +193,27 @@ class Nagios(threading.Thread):
         if self.child:
             self.stop_core()
 
+    def firings(self):
+        """[(when, state)] of the core's runs of our event handler, oldest first."""
+        return re.findall(rf"^\[(\d+)\] SERVICE EVENT HANDLER: {HOST};{SERVICE};(\w+);HARD;1;nova_scale\w*$",
+                          self.lines(), re.MULTILINE)
+
     def fired(self):
         """The states for which the core ran our event handler, oldest first."""
-        return re.findall(rf"SERVICE EVENT HANDLER: {HOST};{SERVICE};(\w+);HARD;1;nova_scale$",
-                          self.lines(), re.MULTILINE)
+        return [state for _, state in self.firings()]
+
+    def story(self):
+        """One line: what was fired, and how many seconds after the first firing."""
+        told, last, first = [], None, None
+        for when, state in self.firings():
+            first = first or int(when)
+            told += [state, f"{int(when) - first}"] if state != last else [f"{int(when) - first}"]
+            last = state
+        return "fired " + " ".join(told) + " s" if told else "nothing fired"
+
+    def given_up(self):
+        """How many checks and handlers the core ended because they took too long."""
+        return self.lines().count("timed out")
 
     def lines(self):
         try:

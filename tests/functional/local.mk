@@ -36,7 +36,10 @@ PYTESTS = \
 INTEGRATION_TESTS = \
 	tests/integration/test_cpu_agreement.py \
 	tests/integration/test_demo.py \
+	tests/integration/test_icinga.py \
+	tests/integration/test_icinga_zone.py \
 	tests/integration/test_nagios.py \
+	tests/integration/test_nrpe.py \
 	tests/integration/test_sync_paths.py
 # kill -9 wherever it can strike.
 KILL_TESTS = \
@@ -46,7 +49,7 @@ KILL_TESTS = \
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS)
 EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
-	tests/integration/nagios_lab.py
+	tests/integration/core_lab.py tests/integration/core_scenarios.py tests/integration/icinga.py tests/integration/icinga_zone.py
 
 # A session of cs_fleet by hand, for test_fleet.py.
 check_PROGRAMS += tests/functional/fleet_probe

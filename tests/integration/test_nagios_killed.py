@@ -12,8 +12,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from nagios_lab import NagiosLab, kill, wait_until  # noqa: E402
-from test_nagios import BUSY, LAZY, MIDDLE, nagios, procs, pytestmark  # noqa: E402, F401
+from core_lab import CoreLab, kill, wait_until  # noqa: E402
+from core_scenarios import BUSY, LAZY, MIDDLE, procs  # noqa: E402
+from test_nagios import CORE, nagios, pytestmark  # noqa: E402, F401
 
 FIRST_SEED = int(os.environ.get("CS_SEED", 1))
 SEEDS = range(FIRST_SEED, FIRST_SEED + int(os.environ.get("CS_SEEDS", 50)))
@@ -71,7 +72,7 @@ def strike(lab, seed):
 def attempt(folder, seed):
     """(what was killed, what went wrong or "")."""
     folder.mkdir()
-    lab, struck = NagiosLab(folder, max=6), []
+    lab, struck = CoreLab(folder, CORE, max=6), []
     try:
         struck = strike(lab, seed)
         wait_until(lambda: is_settled(lab), "it converges", 120)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real core over scale_lab's world: members whose CPU does what a test says, and nagios4."""
+"""A real core over scale_lab's world, and members whose CPU does what a test says."""
 import os
 import pathlib
 import shutil
@@ -13,7 +13,6 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 for folder in ("demo", "fakes", "functional"):
     sys.path.insert(0, str(TESTS / folder))
-from nagios import Nagios  # noqa: E402
 from scale_lab import BUILD, Lab, wait_until  # noqa: E402
 from snmp_agent import END_OF_MIB_VIEW, NO_SUCH_OBJECT, cpu, decode_request, encode_response, rows_behind  # noqa: E402
 
@@ -94,11 +93,11 @@ class Agents:
             self.socket.sendmsg([reply], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
 
 
-class NagiosLab(Lab):
-    """Lab with agents, an installation of the programs in `plugins` ($USER1$) and a core."""
+class CoreLab(Lab):
+    """Lab with agents, an installation of the programs in `plugins` and a core of the class `kind`."""
 
-    def __init__(self, folder, **given):
-        self.agents, self.core, self.seen = Agents(), None, []
+    def __init__(self, folder, kind, **given):
+        self.kind, self.agents, self.core, self.seen = kind, Agents(), None, []
         super().__init__(folder, **{"min_span": 1, "snmp_port": self.agents.port, "creates": 1000,
                                     "deletes": 1000, **given})
         self.handler = self.install("")
@@ -107,8 +106,8 @@ class NagiosLab(Lab):
         shutil.copy(PLUGIN, self.check)
 
     def start_core(self, **options):
-        self.core = Nagios(self.dir / "nagios", self.plugins, lambda text, _: self.seen.append(text),
-                           config=self.dir / "clusterscale.yaml", **options)
+        self.core = self.kind(self.dir / "core", self.plugins, lambda text, _: self.seen.append(text),
+                              config=self.dir / "clusterscale.yaml", **options)
         self.core.start()
 
     def close(self):
