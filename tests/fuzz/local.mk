@@ -92,7 +92,7 @@ tests_fuzz_fuzz_samples_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_snmp
 tests_fuzz_fuzz_snmp_SOURCES = tests/fuzz/fuzz_snmp.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_snmp_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_snmp_LDADD = $(FUZZ_LIBS) $(NETTLE_LIBS)
 tests_fuzz_fuzz_snmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 FUZZ_TESTS += tests/fuzz/fuzz_sync_report
