@@ -234,9 +234,9 @@ static void add_breakdown(struct cs_strbuf *out, const struct cs_cpu_load *load)
 
 	cs_strbuf_add(out, "   ");
 	for (size_t i = 0; i < CS_CPU_COUNTER_COUNT; i++) {
-		int64_t permille =
-			(int64_t)((load->ticks[i] * 1000 + load->total_ticks / 2) /
-				  load->total_ticks);
+		int64_t permille = (int64_t)((load->ticks[i] * UINT64_C(1000) +
+						     load->total_ticks / 2) /
+					     load->total_ticks);
 		cs_strbuf_addf(out, " %s %s", names[i], cs_load_text(permille, text));
 	}
 	cs_strbuf_addf(out, " %% of %" PRIu64 " ticks\n", load->total_ticks);
@@ -254,7 +254,8 @@ static struct cs_evidence evidence_of(const struct cs_measured *server)
 		cs_evidence_set_load(&evidence, &server->load);
 	if (server->state == CS_SERVER_STALE)
 		evidence.age_ms = server->stale_ms;
-	snprintf(evidence.why, sizeof evidence.why, "%s", server->reason);
+	if (server->reason)
+		snprintf(evidence.why, sizeof evidence.why, "%s", server->reason);
 	return evidence;
 }
 

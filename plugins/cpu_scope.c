@@ -73,10 +73,7 @@ static int find_addresses(
 	for (size_t i = 0; i < scope->n; i++) {
 		struct cs_measured *server = &scope->servers[i];
 		server->address = addresses[i];
-		if (whys[i])
-			snprintf(server->reason, sizeof server->reason, "%.*s",
-				(int)sizeof server->reason - 1, whys[i]);
-		free(whys[i]);
+		server->reason = whys[i];
 	}
 	return 0;
 }

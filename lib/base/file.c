@@ -176,22 +176,22 @@ struct manner {
 	enum lasting lasting;
 };
 
-static int fill_and_rename(int fd, const char *temporary, const char *target,
-	const struct cs_strbuf *content, const struct manner *manner)
+static int take_owner_and_mode(int fd, const struct manner *manner)
 {
 	const struct stat *old = manner->old;
 
 	if (old && fchown(fd, old->st_uid, old->st_gid) < 0 &&
 		(old->st_uid != geteuid() || old->st_gid != getegid()))
 		return -1;
-	if (fchmod(fd, old ? old->st_mode & 07777 : manner->mode) < 0)
+	return fchmod(fd, old ? old->st_mode & 07777 : manner->mode);
+}
+
+static int sync_and_rename(
+	int fd, const char *temporary, const char *target, enum lasting lasting)
+{
+	if ((lasting != ANYTHING && fsync(fd) < 0) || rename(temporary, target) < 0)
 		return -1;
-	if (write_all(fd, cs_strbuf_text(content), content->len) < 0 ||
-		(manner->lasting != ANYTHING && fsync(fd) < 0))
-		return -1;
-	if (rename(temporary, target) < 0)
-		return -1;
-	return manner->lasting == SURELY_NEW ? sync_folder_of(target) : 0;
+	return lasting == SURELY_NEW ? sync_folder_of(target) : 0;
 }
 
 static bool is_there(const char *path, const struct stat *st)
@@ -238,7 +238,9 @@ static int replace(const char *target, const struct cs_strbuf *content,
 	if (fd < 0)
 		return cs_error_set_errno(
 			err, errno, "cannot create a file beside %s", target);
-	if (fill_and_rename(fd, temporary, target, content, manner) < 0) {
+	if (take_owner_and_mode(fd, manner) < 0 ||
+		write_all(fd, cs_strbuf_text(content), content->len) < 0 ||
+		sync_and_rename(fd, temporary, target, manner->lasting) < 0) {
 		int errnum = errno;
 
 		unlink(temporary);
@@ -283,6 +285,54 @@ int cs_file_replace_own(const char *path, const void *bytes, size_t len, mode_t 
 	const struct manner manner = {.mode = mode, .lasting = OLD_OR_NEW};
 
 	return replace(path, &content, &manner, err);
+}
+
+int cs_file_new_open(
+	const char *path, mode_t mode, struct cs_file_new *ret, struct cs_error *err)
+{
+	CS_AUTO_FREE char *resolved = realpath(path, NULL);
+	struct cs_file_new new = {.target = cs_strdup(resolved ? resolved : path)};
+	struct stat st;
+	const struct manner manner = {
+		.old = stat(new.target, &st) == 0 ? &st : NULL, .mode = mode};
+
+	new.temporary = cs_asprintf("%s.new", new.target);
+	int fd = open_new(new.temporary);
+	if (fd >= 0)
+		new.stream = fdopen(fd, "w");
+	if (!new.stream || take_owner_and_mode(fd, &manner) < 0) {
+		int errnum = errno;
+
+		if (fd >= 0 && !new.stream)
+			close(fd);
+		cs_file_new_done(&new);
+		return cs_error_set_errno(
+			err, errnum, "cannot create a file beside %s", path);
+	}
+	*ret = new;
+	return 0;
+}
+
+int cs_file_new_commit(struct cs_file_new *new, struct cs_error *err)
+{
+	if (fflush(new->stream) != 0 || ferror(new->stream) ||
+		sync_and_rename(
+			fileno(new->stream), new->temporary, new->target, SURELY_NEW) < 0)
+		return cs_error_set_errno(err, errno, "cannot replace %s", new->target);
+	fclose(new->stream);
+	new->stream = NULL;
+	return 0;
+}
+
+void cs_file_new_done(struct cs_file_new *new)
+{
+	if (new->stream) {
+		unlink(new->temporary);
+		fclose(new->stream);
+	}
+	free(new->temporary);
+	free(new->target);
+	*new = (struct cs_file_new){0};
 }
 
 /* A torn last line of a crash must not swallow ours. */

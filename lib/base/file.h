@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -35,6 +36,19 @@ int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode
  * the old one then, or empty. */
 int cs_file_replace_lightly(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
+
+/* As cs_file_replace() in pieces, for what is too large to hold: write to `stream`, then
+ * commit. What is not committed changes nothing. Errors of the stream are seen by the
+ * commit. */
+struct cs_file_new {
+	FILE *stream;
+	char *temporary, *target; /* owned */
+};
+int cs_file_new_open(const char *path, mode_t mode, struct cs_file_new *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_file_new_commit(
+	struct cs_file_new *new, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_file_new_done(struct cs_file_new *new) CS_NONNULL_ALL;
 
 /* Appends `lines`, each with its "\n", in one write and fsyncs; creates the file 0640. A
  * crash can leave an incomplete last line and nothing else: readers drop a line without

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 
+#define FORMATTED_USUAL 64 /* bytes, of which there is room before the first try */
+
 static void reserve(struct cs_strbuf *buf, size_t more)
 {
 	size_t needed = buf->len + more + 1;
@@ -43,16 +45,25 @@ void cs_strbuf_add(struct cs_strbuf *buf, const char *text)
 void cs_strbuf_addf(struct cs_strbuf *buf, const char *format, ...)
 {
 	va_list args;
-	CS_AUTO_FREE char *text = NULL;
 
-	va_start(args, format);
-	int len = vasprintf(&text, format, args);
-	va_end(args);
-	if (len < 0) {
-		text = NULL;
-		cs_out_of_memory();
+	reserve(buf, FORMATTED_USUAL);
+	for (;;) {
+		size_t room = buf->capacity - buf->len, left = buf->ceiling - buf->len;
+
+		va_start(args, format);
+		int len = vsnprintf(buf->data + buf->len, room, format, args);
+		va_end(args);
+		if (len < 0)
+			cs_out_of_memory();
+		if ((size_t)len >= room) {
+			reserve(buf, (size_t)len);
+			continue;
+		}
+		buf->overflow |= (size_t)len > left;
+		buf->len += (size_t)len < left ? (size_t)len : left;
+		buf->data[buf->len] = '\0';
+		return;
 	}
-	cs_strbuf_add_bytes(buf, text, (size_t)len);
 }
 
 void cs_strbuf_clear(struct cs_strbuf *buf)

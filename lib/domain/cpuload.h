@@ -58,7 +58,7 @@ struct cs_cpu_load {
 	int64_t cpus; /* the weight; estimated from the ticks when the agent is silent */
 	int64_t span_ms;
 	/* of this span; system or kernel is 0, and all are with host-resources */
-	uint64_t ticks[CS_CPU_COUNTER_COUNT];
+	uint32_t ticks[CS_CPU_COUNTER_COUNT];
 	uint64_t total_ticks;
 };
 

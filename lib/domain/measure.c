@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/mem.h"
 
 /* snmpd reads the kernel's counters every 5 s by timer, not on demand. */
@@ -22,11 +23,17 @@ const char *cs_measured_state_text(enum cs_measured_state state)
 	return texts[state];
 }
 
+void cs_measured_set_reason(struct cs_measured *server, const char *reason)
+{
+	free(server->reason);
+	server->reason = reason ? cs_strdup(reason) : NULL;
+}
+
 static void set_state(
 	struct cs_measured *server, enum cs_measured_state state, const char *reason)
 {
 	server->state = state;
-	snprintf(server->reason, sizeof server->reason, "%s", reason);
+	cs_measured_set_reason(server, reason);
 }
 
 static void set_load(const struct cs_measure_setup *setup, struct cs_measured *server,
@@ -35,13 +42,13 @@ static void set_load(const struct cs_measure_setup *setup, struct cs_measured *s
 	int64_t age_ms = cs_cpu_age_ms(sample, server->created_wall_ms);
 
 	server->has_load = true;
-	set_state(server, CS_SERVER_SAMPLED, "");
+	set_state(server, CS_SERVER_SAMPLED, NULL);
 	if (age_ms >= setup->warm_up_ms)
 		return;
-	server->state = CS_SERVER_WARMING;
-	snprintf(server->reason, sizeof server->reason, "up for %lld s, warm-up %lld s",
+	CS_AUTO_FREE char *young = cs_asprintf("up for %lld s, warm-up %lld s",
 		(long long)(age_ms / CS_MS_PER_S),
 		(long long)(setup->warm_up_ms / CS_MS_PER_S));
+	set_state(server, CS_SERVER_WARMING, young);
 }
 
 /* What two samples of a server say about it. */
@@ -89,36 +96,68 @@ static int wait_for_lock(
 	return r;
 }
 
+/* Judges a server by what is known of it, and brings that up to date. */
+static void use_baseline(const struct cs_measure_setup *setup, struct cs_measured *server,
+	const struct cs_sampling *sampling, const struct cs_stamp *now,
+	struct cs_baseline *baseline)
+{
+	const struct cs_baseline last = *baseline;
+	struct cs_cpu_sample base;
+
+	if (sampling->answered &&
+		cs_baseline_advance(baseline, &sampling->sample, setup->spans, &base))
+		judge(setup, server, &base, &sampling->sample);
+	if (server->state == CS_SERVER_MISSING)
+		fall_back_on(setup, &last, now, server);
+}
+
+static void use_file(const struct cs_measure_setup *setup, struct cs_measured *servers,
+	size_t n, struct cs_sampling *samplings, struct cs_samples_pass *pass)
+{
+	CS_CLEANUP(cs_map_done) struct cs_map by_id = {0};
+	struct cs_baseline baseline;
+	struct cs_stamp now;
+
+	cs_stamp_now(&now);
+	for (size_t i = 0; i < n; i++)
+		cs_map_add(&by_id, servers[i].id, "", &samplings[i]);
+	while (cs_samples_pass_next(pass, &baseline)) {
+		const struct cs_sampling *found = cs_map_find(&by_id, baseline.id, "");
+		size_t i = found ? (size_t)(found - samplings) : n;
+
+		if (found && samplings[i].known)
+			continue; /* a second line of the same */
+		if (found)
+			use_baseline(setup, &servers[i], &samplings[i], &now, &baseline);
+		if (found)
+			samplings[i].known = true;
+		if (!cs_baseline_is_expired(&baseline, &now, setup->spans))
+			cs_samples_pass_keep(pass, &baseline);
+	}
+	for (size_t i = 0; i < n; i++) {
+		baseline = (struct cs_baseline){
+			.id = (char *)servers[i].id, .newer = samplings[i].sample};
+		if (samplings[i].answered && !samplings[i].known)
+			cs_samples_pass_keep(pass, &baseline);
+	}
+}
+
 /* Judges every server that has a baseline, and keeps the new samples. Reading and
  * replacing the file happens under a lock, milliseconds long, so that runs at the same
- * time lose nothing of each other. */
+ * time lose nothing of each other; line by line, because it may be larger than all else
+ * that is held. */
 static int use_baselines(const struct cs_measure_setup *setup,
-	struct cs_measured *servers, size_t n, const struct cs_sampling *samplings,
+	struct cs_measured *servers, size_t n, struct cs_sampling *samplings,
 	struct cs_error *err)
 {
 	CS_CLEANUP(cs_lock_release) struct cs_lock lock = CS_LOCK_NONE;
-	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
-	struct cs_stamp now;
+	CS_CLEANUP(cs_samples_pass_done) struct cs_samples_pass pass = {0};
 
-	if (wait_for_lock(setup, &lock, err) < 0)
+	if (wait_for_lock(setup, &lock, err) < 0 ||
+		cs_samples_pass_open(setup->state_dir, &pass, err) < 0)
 		return err->code;
-	cs_samples_load(setup->state_dir, &samples);
-	cs_stamp_now(&now);
-	for (size_t i = 0; i < n; i++) {
-		const struct cs_baseline *found =
-			cs_samples_find(&samples, servers[i].id);
-		struct cs_baseline last = found ? *found : (struct cs_baseline){0};
-		struct cs_cpu_sample base;
-
-		if (samplings[i].answered &&
-			cs_samples_advance(&samples, servers[i].id, &samplings[i].sample,
-				setup->spans, &base))
-			judge(setup, &servers[i], &base, &samplings[i].sample);
-		if (found && servers[i].state == CS_SERVER_MISSING)
-			fall_back_on(setup, &last, &now, &servers[i]);
-	}
-	cs_samples_expire(&samples, &now, setup->spans);
-	return cs_samples_save(setup->state_dir, &samples, err);
+	use_file(setup, servers, n, samplings, &pass);
+	return cs_samples_pass_commit(&pass, err);
 }
 
 static bool has_first_sample(const struct cs_measured *server)
@@ -131,13 +170,14 @@ static int take_second_samples(const struct cs_measure_setup *setup,
 	int64_t first_at_ms, struct cs_measure_result *ret, struct cs_error *err)
 {
 	int64_t wait_ms = first_at_ms + REFRESH_MS - cs_monotonic_ms();
+	CS_AUTO_FREE struct cs_cpu_sample *bases = cs_calloc(n, sizeof *bases);
 
 	if (cs_deadline_left_ms(setup->deadline) < wait_ms + POLL_RESERVE_MS) {
 		ret->no_time = true;
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++)
-		samplings[i].base = samplings[i].sample;
+		bases[i] = samplings[i].sample;
 	cs_deadline_sleep(setup->deadline, wait_ms);
 	ret->twice = true;
 	cs_stamp_now(&ret->measurement.at);
@@ -147,8 +187,7 @@ static int take_second_samples(const struct cs_measure_setup *setup,
 		return err->code;
 	for (size_t i = 0; i < n; i++) {
 		if (samplings[i].wanted && samplings[i].answered)
-			judge(setup, &servers[i], &samplings[i].base,
-				&samplings[i].sample);
+			judge(setup, &servers[i], &bases[i], &samplings[i].sample);
 	}
 	return 0;
 }

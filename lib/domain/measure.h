@@ -24,8 +24,6 @@ enum cs_measured_state {
 };
 const char *cs_measured_state_text(enum cs_measured_state state);
 
-#define CS_MEASURED_REASON_SIZE 128
-
 struct cs_measured {
 	/* in, borrowed; the id keys the baseline and has no blanks */
 	const char *id, *name, *where;
@@ -36,9 +34,10 @@ struct cs_measured {
 	enum cs_measured_state state;
 	bool has_load; /* sampled, stale, and warming when young */
 	struct cs_cpu_load load;
-	int64_t stale_ms;		      /* how old the load of a stale one is */
-	char reason[CS_MEASURED_REASON_SIZE]; /* "" when sampled */
+	int64_t stale_ms; /* how old the load of a stale one is */
+	char *reason;	  /* owned; NULL when sampled */
 };
+void cs_measured_set_reason(struct cs_measured *server, const char *reason) CS_NONNULL(1);
 
 struct cs_measure_setup {
 	const char *state_dir; /* exists; NULL: keep nothing */

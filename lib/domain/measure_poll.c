@@ -42,7 +42,7 @@ static const struct cs_snmp_object column = {11, {1, 3, 6, 1, 2, 1, 25, 3, 3, 1,
 static void set_missing(struct cs_measured *server, const char *reason)
 {
 	server->state = CS_SERVER_MISSING;
-	snprintf(server->reason, sizeof server->reason, "%s", reason);
+	cs_measured_set_reason(server, reason);
 }
 
 /* A cluster's servers while they are asked. */
@@ -218,7 +218,7 @@ static void read_rows(struct round *round, size_t i)
 	struct cs_measured *server = &round->servers[i];
 
 	if (round->samplings[i].spoiled) {
-		if (!*server->reason)
+		if (!server->reason)
 			set_missing(server, "hrProcessorLoad is no percentage");
 		return;
 	}
@@ -245,7 +245,7 @@ static int poll_rows(struct round *round, struct cs_error *err)
 		sampling->more = waits_for(sampling, CS_CPU_HOST_RESOURCES) &&
 				 round->servers[i].address.family != AF_UNSPEC;
 		if (sampling->more)
-			round->servers[i].reason[0] = '\0';
+			cs_measured_set_reason(&round->servers[i], NULL);
 	}
 	cs_stamp_now(&round->at);
 	while (find_next(round, &next)) {

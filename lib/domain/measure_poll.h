@@ -10,7 +10,8 @@ struct cs_sampling {
 	bool wanted;		   /* in: is to be asked */
 	enum cs_cpu_source source; /* in: which one first; out: which one answered */
 	bool answered;		   /* out: `sample` holds */
-	struct cs_cpu_sample sample, base;
+	struct cs_cpu_sample sample;
+	bool known;	    /* for measure.c: it has a baseline */
 	bool lacks;	    /* it answered, and has nothing of this source */
 	uint64_t sum;	    /* of the rows of hrProcessorLoad so far, in per cent */
 	uint32_t rows;	    /* so many */

@@ -7,121 +7,124 @@
 #include <config.h>
 #include "domain/samples.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define SAMPLES_MAX (32 << 20)
-#define FIELDS_OF_SAMPLE (5 + CS_CPU_COUNTER_COUNT)
 #define NO_BOOT_ID "-"
-#define FIELDS_TOLD 7
+#define ID_MAX 512 /* leaves room for two samples of a line */
 #define CPUS_MAX 65536
 #define PERMILLE_MAX 1000
-
-static void baseline_done(struct cs_baseline *baseline)
-{
-	free(baseline->id);
-}
 
 void cs_samples_done(struct cs_samples *samples)
 {
 	for (size_t i = 0; i < samples->n; i++)
-		baseline_done(&samples->items[i]);
+		free(samples->items[i].id);
 	free(samples->items);
 	*samples = (struct cs_samples){0};
 }
 
-static struct cs_baseline *add(struct cs_samples *samples, const char *id)
+static void add(struct cs_samples *samples, const struct cs_baseline *found)
 {
 	if (samples->n == samples->capacity) {
 		samples->capacity = samples->capacity ? samples->capacity * 2 : 64;
 		samples->items = cs_reallocarray(
 			samples->items, samples->capacity, sizeof *samples->items);
 	}
-	samples->items[samples->n] = (struct cs_baseline){.id = cs_strdup(id)};
-	return &samples->items[samples->n++];
+	samples->items[samples->n] = *found;
+	samples->items[samples->n++].id = cs_strdup(found->id);
 }
 
-static bool parse_u32(const char *text, uint32_t *ret)
+/* Numbers are the bulk of a large file: read and written by hand, they take a tenth of
+ * the time. A field ends with a blank or the line. */
+static bool take_number(char **at, int64_t max, int64_t *ret)
+{
+	char *digit = *at;
+	int64_t number = 0;
+
+	for (; *digit >= '0' && *digit <= '9' && number <= max; digit++)
+		number = number * 10 + (*digit - '0');
+	if (digit == *at || number > max || (*digit && *digit != ' '))
+		return false;
+	*at = digit + (*digit == ' ');
+	*ret = number;
+	return true;
+}
+
+static bool take_u32(char **at, uint32_t *ret)
 {
 	int64_t number;
 
-	if (!cs_parse_int(text, 0, UINT32_MAX, &number))
+	if (!take_number(at, UINT32_MAX, &number))
 		return false;
 	*ret = (uint32_t)number;
 	return true;
 }
 
-static bool parse_stamp(char *const fields[], struct cs_stamp *ret)
+static bool take_boot_id(char **at, char ret[CS_BOOT_ID_SIZE])
 {
-	if (!cs_parse_int(fields[0], 0, INT64_MAX / 2, &ret->wall_ms) ||
-		!cs_parse_int(fields[1], 0, INT64_MAX / 2, &ret->boot_ms))
+	char *text = strsep(at, " ");
+
+	if (!*at)
 		return false;
-	if (!cs_uuid_ok(fields[2]))
-		return strcmp(fields[2], NO_BOOT_ID) == 0;
-	memcpy(ret->boot_id, fields[2], CS_BOOT_ID_SIZE);
+	if (!cs_uuid_ok(text))
+		return strcmp(text, NO_BOOT_ID) == 0;
+	memcpy(ret, text, CS_BOOT_ID_SIZE);
 	return true;
 }
 
-static bool parse_told(char *const fields[], struct cs_cpu_sample *ret)
+static bool take_stamp(char **at, struct cs_stamp *ret)
 {
-	struct cs_cpu_sample sample = {.source = CS_CPU_HOST_RESOURCES};
+	return take_number(at, INT64_MAX / 20, &ret->wall_ms) &&
+	       take_number(at, INT64_MAX / 20, &ret->boot_ms) &&
+	       take_boot_id(at, ret->boot_id);
+}
+
+static bool take_told(char **at, struct cs_cpu_sample *ret)
+{
 	int64_t cpus, permille;
 
-	if (strcmp(fields[0], cs_cpu_sources[CS_CPU_HOST_RESOURCES]) != 0 ||
-		!parse_stamp(fields + 1, &sample.at) ||
-		!cs_parse_int(fields[4], 1, CPUS_MAX, &cpus) ||
-		!cs_parse_int(fields[5], 0, PERMILLE_MAX, &permille))
+	*ret = (struct cs_cpu_sample){.source = CS_CPU_HOST_RESOURCES};
+	if (!take_stamp(at, &ret->at) || !take_number(at, CPUS_MAX, &cpus) ||
+		!take_number(at, PERMILLE_MAX, &permille) || cpus == 0)
 		return false;
-	sample.cpus = (uint32_t)cpus;
-	sample.permille = (uint32_t)permille;
-	*ret = sample;
+	ret->cpus = (uint32_t)cpus;
+	ret->permille = (uint32_t)permille;
 	return true;
 }
 
-static bool parse_sample(char *const fields[], struct cs_cpu_sample *ret)
+static bool take_sample(char **at, struct cs_cpu_sample *ret)
 {
-	struct cs_cpu_sample sample = {0};
-
-	if (!parse_stamp(fields, &sample.at) ||
-		!parse_u32(fields[3], &sample.uptime_cs) ||
-		!parse_u32(fields[4], &sample.cpus))
+	*ret = (struct cs_cpu_sample){0};
+	if (!take_stamp(at, &ret->at) || !take_u32(at, &ret->uptime_cs) ||
+		!take_u32(at, &ret->cpus))
 		return false;
 	for (size_t i = 0; i < CS_CPU_COUNTER_COUNT; i++) {
-		if (!parse_u32(fields[5 + i], &sample.ticks[i]))
+		if (!take_u32(at, &ret->ticks[i]))
 			return false;
 	}
-	*ret = sample;
 	return true;
 }
 
-static void parse_line(char *line, struct cs_samples *samples)
+/* Without its end; writes into it, and the id stays in it. */
+static bool parse_line(char *line, struct cs_baseline *ret)
 {
-	char *fields[1 + 2 * FIELDS_OF_SAMPLE + 1];
-	size_t n = 0;
-	struct cs_baseline found = {0};
+	static const char told[] = "host-resources ";
+	char *at = line;
 
-	for (char *field = strsep(&line, " "); field && n < CS_ARRAY_SIZE(fields);
-		field = strsep(&line, " "))
-		fields[n++] = field;
-	found.has_older = n == 1 + 2 * FIELDS_OF_SAMPLE;
-	if (n == 0 || !fields[0][0])
-		return;
-	if (n == FIELDS_TOLD) {
-		if (!parse_told(fields + 1, &found.newer))
-			return;
-	} else if ((n != 1 + FIELDS_OF_SAMPLE && !found.has_older) ||
-		   !parse_sample(fields + 1, &found.newer) ||
-		   (found.has_older &&
-			   !parse_sample(fields + 1 + FIELDS_OF_SAMPLE, &found.older))) {
-		return;
+	*ret = (struct cs_baseline){.id = strsep(&at, " ")};
+	if (!at || !ret->id[0] || strlen(ret->id) > ID_MAX)
+		return false;
+	if (strncmp(at, told, sizeof told - 1) == 0) {
+		at += sizeof told - 1;
+		return take_told(&at, &ret->newer) && !*at;
 	}
-	struct cs_baseline *baseline = add(samples, fields[0]);
-	found.id = baseline->id;
-	*baseline = found;
+	if (!take_sample(&at, &ret->newer))
+		return false;
+	ret->has_older = *at;
+	return !*at || (take_sample(&at, &ret->older) && !*at);
 }
 
 static int compare_ids(const void *one, const void *two)
@@ -131,57 +134,79 @@ static int compare_ids(const void *one, const void *two)
 	return strcmp(a->id, b->id);
 }
 
+static void sort(struct cs_samples *samples)
+{
+	if (samples->n)
+		qsort(samples->items, samples->n, sizeof *samples->items, compare_ids);
+}
+
 void cs_samples_parse(const char *text, struct cs_samples *ret)
 {
-	CS_AUTO_FREE char *copy = cs_strdup(text);
-	char *rest = copy;
+	struct cs_baseline found;
 
-	for (char *end = strchr(rest, '\n'); end; end = strchr(rest, '\n')) {
-		*end = '\0';
-		parse_line(rest, ret);
-		rest = end + 1;
+	for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+		CS_AUTO_FREE char *line = cs_strndup(text, (size_t)(end - text));
+		if (parse_line(line, &found))
+			add(ret, &found);
 	}
-	if (ret->n)
-		qsort(ret->items, ret->n, sizeof *ret->items, compare_ids);
-	ret->n_sorted = ret->n;
+	sort(ret);
 }
 
-static const char *boot_id_of(const struct cs_cpu_sample *sample)
+static char *put_text(char *at, const char *text)
 {
-	return sample->at.boot_id[0] ? sample->at.boot_id : NO_BOOT_ID;
+	size_t len = strlen(text);
+
+	memcpy(at, text, len);
+	return at + len;
 }
 
-static void render_told(const struct cs_cpu_sample *sample, struct cs_strbuf *ret)
+static char *put_number(char *at, uint64_t number)
 {
-	cs_strbuf_addf(ret, " %s %" PRId64 " %" PRId64 " %s %" PRIu32 " %" PRIu32,
-		cs_cpu_sources[sample->source], sample->at.wall_ms, sample->at.boot_ms,
-		boot_id_of(sample), sample->cpus, sample->permille);
+	char digits[20], *digit = digits + sizeof digits;
+
+	do {
+		*--digit = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	*at++ = ' ';
+	memcpy(at, digit, (size_t)(digits + sizeof digits - digit));
+	return at + (digits + sizeof digits - digit);
 }
 
-static void render_sample(const struct cs_cpu_sample *sample, struct cs_strbuf *ret)
+static char *put_stamp(char *at, const struct cs_stamp *stamp)
+{
+	at = put_number(at, (uint64_t)stamp->wall_ms);
+	at = put_number(at, (uint64_t)stamp->boot_ms);
+	*at++ = ' ';
+	return put_text(at, stamp->boot_id[0] ? stamp->boot_id : NO_BOOT_ID);
+}
+
+static char *put_sample(char *at, const struct cs_cpu_sample *sample)
 {
 	if (sample->source == CS_CPU_HOST_RESOURCES) {
-		render_told(sample, ret);
-		return;
+		at = put_text(put_text(at, " "), cs_cpu_sources[sample->source]);
+		at = put_stamp(at, &sample->at);
+		return put_number(put_number(at, sample->cpus), sample->permille);
 	}
-	cs_strbuf_addf(ret, " %" PRId64 " %" PRId64 " %s %" PRIu32 " %" PRIu32,
-		sample->at.wall_ms, sample->at.boot_ms, boot_id_of(sample),
-		sample->uptime_cs, sample->cpus);
+	at = put_stamp(at, &sample->at);
+	at = put_number(put_number(at, sample->uptime_cs), sample->cpus);
 	for (size_t i = 0; i < CS_CPU_COUNTER_COUNT; i++)
-		cs_strbuf_addf(ret, " %" PRIu32, sample->ticks[i]);
+		at = put_number(at, sample->ticks[i]);
+	return at;
 }
 
-void cs_samples_render(const struct cs_samples *samples, struct cs_strbuf *ret)
+size_t cs_baseline_render(
+	const struct cs_baseline *baseline, char ret[CS_SAMPLES_LINE_SIZE])
 {
-	for (size_t i = 0; i < samples->n; i++) {
-		const struct cs_baseline *baseline = &samples->items[i];
+	char *at = ret;
 
-		cs_strbuf_add(ret, baseline->id);
-		render_sample(&baseline->newer, ret);
-		if (baseline->has_older)
-			render_sample(&baseline->older, ret);
-		cs_strbuf_add(ret, "\n");
-	}
+	if (strlen(baseline->id) > ID_MAX)
+		return 0; /* neither a host nor a server id is that long */
+	at = put_sample(put_text(at, baseline->id), &baseline->newer);
+	if (baseline->has_older)
+		at = put_sample(at, &baseline->older);
+	*at++ = '\n';
+	return (size_t)(at - ret);
 }
 
 static bool within(int64_t age_ms, struct cs_sample_spans spans)
@@ -189,20 +214,15 @@ static bool within(int64_t age_ms, struct cs_sample_spans spans)
 	return age_ms >= spans.min_ms && age_ms <= spans.max_ms;
 }
 
-static struct cs_baseline *find(const struct cs_samples *samples, const char *id)
-{
-	struct cs_baseline key = {.id = (char *)id};
-
-	if (samples->n_sorted == 0)
-		return NULL;
-	return bsearch(&key, samples->items, samples->n_sorted, sizeof *samples->items,
-		compare_ids);
-}
-
 const struct cs_baseline *cs_samples_find(
 	const struct cs_samples *samples, const char *id)
 {
-	return find(samples, id);
+	struct cs_baseline key = {.id = (char *)id};
+
+	if (samples->n == 0)
+		return NULL;
+	return bsearch(
+		&key, samples->items, samples->n, sizeof *samples->items, compare_ids);
 }
 
 enum cs_cpu_verdict cs_samples_load_of(
@@ -217,54 +237,38 @@ enum cs_cpu_verdict cs_samples_load_of(
 	return cs_cpu_load_between(&baseline->older, &baseline->newer, ret);
 }
 
-bool cs_samples_advance(struct cs_samples *samples, const char *id,
-	const struct cs_cpu_sample *now, struct cs_sample_spans spans,
-	struct cs_cpu_sample *ret_base)
+bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sample *now,
+	struct cs_sample_spans spans, struct cs_cpu_sample *ret_base)
 {
-	struct cs_baseline *found = find(samples, id);
-
-	if (!found) {
-		add(samples, id)->newer = *now;
+	if (now->source != CS_CPU_UCD || baseline->newer.source != CS_CPU_UCD) {
+		baseline->newer = *now;
+		baseline->has_older = false;
 		return false;
 	}
-	if (now->source != CS_CPU_UCD || found->newer.source != CS_CPU_UCD) {
-		found->newer = *now;
-		found->has_older = false;
-		return false;
-	}
-	int64_t age_ms = cs_stamp_age_ms(&found->newer.at, &now->at);
+	int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, &now->at);
 	if (within(age_ms, spans)) {
-		*ret_base = found->older = found->newer;
-		found->has_older = true;
-		found->newer = *now;
+		*ret_base = baseline->older = baseline->newer;
+		baseline->has_older = true;
+		baseline->newer = *now;
 		return true;
 	}
 	/* Young. A little in the future is a run at the same time that came first. */
 	if (age_ms < spans.min_ms && age_ms > -spans.min_ms) {
-		*ret_base = found->older;
-		return found->has_older &&
-		       within(cs_stamp_age_ms(&found->older.at, &now->at), spans);
+		*ret_base = baseline->older;
+		return baseline->has_older &&
+		       within(cs_stamp_age_ms(&baseline->older.at, &now->at), spans);
 	}
-	found->newer = *now;
-	found->has_older = false;
+	baseline->newer = *now;
+	baseline->has_older = false;
 	return false;
 }
 
-void cs_samples_expire(struct cs_samples *samples, const struct cs_stamp *now,
-	struct cs_sample_spans spans)
+bool cs_baseline_is_expired(const struct cs_baseline *baseline,
+	const struct cs_stamp *now, struct cs_sample_spans spans)
 {
-	size_t kept = 0;
+	int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, now);
 
-	for (size_t i = 0; i < samples->n; i++) {
-		struct cs_baseline *baseline = &samples->items[i];
-		int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, now);
-		if (age_ms <= spans.max_ms && age_ms >= -spans.max_ms)
-			samples->items[kept++] = *baseline;
-		else
-			baseline_done(baseline);
-	}
-	samples->n = kept;
-	samples->n_sorted = 0;
+	return age_ms > spans.max_ms || age_ms < -spans.max_ms;
 }
 
 static char *path_in(const char *dir)
@@ -272,50 +276,94 @@ static char *path_in(const char *dir)
 	return cs_asprintf("%s/samples", dir);
 }
 
-static void read_file(const char *dir, struct cs_strbuf *ret)
+static FILE *open_old(const char *dir)
 {
 	CS_AUTO_FREE char *path = path_in(dir);
-	struct cs_error ignored;
 
-	if (cs_file_read(path, ret, &ignored) < 0)
-		cs_strbuf_clear(ret);
+	return fopen(path, "re");
+}
+
+/* Whole lines, without their end. */
+static bool next_line(FILE *old, char ret[CS_SAMPLES_LINE_SIZE])
+{
+	while (fgets(ret, CS_SAMPLES_LINE_SIZE, old)) {
+		size_t len = strlen(ret);
+		if (len > 0 && ret[len - 1] == '\n') {
+			ret[len - 1] = '\0';
+			return true;
+		}
+		/* Longer than any of ours, or torn. */
+		for (int c = 0; c != '\n' && c != EOF;)
+			c = getc(old);
+	}
+	return false;
+}
+
+/* `word` NULL: all lines. */
+static void load(const char *dir, const char *word, struct cs_samples *ret)
+{
+	char line[CS_SAMPLES_LINE_SIZE];
+	struct cs_baseline found;
+	FILE *old = open_old(dir);
+
+	if (!old)
+		return;
+	while (next_line(old, line)) {
+		if ((!word || strstr(line, word)) && parse_line(line, &found))
+			add(ret, &found);
+	}
+	fclose(old);
+	sort(ret);
 }
 
 void cs_samples_load(const char *dir, struct cs_samples *ret)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(SAMPLES_MAX);
-
-	read_file(dir, &text);
-	cs_samples_parse(cs_strbuf_text(&text), ret);
+	load(dir, NULL, ret);
 }
 
-/* Ten thousand lines of counters are milliseconds to parse. */
 void cs_samples_load_told(const char *dir, struct cs_samples *ret)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(SAMPLES_MAX);
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf told = CS_STRBUF(SAMPLES_MAX);
-	CS_AUTO_FREE char *word =
-		cs_asprintf(" %s ", cs_cpu_sources[CS_CPU_HOST_RESOURCES]);
-
-	read_file(dir, &text);
-	for (const char *at = strstr(cs_strbuf_text(&text), word); at;
-		at = strstr(at + 1, word)) {
-		const char *before = memrchr(text.data, '\n', (size_t)(at - text.data));
-		const char *start = before ? before + 1 : text.data;
-
-		cs_strbuf_addf(&told, "%.*s\n", (int)strcspn(start, "\n"), start);
-	}
-	cs_samples_parse(cs_strbuf_text(&told), ret);
+	load(dir, " host-resources ", ret);
 }
 
-int cs_samples_save(
-	const char *dir, const struct cs_samples *samples, struct cs_error *err)
+int cs_samples_pass_open(
+	const char *dir, struct cs_samples_pass *ret, struct cs_error *err)
 {
 	CS_AUTO_FREE char *path = path_in(dir);
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(SAMPLES_MAX);
 
-	cs_samples_render(samples, &text);
-	if (cs_strbuf_check(&text, path, err) < 0)
+	*ret = (struct cs_samples_pass){0};
+	if (cs_file_new_open(path, 0640, &ret->new, err) < 0)
 		return err->code;
-	return cs_file_replace(path, cs_strbuf_text(&text), text.len, 0640, err);
+	ret->old = open_old(dir);
+	return 0;
+}
+
+bool cs_samples_pass_next(struct cs_samples_pass *pass, struct cs_baseline *ret)
+{
+	while (pass->old && next_line(pass->old, pass->line)) {
+		if (parse_line(pass->line, ret))
+			return true;
+	}
+	return false;
+}
+
+void cs_samples_pass_keep(
+	struct cs_samples_pass *pass, const struct cs_baseline *baseline)
+{
+	char line[CS_SAMPLES_LINE_SIZE];
+
+	fwrite(line, 1, cs_baseline_render(baseline, line), pass->new.stream);
+}
+
+int cs_samples_pass_commit(struct cs_samples_pass *pass, struct cs_error *err)
+{
+	return cs_file_new_commit(&pass->new, err);
+}
+
+void cs_samples_pass_done(struct cs_samples_pass *pass)
+{
+	if (pass->old)
+		fclose(pass->old);
+	cs_file_new_done(&pass->new);
+	pass->old = NULL;
 }

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "domain/samples.h"
 
 #define BOOT "8d74f24e-74e9-4048-9f0a-d626b04d4937"
@@ -31,17 +33,28 @@ static struct cs_cpu_sample sample_at(int64_t second)
 	return sample;
 }
 
+static void add_line(struct cs_strbuf *file, const struct cs_baseline *baseline)
+{
+	char line[CS_SAMPLES_LINE_SIZE];
+
+	cs_strbuf_add_bytes(file, line, cs_baseline_render(baseline, line));
+}
+
 /* One run at `second` of a plugin that lives for milliseconds: the state goes through its
  * text. Returns the second of the baseline, or -1. */
 static int64_t run_at(struct cs_strbuf *file, int64_t second)
 {
 	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
 	struct cs_cpu_sample now = sample_at(second), base;
+	struct cs_baseline baseline = {.id = (char *)"web1", .newer = now};
 
 	cs_samples_parse(cs_strbuf_text(file), &samples);
-	bool found = cs_samples_advance(&samples, "web1", &now, spans, &base);
+	const struct cs_baseline *known = cs_samples_find(&samples, "web1");
+	if (known)
+		baseline = *known;
+	bool found = known && cs_baseline_advance(&baseline, &now, spans, &base);
 	cs_strbuf_clear(file);
-	cs_samples_render(&samples, file);
+	add_line(file, &baseline);
 	return found ? (int64_t)base.ticks[0] : -1;
 }
 
@@ -101,15 +114,13 @@ static void test_a_sample_from_the_future_is_replaced(void **state)
 
 static void test_another_boot_counts_by_the_wall(void **state)
 {
-	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
-	struct cs_cpu_sample first = sample_at(0), second = sample_at(60), base;
+	struct cs_cpu_sample second = sample_at(60), base;
+	struct cs_baseline baseline = {.id = (char *)"a", .newer = sample_at(0)};
 
 	(void)state;
-	memcpy(first.at.boot_id, OTHER_BOOT, CS_BOOT_ID_SIZE);
-	first.at.boot_ms = 99999999;
-	assert_false(cs_samples_advance(&samples, "a", &first, spans, &base));
-	samples.n_sorted = samples.n;
-	assert_true(cs_samples_advance(&samples, "a", &second, spans, &base));
+	memcpy(baseline.newer.at.boot_id, OTHER_BOOT, CS_BOOT_ID_SIZE);
+	baseline.newer.at.boot_ms = 99999999;
+	assert_true(cs_baseline_advance(&baseline, &second, spans, &base));
 }
 
 static void test_unreadable_lines_are_dropped(void **state)
@@ -150,95 +161,160 @@ static void test_loads_that_were_told_stand_for_themselves(void **state)
 	cs_strbuf_add(&file, "win5 ucd 1 1 - 4 337\n");
 	cs_samples_parse(cs_strbuf_text(&file), &samples);
 	assert_int_equal(samples.n, 1);
-	cs_strbuf_clear(&file);
-	cs_samples_render(&samples, &file);
-	assert_string_equal(cs_strbuf_text(&file), line);
 	const struct cs_baseline *found = cs_samples_find(&samples, "win1");
+	struct cs_baseline changed = *found;
+	cs_strbuf_clear(&file);
+	add_line(&file, found);
+	assert_string_equal(cs_strbuf_text(&file), line);
 	assert_int_equal(cs_samples_load_of(found, &load), CS_CPU_LOAD);
 	assert_int_equal(load.permille, 337);
 	assert_int_equal(load.cpus, 4);
 	assert_null(cs_samples_find(&samples, "win2"));
 
 	/* Counters are measured from counters alone, and a told load from nothing. */
-	assert_false(cs_samples_advance(&samples, "win1", &now, spans, &base));
-	assert_int_equal(cs_samples_load_of(found, &load), CS_CPU_FIRST);
+	assert_false(cs_baseline_advance(&changed, &now, spans, &base));
+	assert_int_equal(cs_samples_load_of(&changed, &load), CS_CPU_FIRST);
 	now = cs_cpu_sample_of_rows(&now.at, 50, 1);
-	assert_false(cs_samples_advance(&samples, "win1", &now, spans, &base));
+	assert_false(cs_baseline_advance(&changed, &now, spans, &base));
 	cs_strbuf_clear(&file);
-	cs_samples_render(&samples, &file);
+	add_line(&file, &changed);
 	cs_samples_parse(cs_strbuf_text(&file), &again);
 	assert_int_equal(cs_samples_load_of(&again.items[0], &load), CS_CPU_LOAD);
 	assert_int_equal(load.permille, 500);
 }
 
+/* Writes `ids` through a pass that keeps what is there. */
+static void save(
+	const char *dir, const char *ids, const struct cs_cpu_sample *(*of)(char))
+{
+	struct cs_samples_pass pass;
+	struct cs_baseline baseline;
+	struct cs_error err;
+
+	assert_int_equal(cs_samples_pass_open(dir, &pass, &err), 0);
+	while (cs_samples_pass_next(&pass, &baseline))
+		cs_samples_pass_keep(&pass, &baseline);
+	for (; *ids; ids++) {
+		char id[] = {*ids, '\0'};
+		baseline = (struct cs_baseline){.id = id, .newer = *of(*ids)};
+		cs_samples_pass_keep(&pass, &baseline);
+	}
+	assert_int_equal(cs_samples_pass_commit(&pass, &err), 0);
+	cs_samples_pass_done(&pass);
+}
+
+static void remove_folder(const char *dir)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
+
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was left there */
+}
+
+static const struct cs_cpu_sample *counted(char id)
+{
+	static struct cs_cpu_sample sample;
+
+	(void)id;
+	sample = sample_at(5);
+	return &sample;
+}
+
+static const struct cs_cpu_sample *vowels_told(char id)
+{
+	static struct cs_cpu_sample rows;
+
+	if (!strchr("aeiou", id))
+		return counted(id);
+	rows = cs_cpu_sample_of_rows(&counted(id)->at, 80, 2);
+	return &rows;
+}
+
 static void test_what_was_told_can_be_read_alone(void **state)
 {
 	char dir[] = "/tmp/test_samples.XXXXXX";
-	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0}, told = {0};
-	struct cs_cpu_sample counted = sample_at(5);
-	struct cs_cpu_sample rows = cs_cpu_sample_of_rows(&counted.at, 80, 2), base;
-	struct cs_error err;
+	CS_CLEANUP(cs_samples_done) struct cs_samples told = {0};
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	cs_samples_load_told(dir, &told);
 	assert_int_equal(told.n, 0);
-	for (char id[2] = "a"; id[0] <= 'z'; id[0]++)
-		assert_false(cs_samples_advance(
-			&samples, id, id[0] % 5 ? &counted : &rows, spans, &base));
-	assert_int_equal(cs_samples_save(dir, &samples, &err), 0);
+	save(dir, "zyxuoiecba", vowels_told);
 	cs_samples_load_told(dir, &told);
-	assert_int_equal(told.n, 5); /* d i n s x */
-	assert_string_equal(told.items[0].id, "d");
-	assert_null(cs_samples_find(&told, "a"));
-	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
-	unlink(path);
-	rmdir(dir);
+	assert_int_equal(told.n, 5);
+	assert_string_equal(told.items[1].id, "e");
+	assert_null(cs_samples_find(&told, "b"));
+	remove_folder(dir);
 }
 
 static void test_servers_that_are_gone_expire(void **state)
 {
-	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0};
-	struct cs_cpu_sample gone = sample_at(0), here = sample_at(181), base;
-	struct cs_cpu_sample ahead = sample_at(500);
+	static const struct {
+		int64_t second;
+		bool expired;
+	} cases[] = {{0, true}, {1, false}, {181, false}, {361, false}, {500, true}};
+	struct cs_cpu_sample now = sample_at(181);
 
 	(void)state;
-	assert_false(cs_samples_advance(&samples, "gone", &gone, spans, &base));
-	assert_false(cs_samples_advance(&samples, "here", &here, spans, &base));
-	assert_false(cs_samples_advance(&samples, "ahead", &ahead, spans, &base));
-	cs_samples_expire(&samples, &here.at, spans);
-	assert_int_equal(samples.n, 1);
-	assert_string_equal(samples.items[0].id, "here");
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		struct cs_baseline baseline = {.newer = sample_at(cases[i].second)};
+		assert_int_equal(cs_baseline_is_expired(&baseline, &now.at, spans),
+			cases[i].expired);
+	}
 }
 
 static void test_files_come_back_as_they_were_saved(void **state)
 {
 	char dir[] = "/tmp/test_samples.XXXXXX";
-	CS_CLEANUP(cs_samples_done) struct cs_samples samples = {0}, loaded = {0};
-	struct cs_cpu_sample now = sample_at(5), base;
+	CS_CLEANUP(cs_samples_done) struct cs_samples loaded = {0}, none = {0};
+	struct cs_samples_pass pass;
 	struct cs_error err;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
+	cs_samples_load(dir, &none);
+	assert_int_equal(none.n, 0);
+	save(dir, "zyx", counted);
+	save(dir, "cba", counted);
+	/* What is not committed changes nothing. */
+	assert_int_equal(cs_samples_pass_open(dir, &pass, &err), 0);
+	cs_samples_pass_done(&pass);
 	cs_samples_load(dir, &loaded);
-	assert_int_equal(loaded.n, 0);
-	for (char id[2] = "z"; id[0] >= 'a'; id[0]--)
-		assert_false(cs_samples_advance(&samples, id, &now, spans, &base));
-	assert_int_equal(cs_samples_save(dir, &samples, &err), 0);
-	cs_samples_load(dir, &loaded);
-	assert_int_equal(loaded.n, 26);
+	assert_int_equal(loaded.n, 6);
 	assert_string_equal(loaded.items[0].id, "a");
-	const struct cs_cpu_sample *first = &loaded.items[0].newer;
-	assert_int_equal(first->at.wall_ms, now.at.wall_ms);
-	assert_int_equal(first->at.boot_ms, now.at.boot_ms);
-	assert_string_equal(first->at.boot_id, now.at.boot_id);
-	assert_memory_equal(first->ticks, now.ticks, sizeof now.ticks);
-	assert_int_equal(first->cpus, now.cpus);
-	assert_int_equal(first->uptime_cs, now.uptime_cs);
+	const struct cs_cpu_sample *first = &loaded.items[0].newer, *now = counted('a');
+	assert_int_equal(first->at.wall_ms, now->at.wall_ms);
+	assert_int_equal(first->at.boot_ms, now->at.boot_ms);
+	assert_string_equal(first->at.boot_id, now->at.boot_id);
+	assert_memory_equal(first->ticks, now->ticks, sizeof now->ticks);
+	assert_int_equal(first->cpus, now->cpus);
+	assert_int_equal(first->uptime_cs, now->uptime_cs);
+	remove_folder(dir);
+	assert_int_equal(cs_samples_pass_open(dir, &pass, &err), CS_E_IO);
+}
+
+static void test_a_line_of_any_length_harms_no_other(void **state)
+{
+	char dir[] = "/tmp/test_samples.XXXXXX";
+	CS_CLEANUP(cs_samples_done) struct cs_samples loaded = {0};
+	struct cs_error err;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
 	CS_AUTO_FREE char *path = cs_asprintf("%s/samples", dir);
-	unlink(path);
-	rmdir(dir);
-	assert_int_equal(cs_samples_save(dir, &samples, &err), CS_E_IO);
+	save(dir, "a", counted);
+	for (size_t len = CS_SAMPLES_LINE_SIZE - 3; len < CS_SAMPLES_LINE_SIZE + 3;
+		len++) {
+		char line[CS_SAMPLES_LINE_SIZE + 4];
+		memset(line, 'x', len);
+		memcpy(line + len, "\n", 2);
+		assert_int_equal(cs_file_append(path, line, &err), 0);
+	}
+	save(dir, "b", counted);
+	assert_int_equal(cs_file_append(path, "torn", &err), 0);
+	cs_samples_load(dir, &loaded);
+	assert_int_equal(loaded.n, 2);
+	remove_folder(dir);
 }
 
 int main(void)
@@ -257,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_told_can_be_read_alone),
 		cmocka_unit_test(test_servers_that_are_gone_expire),
 		cmocka_unit_test(test_files_come_back_as_they_were_saved),
+		cmocka_unit_test(test_a_line_of_any_length_harms_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
