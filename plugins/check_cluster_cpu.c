@@ -180,7 +180,8 @@ int main(int argc, char **argv)
 		.source = {.auth_protocol = "SHA", .priv_protocol = "AES"}};
 	struct cpu_scope scope = {0};
 	struct cs_measure_result result;
-	struct cpu_report report = {.result = &result};
+	struct cs_snmp_counts counts = {0};
+	struct cpu_report report = {.result = &result, .counts = &counts};
 	struct cs_error err;
 
 	cs_plugin_begin("CLUSTER CPU");
@@ -192,8 +193,10 @@ int main(int argc, char **argv)
 		check_config(&values.source);
 	if (cpu_scope_open(&values.source,
 		    cs_deadline_in(values.timeout_ms - values.timeout_ms / RESERVE_SHARE),
-		    &scope, &err) < 0 ||
-		cs_measure(&scope.setup, scope.servers, scope.n, &result, &err) < 0)
+		    &scope, &err) < 0)
+		fail(&err);
+	scope.setup.counts = &counts;
+	if (cs_measure(&scope.setup, scope.servers, scope.n, &result, &err) < 0)
 		fail(&err);
 	if (scope.state_error.code)
 		result.state_error = scope.state_error;

@@ -270,6 +270,24 @@ static void add_server(
 		add_breakdown(out, &server->load);
 }
 
+static void add_datagrams(struct cs_strbuf *out, const struct cs_snmp_counts *counts)
+{
+	cs_strbuf_addf(out,
+		"datagrams: %" PRIu64 " sent, %" PRIu64 " duplicates and %" PRIu64
+		" others dropped\n",
+		counts->sent, counts->duplicates, counts->dropped);
+}
+
+static struct json_object *datagrams_object(const struct cs_snmp_counts *counts)
+{
+	struct json_object *object = json_object_new_object();
+
+	cs_json_add_int(object, "sent", (int64_t)counts->sent);
+	cs_json_add_int(object, "duplicates", (int64_t)counts->duplicates);
+	cs_json_add_int(object, "dropped", (int64_t)counts->dropped);
+	return object;
+}
+
 /* What nova_scale makes of it, in its words. */
 static void add_decision(struct cs_strbuf *out, const struct cpu_report *report)
 {
@@ -291,6 +309,8 @@ void cpu_report_text(const struct cpu_report *report)
 	add_perfdata(&perfdata, report);
 	for (size_t i = 0; i < report->n; i++)
 		add_server(&long_text, &report->servers[i], report->verbose);
+	if (report->verbose)
+		add_datagrams(&long_text, report->counts);
 	if (report->cluster) {
 		cs_strbuf_add(&long_text, report->cluster->not_counted);
 		add_decision(&long_text, report);
@@ -370,6 +390,7 @@ void cpu_report_json(const struct cpu_report *report)
 	for (size_t i = 0; i < report->n; i++)
 		json_object_array_add(members, server_object(&report->servers[i]));
 	json_object_object_add(document, "members", members);
+	json_object_object_add(document, "datagrams", datagrams_object(report->counts));
 	if (report->cluster)
 		json_object_object_add(document, "decision", decision_object(report));
 	cs_plugin_end_json(state, cs_json_text(document));

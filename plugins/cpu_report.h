@@ -30,6 +30,7 @@ struct cpu_report {
 	struct cs_measurement recorded;	 /* of a cluster: what nova_scale decides from */
 	const struct cs_measured *servers;
 	size_t n;
+	const struct cs_snmp_counts *counts;
 	struct cs_threshold warn, crit;
 	int verbose;
 	bool per_instance; /* perfdata for each server */

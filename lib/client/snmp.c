@@ -65,6 +65,10 @@ struct exchange {
 	int fds[CS_SNMP_FAMILIES];
 	struct cs_snmp_batch *batches; /* of each family */
 	struct cs_snmp_events events;
+	uint32_t *hosts; /* table of n_hosts, open addressing: first target there + 1, or
+			    0 */
+	size_t n_hosts;
+	struct cs_snmp_counts *counts;
 	uint32_t first_id;  /* of targets[0]; the others follow */
 	int64_t slowest_ms; /* of first answers: later ones may belong to any request */
 	int64_t now_ms;	    /* when the last batch was read */
@@ -112,13 +116,37 @@ static ssize_t find_target(const struct exchange *ex, uint32_t id)
 	return index < ex->n ? (ssize_t)index : -1;
 }
 
-/* A reply that cannot be read has no id: its sender is all that is known. */
-static void note_malformed(struct exchange *ex, const union cs_snmp_address *from)
+/* Its place in the table: the first target there + 1, or 0. */
+static uint32_t *host_of(const struct exchange *ex, const union cs_snmp_address *address)
 {
-	for (size_t i = 0; i < ex->n; i++) {
-		if (!ex->slots[i].done &&
-			cs_snmp_same_address(&ex->targets[i].address, from))
-			ex->targets[i].outcome = CS_SNMP_MALFORMED;
+	size_t at = cs_snmp_host_hash(address) & (ex->n_hosts - 1);
+
+	while (ex->hosts[at] &&
+		!cs_snmp_same_host(address, &ex->targets[ex->hosts[at] - 1].address))
+		at = (at + 1) & (ex->n_hosts - 1);
+	return &ex->hosts[at];
+}
+
+static void note(struct exchange *ex, size_t index, const union cs_snmp_address *from,
+	enum cs_snmp_outcome outcome)
+{
+	if (!ex->slots[index].done &&
+		cs_snmp_same_address(&ex->targets[index].address, from))
+		ex->targets[index].outcome = outcome;
+}
+
+/* Of a reply that has no id, or none of ours, the sender is all that is known. Whoever
+ * floods us must not cost a search for each datagram. */
+static void note_sender(struct exchange *ex, const union cs_snmp_address *from,
+	enum cs_snmp_outcome outcome)
+{
+	uint32_t first = *host_of(ex, from);
+
+	if (first && !ex->paced)
+		note(ex, first - 1, from, outcome);
+	for (size_t i = 0; first && ex->paced && i < ex->n; i++) {
+		if (ex->slots[i].peer == first - 1)
+			note(ex, i, from, outcome);
 	}
 }
 
@@ -212,7 +240,9 @@ static void conclude(struct exchange *ex, size_t index, enum cs_snmp_outcome out
 		break;
 	default: /* a true answer may follow */
 		ex->targets[index].outcome = outcome;
+		return;
 	}
+	ex->counts->dropped--;
 }
 
 static void take_answer(
@@ -231,6 +261,7 @@ static void take_answer(
 			   &ex->engines[index], bytes, len, &outcome, &detail,
 			   &reply) == CS_SNMP_USM_AGAIN) {
 		ex->slots[index].tries = 0;
+		ex->counts->dropped--;
 		enqueue(ex, index);
 		return;
 	}
@@ -243,18 +274,25 @@ static void received(void *context, const uint8_t *bytes, size_t len,
 	struct exchange *ex = context;
 	struct cs_snmp_head head;
 
+	ex->counts->dropped++; /* until it is taken */
 	if (len > CS_SNMP_PACKET_MAX || !cs_snmp_head_read(bytes, len, &head)) {
-		note_malformed(ex, from);
+		note_sender(ex, from, CS_SNMP_MALFORMED);
 		return;
 	}
 	ssize_t index = find_target(ex, head.id);
-	if (index < 0)
+	if (index < 0) {
+		note_sender(ex, from, CS_SNMP_OTHER_ID);
 		return;
+	}
 	struct cs_snmp_target *target = &ex->targets[index];
 	struct slot *slot = &ex->slots[index];
-	if (slot->done && target->outcome != CS_SNMP_UNREACHABLE)
+	bool same = cs_snmp_same_address(&target->address, from);
+	if (slot->done && target->outcome != CS_SNMP_UNREACHABLE) {
+		ex->counts->duplicates += same;
+		ex->counts->dropped -= same;
 		return;
-	if (!cs_snmp_same_address(&target->address, from)) {
+	}
+	if (!same) {
 		if (!slot->done)
 			target->outcome = CS_SNMP_FOREIGN;
 		return;
@@ -373,6 +411,7 @@ static void send_queued(struct exchange *ex)
 		batch->to[batch->n] = &ex->targets[index].address;
 		batch->labels[batch->n++] = (uint32_t)index;
 		slot->sent_ms = ex->now_ms;
+		ex->counts->sent++;
 		slot->flying = true;
 		peer->in_flight++;
 		slot->tries += slot->tries < UINT8_MAX;
@@ -441,48 +480,19 @@ static void run(struct exchange *ex)
 	}
 }
 
-static uint32_t hash_of(const union cs_snmp_address *address)
-{
-	const uint8_t *bytes = (const void *)&address->v6.sin6_addr;
-	uint32_t hash = address->v4.sin_addr.s_addr * UINT32_C(2654435761);
-
-	if (address->family == AF_INET6) {
-		hash = 2166136261U;
-		for (size_t i = 0; i < sizeof(struct in6_addr); i++)
-			hash = (hash ^ bytes[i]) * 16777619U;
-	}
-	return hash ^ hash >> 15;
-}
-
-static bool same_host(const union cs_snmp_address *one, const union cs_snmp_address *two)
-{
-	union cs_snmp_address other = *two;
-
-	if (one->family == AF_INET)
-		other.v4.sin_port = one->v4.sin_port;
-	else
-		other.v6.sin6_port = one->v6.sin6_port;
-	return cs_snmp_same_address(one, &other);
-}
-
 /* Who shares an address: one machine, maybe one agent. */
 static void find_peers(struct exchange *ex)
 {
-	size_t size = 16;
-
-	while (size < 2 * ex->n)
-		size *= 2;
-	CS_AUTO_FREE uint32_t *table = cs_calloc(size, sizeof *table);
+	ex->n_hosts = 16;
+	while (ex->n_hosts < 2 * ex->n)
+		ex->n_hosts *= 2;
+	ex->hosts = cs_calloc(ex->n_hosts, sizeof *ex->hosts);
 	for (size_t i = 0; i < ex->n; i++) {
-		const union cs_snmp_address *address = &ex->targets[i].address;
-		size_t at = hash_of(address) & (size - 1);
-		while (table[at] &&
-			!same_host(address, &ex->targets[table[at] - 1].address))
-			at = (at + 1) & (size - 1);
-		ex->paced |= table[at] != 0;
-		if (!table[at])
-			table[at] = (uint32_t)i + 1;
-		ex->slots[i].peer = table[at] - 1;
+		uint32_t *host = host_of(ex, &ex->targets[i].address);
+		ex->paced |= *host != 0;
+		if (!*host)
+			*host = (uint32_t)i + 1;
+		ex->slots[i].peer = *host - 1;
 	}
 }
 
@@ -552,6 +562,7 @@ static void close_exchange(struct exchange *ex)
 	explicit_bzero(ex->batches, CS_SNMP_FAMILIES * sizeof *ex->batches);
 	free(ex->engines);
 	free(ex->ways);
+	free(ex->hosts);
 }
 
 int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targets,
@@ -561,7 +572,9 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 	CS_AUTO_FREE uint32_t *queue = cs_calloc(n, sizeof *queue);
 	CS_AUTO_FREE struct cs_snmp_batch *batches =
 		cs_calloc(CS_SNMP_FAMILIES, sizeof *batches);
+	struct cs_snmp_counts uncounted = {0};
 	struct exchange ex = {.query = query,
+		.counts = query->counts ? query->counts : &uncounted,
 		.targets = targets,
 		.slots = slots,
 		.n = n,

@@ -36,6 +36,7 @@ enum cs_snmp_outcome {
 	/* Only answers came that are not taken: */
 	CS_SNMP_MALFORMED,
 	CS_SNMP_FOREIGN,	 /* from another address */
+	CS_SNMP_OTHER_ID,	 /* to another request than was sent */
 	CS_SNMP_OTHER_VERSION,	 /* in another version than was asked in */
 	CS_SNMP_OTHER_COMMUNITY, /* with another community than was asked with */
 	CS_SNMP_UNPROVED, /* v3: digest, time, user or level are not as they must be */
@@ -103,6 +104,13 @@ struct cs_snmp_target {
 	struct cs_snmp_rows rows;
 };
 
+/* Over all polls that it is given to. */
+struct cs_snmp_counts {
+	uint64_t sent;	     /* requests, repeated ones included */
+	uint64_t duplicates; /* true answers of whom had answered */
+	uint64_t dropped;    /* all else that was not taken */
+};
+
 struct cs_snmp_query {
 	const struct cs_snmp_object *objects;
 	size_t n_objects;
@@ -111,6 +119,7 @@ struct cs_snmp_query {
 	size_t column_arcs;
 	/* v3: the folder that remembers the agents' engines between runs, or NULL */
 	const char *engines_dir;
+	struct cs_snmp_counts *counts; /* added to; or NULL */
 };
 
 /* Asks every target and returns when all have an outcome or the deadline has passed; a

@@ -46,6 +46,30 @@ bool cs_snmp_same_address(
 		       a->sin6_scope_id == b->sin6_scope_id);
 }
 
+uint32_t cs_snmp_host_hash(const union cs_snmp_address *address)
+{
+	const uint8_t *bytes = (const void *)&address->v6.sin6_addr;
+	uint32_t hash = address->v4.sin_addr.s_addr * UINT32_C(2654435761);
+
+	if (address->family == AF_INET6) {
+		hash = 2166136261U;
+		for (size_t i = 0; i < sizeof(struct in6_addr); i++)
+			hash = (hash ^ bytes[i]) * 16777619U;
+	}
+	return hash ^ hash >> 15;
+}
+
+bool cs_snmp_same_host(const union cs_snmp_address *one, const union cs_snmp_address *two)
+{
+	union cs_snmp_address other = *two;
+
+	if (one->family == AF_INET)
+		other.v4.sin_port = one->v4.sin_port;
+	else
+		other.v6.sin6_port = one->v6.sin6_port;
+	return cs_snmp_same_address(one, &other);
+}
+
 int cs_snmp_socket(int family, struct cs_error *err)
 {
 	int domain = family == CS_SNMP_IPV4 ? AF_INET : AF_INET6, on = 1, size;

@@ -16,6 +16,10 @@ enum { CS_SNMP_IPV4, CS_SNMP_IPV6, CS_SNMP_FAMILIES };
 int cs_snmp_family(const union cs_snmp_address *address) CS_NONNULL_ALL;
 bool cs_snmp_same_address(const union cs_snmp_address *one,
 	const union cs_snmp_address *two) CS_NONNULL_ALL;
+/* The same without the port. */
+bool cs_snmp_same_host(const union cs_snmp_address *one,
+	const union cs_snmp_address *two) CS_NONNULL_ALL;
+uint32_t cs_snmp_host_hash(const union cs_snmp_address *address) CS_NONNULL_ALL;
 
 /* A socket for CS_SNMP_IPV4 or CS_SNMP_IPV6, or a negative code. */
 int cs_snmp_socket(int family, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -24,6 +24,7 @@ const char *cs_snmp_reason(
 		[CS_SNMP_ANSWERED] = "answered",
 		[CS_SNMP_MALFORMED] = "malformed answer",
 		[CS_SNMP_FOREIGN] = "answered from another address, not taken",
+		[CS_SNMP_OTHER_ID] = "answered with another request id, not taken",
 		[CS_SNMP_OTHER_VERSION] = "answered in another SNMP version, not taken",
 		[CS_SNMP_OTHER_COMMUNITY] = "answered with another community, not taken",
 		[CS_SNMP_UNPROVED] =

@@ -49,6 +49,7 @@ struct cs_measure_setup {
 	int64_t timeout_ms; /* of one poll */
 	bool once;	    /* no second sample, whatever is missing */
 	struct cs_deadline deadline;
+	struct cs_snmp_counts *counts; /* added to; or NULL */
 };
 
 struct cs_measure_result {

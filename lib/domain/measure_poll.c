@@ -124,7 +124,8 @@ static int poll_counters(struct round *round, struct cs_error *err)
 	const struct cs_measure_setup *setup = round->setup;
 	struct cs_snmp_query query = {.objects = objects,
 		.n_objects = OBJECT_COUNT,
-		.engines_dir = setup->state_dir};
+		.engines_dir = setup->state_dir,
+		.counts = setup->counts};
 	bool any = false;
 
 	forget_targets(round);
@@ -170,7 +171,8 @@ static int poll_rows_behind(struct round *round, uint32_t next, struct cs_error 
 	struct cs_snmp_query query = {.objects = &from,
 		.n_objects = 1,
 		.column_arcs = column.n_arcs,
-		.engines_dir = setup->state_dir};
+		.engines_dir = setup->state_dir,
+		.counts = setup->counts};
 
 	if (next > 0)
 		from.arcs[from.n_arcs++] = next;

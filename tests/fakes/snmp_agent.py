@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A scripted SNMP v2c agent: answers GET and GETBULK with the values it is given, and misbehaves on request.
+"""A scripted SNMP v1 and v2c agent: answers GET, GETNEXT and GETBULK with the values it is given, and misbehaves on request.
 
     with Agent(cpu(user=100, idle=900)) as agent:
         agent.behave = lambda n, reply: [] if n == 0 else [reply]   # loses the first request
@@ -15,7 +15,8 @@ import time
 
 COUNTER32, GAUGE32, TIMETICKS = 0x41, 0x42, 0x43
 NO_SUCH_OBJECT, END_OF_MIB_VIEW = 0x80, 0x82
-GET, RESPONSE, GETBULK = 0xA0, 0xA2, 0xA5
+GET, GETNEXT, RESPONSE, GETBULK = 0xA0, 0xA1, 0xA2, 0xA5
+NO_SUCH_NAME = 2  # error-status of v1
 
 UCD_CPU = "1.3.6.1.4.1.2021.11"
 COUNTERS = {"user": 50, "nice": 51, "system": 52, "idle": 53, "wait": 54, "kernel": 55,
@@ -79,12 +80,12 @@ def decode_oid(body):
 
 
 def decode_request(data):
-    """(community, request id, [oid], rows) of a GET, whose rows are 0, or a GETBULK."""
+    """(version, community, request id, [oid], rows) of a GET, whose rows are 0, a GETNEXT, or a GETBULK."""
     _, message, _ = split(data)
-    _, _version, rest = split(message)
+    _, version, rest = split(message)
     _, community, rest = split(rest)
     tag, pdu, _ = split(rest)
-    assert tag in (GET, GETBULK), f"PDU type {tag:#x}"
+    assert tag in (GET, GETNEXT, GETBULK), f"PDU type {tag:#x}"
     _, request_id, rest = split(pdu)
     _, _, rest = split(rest)
     _, repetitions, rest = split(rest)
@@ -93,8 +94,8 @@ def decode_request(data):
     while bindings:
         _, binding, bindings = split(bindings)
         oids.append(decode_oid(split(binding)[1]))
-    rows = int.from_bytes(repetitions, "big") if tag == GETBULK else 0
-    return community, int.from_bytes(request_id, "big"), oids, rows
+    rows = {GET: 0, GETNEXT: 1, GETBULK: int.from_bytes(repetitions, "big")}[tag]
+    return version[0], community, int.from_bytes(request_id, "big"), oids, rows
 
 
 def rows_behind(oid, objects, rows):
@@ -105,14 +106,19 @@ def rows_behind(oid, objects, rows):
     return behind if behind else [oid]
 
 
-def encode_response(community, request_id, oids, objects, error_status=0, absent=NO_SUCH_OBJECT):
+def encode_response(version, community, request_id, oids, objects, error_status=0, absent=NO_SUCH_OBJECT):
+    lacking = [oid for oid in oids if oid not in objects]
+    error_index = 0
+    if version == 0 and lacking:  # RFC 1157, 4.1: it refuses all for one that it lacks
+        error_status, error_index = NO_SUCH_NAME, oids.index(lacking[0]) + 1
     bindings = b""
     for oid in oids:
-        tag, number = objects.get(oid, (absent, None))
+        tag, number = objects.get(oid, (absent if version else 0x05, None))
         value = tlv(tag, b"") if number is None else integer(tag, number)
         bindings += tlv(0x30, encode_oid(oid) + value)
-    pdu = (integer(0x02, request_id) + integer(0x02, error_status) + integer(0x02, 0) + tlv(0x30, bindings))
-    return tlv(0x30, integer(0x02, 1) + tlv(0x04, community) + tlv(RESPONSE, pdu))
+    pdu = (integer(0x02, request_id) + integer(0x02, error_status) + integer(0x02, error_index) +
+           tlv(0x30, bindings))
+    return tlv(0x30, integer(0x02, version) + tlv(0x04, community) + tlv(RESPONSE, pdu))
 
 
 class Agent:
@@ -158,15 +164,17 @@ class Agent:
                 self.answer(*self.socket.recvfrom(65536))
 
     def answer(self, data, client):
-        community, request_id, oids, rows = decode_request(data)
+        version, community, request_id, oids, rows = decode_request(data)
         n = len(self.requests)
         self.requests.append((community, request_id, oids))
         if community != self.community:
             return
         objects = self.objects() if callable(self.objects) else self.objects
         if rows:
-            oids = rows_behind(*oids, objects, rows)
-        reply = encode_response(community, request_id + self.wrong_id, self.edit_oids(oids), objects,
+            asked, oids = oids, rows_behind(*oids, objects, rows)
+            if version == 0 and oids == asked:  # the view ends; v1 has no other word for it
+                objects = {}
+        reply = encode_response(version, community, request_id + self.wrong_id, self.edit_oids(oids), objects,
                                 self.error_status, END_OF_MIB_VIEW if rows else NO_SUCH_OBJECT)
         if self.stop.wait(self.delay):
             return

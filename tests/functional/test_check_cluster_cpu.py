@@ -54,7 +54,7 @@ def test_every_class_of_ticks_counts_as_documented(plugin):
     with Agent(cpu(**ticks)) as agent:
         plugin.baseline(agent)
         done = plugin.check("-v", agents=[agent])
-    assert done.stdout.splitlines()[1:] == [
+    assert done.stdout.splitlines()[1:-1] == [
         f"{agent.name}: 70.0 %, 2 CPUs, over 60 s",
         "    user 10.0 nice 10.0 system 10.0 idle 10.0 wait 20.0 kernel 0.0 interrupt 10.0 softirq 20.0 "
         "steal 10.0 % of 12000 ticks"]
@@ -161,9 +161,32 @@ def test_a_slow_agent_is_waited_for(plugin):
     assert done.stdout.startswith("CLUSTER CPU OK - load 30.0 % of 2 servers (2 sampled) |")
 
 
+NEITHER = "the agent shows neither ssCpuRaw counters nor hrProcessorLoad (its view or access rule?)"
+
+
+def replace(agent, old, new):
+    agent.behave = lambda n, reply: [reply.replace(old, new, 1)]
+
+
+def answer(agent, tag, number):
+    agent.objects[snmp_agent.UCD_CPU + ".53.0"] = (tag, number)  # ssCpuRawIdle
+
+
 @pytest.mark.parametrize("trouble, reason", [
     (lambda agent: setattr(agent, "foreign", True), "answered from another address, not taken"),
-    (lambda agent: setattr(agent, "wrong_id", 1 << 24), "no answer (address, port, firewall or community?)"),
+    (lambda agent: setattr(agent, "wrong_id", 1 << 24), "answered with another request id, not taken"),
+    (lambda agent: replace(agent, b"\x02\x01\x01\x04\x06public", b"\x02\x01\x00\x04\x06public"),
+     "answered in another SNMP version, not taken"),
+    (lambda agent: replace(agent, b"\x04\x06public", b"\x04\x06puppet"), "answered with another community, not taken"),
+    (lambda agent: setattr(agent, "behave", lambda n, reply: [reply + bytes(1500)]), "malformed answer"),
+    (lambda agent: setattr(agent, "behave", lambda n, reply: [reply[:-5]] * 3000), "malformed answer"),
+    (lambda agent: setattr(agent, "delay", 1.8), "no answer (address, port, firewall or community?)"),
+    (lambda agent: answer(agent, 0x82, None), NEITHER),  # endOfMibView
+    (lambda agent: answer(agent, 0x05, None), NEITHER),
+    (lambda agent: answer(agent, 0x04, 77), NEITHER),  # OCTET STRING
+    (lambda agent: answer(agent, 0x46, 77), NEITHER),  # Counter64
+    (lambda agent: answer(agent, 0x02, -77), NEITHER),
+    (lambda agent: answer(agent, 0x41, 1 << 70), "malformed answer"),
     (lambda agent: setattr(agent, "behave", lambda n, reply: [reply[:-5]]), "malformed answer"),
     (lambda agent: setattr(agent, "behave", lambda n, reply: [b"", b"\x30", b"x" * 1400]), "malformed answer"),
     (lambda agent: setattr(agent, "edit_oids", lambda oids: oids[:-1]), "malformed answer"),
@@ -171,24 +194,48 @@ def test_a_slow_agent_is_waited_for(plugin):
     (lambda agent: setattr(agent, "edit_oids", lambda oids: oids[::-1]), "malformed answer"),
     (lambda agent: setattr(agent, "error_status", 16), "the agent refused: authorizationError (access denied to "
                                                         "that object)"),
-    (lambda agent: setattr(agent, "objects", {}),
-     "the agent shows neither ssCpuRaw counters nor hrProcessorLoad (its view or access rule?)"),
+    (lambda agent: setattr(agent, "objects", {}), NEITHER),
     (lambda agent: setattr(agent, "objects", cpu()), "all counters are 0: snmpd has just started"),
     (lambda agent: setattr(agent, "objects", cpu(idle=1)), "no new data from the agent"),
     (lambda agent: setattr(agent, "objects", cpu(idle=1 + PER_CPU // 10)), "implausible counters"),
     (lambda agent: setattr(agent, "objects", cpu(idle=100 * PER_CPU)), "implausible counters"),
-], ids=["another source", "wrong id", "truncated", "garbage", "object missing", "object twice", "other order",
+], ids=["another source", "wrong id", "wrong version", "wrong community", "oversized", "storm", "late", "end of view",
+        "no value", "string", "Counter64", "negative", "huge", "truncated", "garbage", "object missing", "object twice", "other order",
         "refused", "no counters", "all zero", "no new ticks", "too few ticks", "too many ticks"])
 def test_what_cannot_be_used_is_missing_with_its_reason(plugin, trouble, reason):
     with agents_of(200, 400) as (good, bad):
         plugin.baseline(good, bad)
         trouble(bad)
-        done = plugin.check("-t", "3", agents=[bad, good])
+        done = plugin.check("-t", "2", agents=[bad, good])
     assert done.stdout == (
         f"CLUSTER CPU OK - load 20.0 % of 2 servers (1 sampled, 1 missing: {bad.name}) | "
         "load=20.0%;;;0;100 servers=2 sampled=1 missing=1 stale=0 warming=0\n"
         f"{bad.name}: missing: {reason}\n"
         f"{good.name}: 20.0 %, 2 CPUs, over 60 s\n")
+
+
+def test_duplicates_and_strays_are_counted(plugin):
+    with agents_of(200) as (agent,):
+        plugin.baseline(agent)
+        agent.behave = lambda n, reply: [reply[:-5], reply.replace(b"public", b"puppet"), b"junk", reply, reply, reply]
+        plain = plugin.check(agents=[agent])
+        told = plugin.check("-v", agents=[agent])
+        document = json.loads(plugin.check("--output", "json", agents=[agent]).stdout)
+    assert "load 20.0 % of 1 server (1 sampled)" in plain.stdout
+    assert "datagrams" not in plain.stdout
+    assert re.search(r"^datagrams: [12] sent, [0-2] duplicates and 3 others dropped$", told.stdout, re.M)
+    assert document["datagrams"].keys() == {"sent", "duplicates", "dropped"}
+    assert document["datagrams"]["dropped"] == 3
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["a column follows", "the view ends"])
+def test_the_processors_of_a_v1_agent_are_walked_row_by_row(plugin, last):
+    objects = snmp_agent.processors(10, 20, 60)
+    if not last:
+        del objects["1.3.6.1.2.1.25.3.4.1.1.1"]
+    with Agent(objects) as agent:
+        done = plugin.check("-P", "1", "--source", "host-resources", agents=[agent])
+    assert f"{agent.name}: 30.0 %, 3 CPUs, over 60 s, by host-resources\n" in done.stdout
 
 
 def test_trouble_before_a_good_answer_does_no_harm(plugin):
@@ -509,6 +556,7 @@ def test_json_is_one_document_for_zabbix(plugin):
     assert done.returncode == 0
     document = json.loads(done.stdout)
     span = document["members"][0]["span_ms"]
+    assert document.pop("datagrams")["sent"] >= 3
     assert 59000 < span < 90000
     assert document == {
         "state": "OK", "exit": 0, "aggregate": "mean", "load": 30.0, "mean": 30.0, "servers": 3,

@@ -260,7 +260,7 @@ def test_a_replay_is_not_taken_and_a_duplicate_does_no_harm(check, meddler):
     check.only_baseline(meddler)
     meddler.meddle = lambda n, reply: [old]
     done = check.v3(meddler.name)
-    assert "missing: no answer" in second_line(done), "the replayed id is of no request"
+    assert "missing: answered with another request id" in second_line(done)
     check.only_baseline(meddler)
     meddler.meddle = lambda n, reply: [old, reply, reply, reply]
     assert second_line(check.v3(meddler.name)) == sampled(meddler.name)

@@ -83,11 +83,11 @@ class Agents:
             except socket.timeout:
                 continue
             asked = PKTINFO.unpack(ancillary[0][2])[2]
-            community, request_id, oids, rows = decode_request(data)
+            version, community, request_id, oids, rows = decode_request(data)
             objects = self.objects()
             if rows:
                 oids = rows_behind(oids[0], objects, rows)
-            reply = encode_response(community, request_id, oids, objects, 0,
+            reply = encode_response(version, community, request_id, oids, objects, 0,
                                     END_OF_MIB_VIEW if rows else NO_SUCH_OBJECT)
             source = PKTINFO.pack(0, asked, bytes(4))
             self.socket.sendmsg([reply], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
