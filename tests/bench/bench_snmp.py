@@ -24,13 +24,15 @@ MIN_SPAN_S = 11
 
 
 def run(bench):
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(bench, pathlib.Path(folder))
-        at_once(lab)
-        peers(lab)
-        troubles(lab)
-        version_3(lab)
-        figures(lab)
+    parts = {"zero delay": at_once, "growth": growth, "braa": braa_at_once, "check_snmp": check_snmp, "20 ms": delayed,
+             "loss": loss, "dead": dead, "closed": closed, "v3": version_3, "figures": figures}
+
+    def part(function):
+        def run_part(bench):
+            with tempfile.TemporaryDirectory() as folder:
+                function(Lab(bench, pathlib.Path(folder)))
+        return run_part
+    bench.run_parts({name: part(function) for name, function in parts.items()})
 
 
 class Lab:
@@ -56,6 +58,16 @@ class Lab:
     def check(self, n, *words):
         return [self.bench.build / "plugins/check_cluster_cpu", "--hosts", self.hosts(n), *(words or (
             "--community-file", self.folder / "community", *ONE_POLL))]
+
+    def prime(self, *numbers):
+        """Two samples of each, so that every later run has figures to tell."""
+        with self.agents():
+            for turn in range(2):
+                time.sleep(turn * MIN_SPAN_S)
+                for n in numbers:
+                    row = self.usage(f"prime {n}", self.check(n))
+        if row["status"] != 0:
+            sys.exit(f"bench: no figures after two samples: {row['stdout'].splitlines()[0]}")
 
     def check_v3(self, n):
         return self.check(n, "-P", "3", "-U", "bench", "--authpass-file", self.folder / "password",
@@ -109,37 +121,49 @@ def buffer_errors():
     return int(lines[1][lines[0].index("RcvbufErrors")])
 
 
-def missing(row):
-    found = re.search(r"(\d+) missing", row["stdout"].split("\n", 1)[0])
-    return int(found.group(1)) if found else 0
+def silent(row):
+    """How many were given up."""
+    return row["stdout"].count(": no answer")
+
+
+def compare_with_limit(lab, n):
+    """Interleaved: the blind client, the poll alone and the whole process."""
+    rows = lab.compare({"limit": [lab.tools / "snmp_limit", n, lab.port],
+                        "poll": [lab.tools / "snmp_poll", n, lab.port, 3000],
+                        "check": lab.check(n)})
+    limit, poll = own_cpu(rows["limit"]), own_cpu(rows["poll"])
+    if not limit or not poll:
+        sys.exit(f"bench: N={n}: answers were lost in every run: no quiet machine")
+    return limit, poll, {key: median(rows["check"], key) for key in ("wall", "cpu", "rss")}
 
 
 def at_once(lab):
-    bar, cpu = lab.bench.bar, {}
+    bar = lab.bench.bar
+    lab.prime(100, 1000, 10000, 50000)
     with lab.agents():
-        for n in (1000, 10000, 50000):
-            before = buffer_errors()
-            rows = lab.compare({"check": lab.check(n)})["check"]
-            errors = buffer_errors() - before
-            rows = lab.compare({"limit": [lab.tools / "snmp_limit", n, lab.port],
-                                "poll": [lab.tools / "snmp_poll", n, lab.port, 3000],
-                                "check": lab.check(n)})
-            limit, poll, whole = own_cpu(rows["limit"]), own_cpu(rows["poll"]), median(rows["check"], "cpu")
-            if poll is None:
-                sys.exit(f"bench: the poll of {n} lost answers in every run: no quiet machine")
-            cpu[n] = poll
-            if limit:
-                bar(f"zero delay, N={n}: CPU of the poll against the limit", poll / limit, 1.4, " x")
-                bar(f"zero delay, N={n}: CPU of the process beyond 1.4 limits", 1e3 * (whole - 1.4 * limit),
-                    12 + n / 1e3, " ms")
-            else:
-                print(f"zero delay, N={n}: the limit client lost answers in every run; no figure")
-            if n == 10000:
-                bar("zero delay, N=10000: receive-buffer errors", errors, 0)
+        before = buffer_errors()
+        lab.compare({"check": lab.check(10000)})
+        bar("zero delay, N=10000: receive-buffer errors", buffer_errors() - before, 0)
+        for n in (100, 1000, 10000, 50000):
+            limit, poll, whole = compare_with_limit(lab, n)
+            print(f"zero delay, N={n}: wall {1e3 * whole['wall']:.1f} ms, CPU {1e3 * whole['cpu']:.1f} ms, RSS "
+                  f"{whole['rss']:.1f} MB; limit {1e3 * limit:.1f} ms CPU, poll {1e3 * poll:.1f} ms CPU", flush=True)
+            if n == 100:
+                continue
+            bar(f"zero delay, N={n}: CPU of the poll against the limit", poll / limit, 1.4, " x")
+            bar(f"zero delay, N={n}: CPU of the process beyond 1.4 limits", 1e3 * (whole["cpu"] - 1.4 * limit),
+                12 + n / 1e3, " ms")
             if n > 1000:
-                bar(f"zero delay, N={n}: RSS of the process", median(rows["check"], "rss"), 20 if n == 10000 else 40,
-                    " MB")
-    bar("growth of the poll's CPU from 1000 to 50000 over linear", cpu[50000] / cpu[1000] / 50, 1.2, " x")
+                bar(f"zero delay, N={n}: RSS of the process", whole["rss"], 20 if n == 10000 else 40, " MB")
+
+
+def growth(lab):
+    """In turns, so that a machine that slows down slows all of them."""
+    lab.prime(1000)
+    with lab.agents():
+        rows = lab.compare({n: [lab.tools / "snmp_poll", n, lab.port, 3000] for n in (1000, 50000)})
+    few, many = own_cpu(rows[1000]), own_cpu(rows[50000])
+    lab.bench.bar("growth of the poll's CPU from 1000 to 50000 over linear", many / few / 50, 1.2, " x")
 
 
 def braa(lab, n):
@@ -148,39 +172,65 @@ def braa(lab, n):
     return [*command, *[f"public@127.0.0.1-127.0.{n // 256}.{n % 256}:{lab.port}:{q}" for q in queries[1:]]]
 
 
-def peers(lab):
+def print_costs(scenario, rows):
+    for label, runs in rows.items():
+        print(f"{scenario}: {label}: wall {1e3 * median(runs, 'wall'):.1f} ms, CPU {1e3 * median(runs, 'cpu'):.1f} ms, "
+              f"RSS {median(runs, 'rss'):.1f} MB", flush=True)
+
+
+def against_peer(lab, scenario, n, peer, command, at_least, **agents):
+    """Wall of the peer over ours; our rows."""
+    lab.prime(n)
+    with lab.agents(**agents):
+        rows = lab.compare({"check_cluster_cpu": lab.check(n), peer: command}, 3)
+    print_costs(f"{scenario}, N={n}", rows)
+    ours = median(rows["check_cluster_cpu"], "wall")
+    lab.bench.bar(f"{scenario}, N={n}: wall of {peer} against ours", median(rows[peer], "wall") / ours, at_least, " x",
+                  at_most=False)
+    return ours
+
+
+def braa_at_once(lab):
+    against_peer(lab, "zero delay", 10000, "braa", braa(lab, 10000), 40)
+
+
+def check_snmp(lab):
     oids = ",".join(f".1.3.6.1.4.1.2021.11.{number}.0" for number in NUMBERS[:8])
     each = (f"sed 's/:.*//' {lab.hosts(1000)} | xargs -P16 -I{{}} {CHECK_SNMP} -H {{}} -p {lab.port} -C public -P 2c "
             f"-o {oids}")
-    with lab.agents():
-        rows = lab.compare({"check": lab.check(10000), "braa": braa(lab, 10000)}, 3)
-        lab.bench.bar("zero delay, N=10000: wall of braa against ours",
-                      median(rows["braa"], "wall") / median(rows["check"], "wall"), 40, " x", at_most=False)
-        rows = lab.compare({"check": lab.check(1000), "check_snmp": ["sh", "-c", each]}, 3)
-        lab.bench.bar("zero delay, N=1000: wall of xargs -P16 check_snmp against ours",
-                      median(rows["check_snmp"], "wall") / median(rows["check"], "wall"), 120, " x", at_most=False)
-    with lab.agents(delay_ms=20):
-        rows = lab.compare({"check": lab.check(10000), "braa": braa(lab, 10000)}, 3)
-        ours = median(rows["check"], "wall")
-        lab.bench.bar("20 ms delay, N=10000: wall", 1e3 * ours, 130, " ms")
-        lab.bench.bar("20 ms delay, N=10000: wall of braa against ours", median(rows["braa"], "wall") / ours, 30,
-                      " x", at_most=False)
+    against_peer(lab, "zero delay", 1000, "check_snmp", ["sh", "-c", each], 120)
 
 
-def troubles(lab):
+def delayed(lab):
+    ours = against_peer(lab, "20 ms delay", 10000, "braa", braa(lab, 10000), 30, delay_ms=20)
+    lab.bench.bar("20 ms delay, N=10000: wall", 1e3 * ours, 130, " ms")
+
+
+def loss(lab):
+    lab.prime(10000)
+    with lab.agents(loss=10):
+        rows = lab.compare({"1 % loss": lab.check(10000)}, 20)
+    print_costs("N=10000", rows)
+    lab.bench.bar("1 % loss, N=10000: wall", 1e3 * median(rows["1 % loss"], "wall"), 250, " ms")
+    lab.bench.bar("1 % loss, N=10000: live hosts called dead in 20 runs", sum(map(silent, rows["1 % loss"])), 0)
+
+
+def dead(lab):
+    lab.prime(10000)
     with lab.agents():
         zero = median(lab.compare({"check": lab.check(10000)})["check"], "wall")
-    with lab.agents(loss=10):
-        rows = lab.compare({"1 % loss": lab.check(10000)}, 20)["1 % loss"]
-        lab.bench.bar("1 % loss, N=10000: wall", 1e3 * median(rows, "wall"), 250, " ms")
-        lab.bench.bar("1 % loss, N=10000: live hosts called dead in 20 runs", sum(map(missing, rows)), 0)
     budget = lab.check(10000, "--community-file", lab.folder / "community", "-t", "2.667")
     with lab.agents(dead=50):
-        rows = lab.compare({"5 % dead": budget}, 3)["5 % dead"]
-        lab.bench.bar("5 % dead, N=10000, 2 s budget: wall beyond 2.0 s and zero delay",
-                      1e3 * (median(rows, "wall") - 2.0 - zero), 50, " ms")
-    rows = lab.compare({"all closed": lab.check(10000)})["all closed"]
-    lab.bench.bar("every port closed, N=10000: wall", 1e3 * median(rows, "wall"), 200, " ms")
+        rows = lab.compare({"5 % dead": budget}, 3)
+    print_costs("N=10000, 2 s budget", rows)
+    lab.bench.bar("5 % dead, N=10000, 2 s budget: wall beyond 2.0 s and zero delay",
+                  1e3 * (median(rows["5 % dead"], "wall") - 2.0 - zero), 50, " ms")
+
+
+def closed(lab):
+    rows = lab.compare({"every port closed": lab.check(10000)})
+    print_costs("N=10000", rows)
+    lab.bench.bar("every port closed, N=10000: wall", 1e3 * median(rows["every port closed"], "wall"), 200, " ms")
 
 
 def forget_engines(lab):
@@ -197,8 +247,8 @@ def version_3(lab):
                 forget_engines(lab)
                 row = lab.usage(f"v3 {n}", lab.check_v3(n))
                 took.append(row["cpu"])
-                if missing(row):
-                    print(f"v3, N={n}: {missing(row)} missing")
+                if silent(row):
+                    print(f"v3, N={n}: {silent(row)} silent")
             per_host[n] = statistics.median(took) / n
     lab.bench.bar("v3 authPriv, N=1000, with discovery: CPU of the process per host", 1e6 * per_host[1000], 60, " us")
     lab.bench.bar("v3, 10000 distinct engines: CPU against 1000", 10 * per_host[10000] / per_host[1000], 12, " x")

@@ -7,7 +7,8 @@
  *
  * It says "ready" and serves until it is killed. Agent number i is the address
  * 127.0.0.0 + i; it has 1 + i % 8 CPUs and a load of i * 7919 % 1001 permille. Counters
- * grow once in 10 s, by amounts that make the load exact. */
+ * grow once a second; they are off by less than one tick, so that a span of 10 s or more
+ * shows the load within a permille. */
 #include <config.h>
 
 #include <arpa/inet.h>
@@ -30,7 +31,7 @@
 #define PACKET_MAX 1472
 #define QUEUE_MAX 65536 /* answers that wait for their delay */
 #define PASSWORD "bench-password"
-#define REFRESH_S 10
+#define TICKS_PER_S 100
 #define KEY_SIZE SHA1_DIGEST_SIZE
 #define MAC_SIZE 12
 #define BOOTS 1
@@ -164,13 +165,14 @@ static void put_number(struct packet *packet, uint8_t tag, uint32_t number)
 static uint32_t counter(uint32_t agent, unsigned number)
 {
 	uint32_t cpus = 1 + agent % 8, load = agent * UINT32_C(7919) % 1001;
-	uint32_t steps = (uint32_t)(now_us() / 1000000 / REFRESH_S) * cpus;
+	uint64_t ticks = (uint64_t)(now_us() / 1000000) * TICKS_PER_S * cpus;
+	uint64_t busy = ticks * load / 1000;
 
 	switch (number) {
 	case 50: /* user */
-		return load * steps;
+		return (uint32_t)busy;
 	case 53: /* idle */
-		return 1 + (1000 - load) * steps;
+		return (uint32_t)(1 + ticks - busy);
 	case 67:
 		return cpus;
 	}
