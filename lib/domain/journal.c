@@ -373,10 +373,15 @@ static bool fold_resume(struct fold *fold)
 	return true;
 }
 
-/* Only where a file begins. */
+/* When exactly they were is not known any more: as late as can be. */
 static bool fold_begin(struct fold *fold)
 {
-	(void)fold;
+	if (fold->line.creates < 0 || fold->line.deletes < 0)
+		return false;
+	if (cs_stamp_age_ms(&fold->at, fold->now) < DAY_MS) {
+		fold->journal->creates_last_day += fold->line.creates;
+		fold->journal->deletes_last_day += fold->line.deletes;
+	}
 	return true;
 }
 

@@ -3,7 +3,9 @@
  * line, fsync'd before the next step; moved to journal.1 when larger than 1 MiB, and what
  * is still true is written again at the head of the new one.
  *
- *   begin      prev                         a file begins; the chain value before it
+ *   begin      prev, [creates, deletes]     a file begins; the chain value before it, and
+ *                                           the intents of a day that went with the file
+ *                                           before journal.1: they count for a day more
  *   bind       auth_url, project, region    what ids in here mean; another one forgets
  *                                           the servers, as their ids mean nothing there
  *   intent     op, action, [server_id], name, why, [measurement], [decision],
@@ -72,7 +74,8 @@ struct cs_journal {
 	struct cs_stamp last_up, last_down; /* RESULTs that moved something; wall_ms 0:
 					       never */
 	int64_t creates_last_hour, deletes_last_hour; /* intents */
-	int64_t creates_last_day, deletes_last_day;   /* likewise */
+	int64_t creates_last_day, deletes_last_day;   /* likewise, and those of files that
+							 were removed: never too few */
 	struct cs_journal_place *places;	      /* where creates were asked for */
 	size_t n_places;
 	/* The last that justified an intent, 0: none; and how many, but for creates that
@@ -122,6 +125,7 @@ struct cs_journal_line {
 	const char *auth_url, *project, *region;
 	const char *prev, *zone, *flavor;
 	int64_t measurement; /* wall ms of the measurement that justified an intent */
+	int64_t creates, deletes; /* of `begin` */
 	struct json_object *decision;
 };
 

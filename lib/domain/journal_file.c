@@ -64,10 +64,15 @@ static void add_line(struct draft *draft, const struct cs_stamp *at,
 	cs_strbuf_addf(&draft->text, "%s\n", sealed);
 }
 
-static void add_begin(struct draft *draft, const struct cs_stamp *now)
+/* `lost` is what is about to be removed, or nothing. */
+static void add_begin(
+	struct draft *draft, const struct cs_stamp *now, const struct cs_journal *lost)
 {
 	CS_AUTO_FREE char *prev = *draft->chain ? cs_strdup(draft->chain) : NULL;
-	struct cs_journal_line line = {.type = "begin", .prev = prev};
+	struct cs_journal_line line = {.type = "begin",
+		.prev = prev,
+		.creates = lost->creates_last_day,
+		.deletes = lost->deletes_last_day};
 
 	add_line(draft, now, &line);
 }
@@ -126,12 +131,26 @@ static int lock(const char *dir, struct cs_lock *ret, struct cs_error *err)
 	return cs_lock_wait(path, LOCK_LIMIT_MS, ret, err);
 }
 
+/* A file alone: the day's budget rests on its intents, too. */
+static int load_file(const char *path, const struct cs_stamp *now, struct cs_journal *ret,
+	struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(READ_MAX_BYTES);
+
+	return read_file(path, &text, err) < 0 ||
+			       cs_journal_fold(cs_strbuf_text(&text), text.len, path, now,
+				       ret, err) < 0
+		       ? (int)err->code
+		       : 0;
+}
+
 int cs_journal_rotate(const char *dir, const char *run, struct cs_error *err)
 {
 	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
 	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
 	CS_CLEANUP(cs_lock_release) struct cs_lock held = CS_LOCK_NONE;
 	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
+	CS_CLEANUP(cs_journal_done) struct cs_journal lost = {0};
 	CS_CLEANUP(draft_done)
 	struct draft head = {.text = CS_STRBUF(READ_MAX_BYTES), .run = run};
 	struct cs_stamp now;
@@ -140,10 +159,11 @@ int cs_journal_rotate(const char *dir, const char *run, struct cs_error *err)
 	if (stat(path, &st) < 0 || st.st_size <= ROTATE_BYTES)
 		return 0;
 	cs_stamp_now(&now);
-	if (lock(dir, &held, err) < 0 || cs_journal_load(dir, &now, &journal, err) < 0)
+	if (lock(dir, &held, err) < 0 || cs_journal_load(dir, &now, &journal, err) < 0 ||
+		load_file(older, &now, &lost, err) < 0)
 		return err->code;
 	memcpy(head.chain, journal.chain, sizeof head.chain);
-	add_begin(&head, &now);
+	add_begin(&head, &now, &lost);
 	add_head(&head, &now, &journal);
 	if (cs_strbuf_check(&head.text, "the head of the journal", err) < 0)
 		return err->code;
@@ -186,7 +206,7 @@ int cs_journal_append(const char *dir, const char *run,
 	if (lock(dir, &held, err) < 0 || find_end(dir, path, &draft, &begins, err) < 0)
 		return err->code;
 	if (begins)
-		add_begin(&draft, &now);
+		add_begin(&draft, &now, &(struct cs_journal){0});
 	add_line(&draft, &now, line);
 	if (cs_strbuf_check(&draft.text, "a line of the journal", err) < 0)
 		return err->code;

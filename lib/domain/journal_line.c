@@ -35,6 +35,21 @@ static const struct {
 	{"flavor", offsetof(struct cs_journal_line, flavor)},
 };
 
+/* Likewise the numbers; 0 is left out. */
+static const struct {
+	const char *key;
+	size_t offset;
+} numbers[] = {
+	{"measurement", offsetof(struct cs_journal_line, measurement)},
+	{"creates", offsetof(struct cs_journal_line, creates)},
+	{"deletes", offsetof(struct cs_journal_line, deletes)},
+};
+
+static int64_t *number_of(struct cs_journal_line *line, size_t i)
+{
+	return (int64_t *)((char *)line + numbers[i].offset);
+}
+
 static const char **text_of(struct cs_journal_line *line, size_t i)
 {
 	return (const char **)((char *)line + texts[i].offset);
@@ -66,8 +81,10 @@ char *cs_journal_line_text(
 		if (*text_of(&copy, i))
 			cs_json_add_str(object, texts[i].key, *text_of(&copy, i));
 	}
-	if (line->measurement)
-		cs_json_add_int(object, "measurement", line->measurement);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(numbers); i++) {
+		if (*number_of(&copy, i))
+			cs_json_add_int(object, numbers[i].key, *number_of(&copy, i));
+	}
 	if (line->decision)
 		json_object_object_add(
 			object, "decision", json_object_get(line->decision));
@@ -155,7 +172,8 @@ static const char *read_line(const char *line, size_t len, struct json_object *o
 		return "it is not a line that this version writes";
 	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
 		*text_of(&entry->line, i) = cs_json_str(object, texts[i].key);
-	cs_json_int(object, "measurement", &entry->line.measurement);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(numbers); i++)
+		cs_json_int(object, numbers[i].key, number_of(&entry->line, i));
 	entry->line.decision = cs_json_obj(object, "decision");
 	entry->run = cs_json_str(object, "run");
 	return check_seal(line, len, &entry->line, chain);

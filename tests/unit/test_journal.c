@@ -528,6 +528,49 @@ static void test_rotation_carries_what_is_still_true(void **state)
 	}
 }
 
+/* However often a journal is rotated within a day, its budget knows what was done. */
+static void test_rotations_keep_the_budget_of_the_day(void **state)
+{
+	struct cs_journal journal;
+	struct cs_stamp later;
+	struct cs_error err;
+
+	(void)state;
+	for (int round = 1; round <= 5; round++) {
+		char create[CS_UUID_SIZE], del[CS_UUID_SIZE];
+
+		cs_uuid_make(create);
+		cs_uuid_make(del);
+		append(&(struct cs_journal_line){
+			.type = "intent", .op = create, .action = "create"});
+		append(&(struct cs_journal_line){.type = "result",
+			.op = create,
+			.action = "create",
+			.outcome = CS_OUTCOME_CANCELLED});
+		append(&(struct cs_journal_line){.type = "intent",
+			.op = del,
+			.action = "delete",
+			.server_id = ID_B});
+		append(&(struct cs_journal_line){.type = "result",
+			.op = del,
+			.action = "delete",
+			.outcome = CS_OUTCOME_DONE});
+		fill(1 << 20);
+		rotate(true);
+		load(&journal);
+		assert_int_equal(journal.creates_last_day, round);
+		assert_int_equal(journal.deletes_last_day, round);
+		cs_journal_done(&journal);
+	}
+	cs_stamp_now(&later);
+	later.wall_ms += 25 * 3600 * CS_MS_PER_S;
+	later.boot_ms += 25 * 3600 * CS_MS_PER_S;
+	assert_int_equal(cs_journal_load(dir, &later, &journal, &err), 0);
+	assert_int_equal(journal.creates_last_day, 0);
+	assert_int_equal(journal.deletes_last_day, 0);
+	cs_journal_done(&journal);
+}
+
 static void test_boot_times(void **state)
 {
 	struct cs_journal journal;
@@ -703,6 +746,8 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_rotation_carries_what_is_still_true, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_rotations_keep_the_budget_of_the_day, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_was_tampered_with_does_not_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
