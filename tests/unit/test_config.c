@@ -78,8 +78,8 @@ static void test_defaults_fill_what_is_not_said(void **state)
 	assert_int_equal(web->policy.headroom_permille, 700);
 	assert_int_equal(web->policy.spare, 0);
 	assert_int_equal(web->policy.window_ms, 300000);
-	assert_int_equal(web->policy.keep_ms, 1800000);
-	assert_int_equal(web->policy.grow_by_permille, 1000);
+	assert_int_equal(web->policy.keep_ms, 2400000);
+	assert_int_equal(web->policy.grow_by_permille, 3000);
 	assert_int_equal(web->policy.shrink_by_permille, 250);
 	assert_int_equal(web->policy.n_schedule, 0);
 	assert_string_equal(web->policy.timezone, "UTC");
