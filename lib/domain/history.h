@@ -3,9 +3,9 @@
  * <dir>/history, appended and fsync'd; moved to history.1 when larger than 1 MiB. Any
  * number of runs may append at the same time, and read meanwhile.
  *
- * A line keeps the figure of those that answered and how many there are, answered and were
- * silent. The interval that the load lies in is not kept, as it follows from these: a
- * silent member is anywhere in [0, 100] per cent. */
+ * A line keeps the figure of those that answered and how many there are, answered and
+ * were silent. The interval that the load lies in is not kept, as it follows from these:
+ * a silent member is anywhere in [0, 100] per cent. */
 #ifndef CS_DOMAIN_HISTORY_H
 #define CS_DOMAIN_HISTORY_H
 
