@@ -79,8 +79,9 @@ static int check_mode(const struct walk *walk, const char *here, const struct st
 	bool for_sockets = is_for_sockets(walk, st);
 	if ((st->st_mode & (for_sockets ? S_IWOTH : S_IWGRP | S_IWOTH)) == 0)
 		return 0;
-	CS_AUTO_FREE char *why = cs_asprintf("can be written by %s (mode %04o)",
-		for_sockets ? "everybody" : "others than root",
+	CS_AUTO_FREE char *why = cs_asprintf(
+		for_sockets ? "can be written by everybody (mode %04o)"
+			    : "can be written by others than root (mode %04o)",
 		(unsigned)st->st_mode & 07777);
 	CS_AUTO_FREE char *remedy =
 		cs_asprintf("type: chmod %s %s", for_sockets ? "o-w" : "go-w", here);

@@ -167,7 +167,7 @@ class Lab:
 
     # The program
 
-    def run(self, *arguments, program=PROGRAM, timeout=60):
+    def run(self, *arguments, program=PROGRAM, timeout=150):
         """(exit status, stdout, stderr) of a run by hand."""
         done = subprocess.run([program, "-n", "web", "-f", self.dir / "clusterscale.yaml", *arguments], env=POOR,
                               cwd="/", capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)

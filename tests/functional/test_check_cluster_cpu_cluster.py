@@ -424,6 +424,7 @@ def test_json_has_the_cluster_and_its_members_by_id(cluster):
     document = json.loads(done.stdout)
     span = document["members"][0].pop("span_ms")
     assert 59000 < span < 90000
+    assert document.pop("datagrams").keys() == {"sent", "duplicates", "dropped"}
     decision = document.pop("decision")
     assert (decision["direction"], decision["wanted"], decision["desired"], decision["limiters"]) == ("hold", 2, 2, [])
     assert decision["reasons"][1] == "load 30.0 % on 1 of 2 servers, measured 0 s ago"

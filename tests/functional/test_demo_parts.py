@@ -205,7 +205,8 @@ def test_refused_connections_are_counted():
 def test_requests_beyond_the_waiting_limit_are_failures_and_not_forgotten():
     with ScriptedServer(wait_for_ever) as server:
         totals, _ = run_load(server.port, requests=30, timeout=5, max_in_flight=10)
-    assert (totals["timeout"], totals["other"]) == (10, 20), totals
+    # On a machine that is slow enough the first times out before the last is due.
+    assert totals["timeout"] + totals["other"] == 30 and 10 <= totals["timeout"] < 20, totals
 
 
 def test_half_of_the_requests_use_kept_connections_again():
