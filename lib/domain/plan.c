@@ -116,6 +116,15 @@ static bool budget_allows_delete(
 	       cs_policy_deletes_left(&in->cluster->policy, in->journal, &in->run);
 }
 
+/* A DELETE that Nova gave up half way leaves its task behind, and only another one goes
+ * on from there: an ERROR server whose allocations Placement did not release, as it was
+ * down. */
+static bool is_delete_stuck(const struct cs_member *member)
+{
+	return member->state == CS_MEMBER_DELETING &&
+	       strcmp(member->server->status, "ERROR") == 0;
+}
+
 /* The three kinds of listed members: being deleted, being created, and settled. */
 
 static void plan_delete(const struct cs_plan_input *in, const struct cs_member *member,
@@ -124,10 +133,12 @@ static void plan_delete(const struct cs_plan_input *in, const struct cs_member *
 	if (!member->ours)
 		add(plan, CS_STEP_DROP, member, op,
 			"it does not carry our mark any more");
-	else if (member->state == CS_MEMBER_DELETING)
+	else if (member->state == CS_MEMBER_DELETING && !is_delete_stuck(member))
 		add(plan, CS_STEP_WAIT, member, op, NULL);
 	else if (cs_member_kept(member))
 		add(plan, CS_STEP_DROP, member, op, cs_member_kept(member));
+	else if (is_delete_stuck(member))
+		add(plan, CS_STEP_DELETE, member, op, NULL);
 	else if (member->state == CS_MEMBER_DRAINING &&
 		 member->draining_since_wall_ms <= in->now.wall_ms)
 		add(plan, CS_STEP_DRAIN, member, op, NULL);
