@@ -410,8 +410,9 @@ static enum pass pass(struct run *run)
 		return blind(run, &sight);
 	after_pass(run);
 	run->tick_ms = tick_after(&sight, &run->act);
+	/* As of now: ten creates of a slow cloud alone can take longer than OTHERS_MS. */
 	if (cs_plan_has_own_work(&sight.plan))
-		run->busy = sight.now;
+		ports->now(ports->context, &run->busy);
 	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
 }
 
@@ -455,7 +456,7 @@ static enum pass loop(struct run *run)
 		if (ended != PASS_AGAIN)
 			return ended;
 		if (!run->act.trouble)
-			run->calm = pass_began;
+			ports->now(ports->context, &run->calm);
 		wait_for_next_pass(run, &pass_ms);
 	}
 }

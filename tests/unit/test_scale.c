@@ -60,6 +60,7 @@ static struct {
 	bool next_fails, next_unserved;
 	int create_error;      /* code of a refused create, 0: none */
 	int prepare_error;     /* likewise, before its intent */
+	int64_t create_ms;     /* until Nova has answered */
 	const char *image;     /* that new machines boot from */
 	const char *full_zone; /* has no valid host */
 	/* what was carried out */
@@ -277,6 +278,7 @@ static int port_create(void *context, const char *name, const char *op, const ch
 			assert_string_not_equal(world.machines[i].server.mark_op, op);
 	}
 	world.creates++;
+	world.now_ms += world.create_ms;
 	struct machine *machine = add_machine(name, op);
 	cs_strset(&machine->server.zone, zone);
 	if (zone && world.full_zone && strcmp(zone, world.full_zone) == 0)
@@ -1321,6 +1323,15 @@ static void test_orders(void **state)
 	assert_int_equal(world.deletes, 2);
 }
 
+static void test_creates_that_take_long_are_waited_for(void **state)
+{
+	(void)state;
+	begin_world(1);
+	world.create_ms = 20000;
+	assert_int_equal(order(CS_SCALE_CREATE, 4, NULL), CS_SCALE_CONVERGED);
+	check_settled(5);
+}
+
 static void test_order_to_delete_one_server(void **state)
 {
 	(void)state;
@@ -1617,6 +1628,7 @@ int main(void)
 		cmocka_unit_test(test_empty_journal_starts_careful),
 		cmocka_unit_test(test_missing_tag_is_repaired),
 		cmocka_unit_test(test_orders),
+		cmocka_unit_test(test_creates_that_take_long_are_waited_for),
 		cmocka_unit_test(test_order_to_delete_one_server),
 		cmocka_unit_test(test_replacing_goes_on_after_a_crash_at_every_call),
 		cmocka_unit_test(test_an_image_that_does_not_boot_replaces_nothing),
