@@ -11,9 +11,11 @@ env     lines for a shell: eval "$(./dev lab env)"
 """
 import argparse
 import concurrent.futures
+import datetime
 import json
 import shutil
 import sys
+import time
 import uuid
 
 import machine
@@ -53,14 +55,15 @@ class Lab:
     def until_serving(self):
         wait_until(self.is_serving, 120, "Glance, Neutron and Nova with its compute host serve")
 
-    def is_serving(self):
+    def is_serving(self, since=0):
+        """The APIs answer, and each part of Nova has reported after SINCE, which it does when it can be asked."""
         try:
             services = self.admin.get("nova", "/os-services")["services"]
             self.user.get("neutron", "/v2.0/networks")
             self.user.get("glance", "/v2/images")
         except (OSError, Refused):
             return False
-        up = {one["binary"] for one in services if one["state"] == "up"}
+        up = {one["binary"] for one in services if one["state"] == "up" and reported(one) > since}
         return up >= {"nova-compute", "nova-conductor", "nova-scheduler"}
 
     def make(self):
@@ -227,12 +230,22 @@ class Lab:
                     raise
         return not servers
 
-    def authentications(self):
-        """How many tokens Keystone was asked for by our programs since the lab was made."""
-        lines = self.place.path("log", "keystone.out").read_text(errors="replace").splitlines()
-        return sum(line.startswith("POST /v3/auth/tokens ") and " by clusterscale/" in line for line in lines)
+    def bring_back(self, service):
+        """A stopped service, and what lost its connections by that, are there again."""
+        since = time.time()
+        self.services.start(service)
+        self.services.wait(service)
+        to_report = service in ("rabbitmq", "mariadb") or service.startswith("nova-") and service != "nova-api"
+        wait_until(lambda: self.is_serving(since if to_report else 0), 120, f"the cloud serves with {service} again",
+                   interval_s=0.3)
 
-    def set_token_life(self, seconds):
+    def authentications(self, host):
+        """How many tokens Keystone was asked for by our programs under the name HOST since the lab was made."""
+        lines = self.place.path("log", "keystone.out").read_text(errors="replace").splitlines()
+        return sum(line.startswith(f"{host}:{self.place.ports['keystone']} POST /v3/auth/tokens ")
+                   and " by clusterscale/" in line for line in lines)
+
+    def set_token_life(self, seconds=settings.TOKEN_LIFE_S):
         self.place.write_keystone(seconds)
         self.services.stop("keystone")
         self.services.start("keystone")
@@ -266,6 +279,13 @@ class Lab:
 
     def env(self):
         print(f". {self.place.path('openrc')}\nexport OS_CLIENT_CONFIG_FILE={self.place.path('clouds.yaml')}")
+
+
+def reported(service):
+    """When a part of Nova last said that it lives, as time.time() counts."""
+    if not service["updated_at"]:
+        return 0
+    return datetime.datetime.fromisoformat(service["updated_at"]).replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def flavor(name, ram, cpus):

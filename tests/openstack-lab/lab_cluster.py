@@ -19,7 +19,7 @@ state-dir: {dir}/state
 clouds-file: {clouds}
 log-file: {dir}/log
 clusters:
-  web:
+  {name}:
     mode: act
     cloud: {cloud}
     servers:
@@ -28,7 +28,7 @@ clusters:
       networks: [{network}]
       key-name: {key}
       security-groups: [{security_group}]
-      name: web
+      name: {name}
       build-timeout: {build_timeout}
     size: {{min: {min}, max: {max}}}
     cpu:
@@ -48,8 +48,8 @@ clusters:
       drain-timeout: 20
     load-balancers:
       - name: lb1
-        sync: [{sync}, -n, web, -f, {dir}/clusterscale.yaml]
-        status: [{sync}, -n, web, -f, {dir}/clusterscale.yaml, --status]
+        sync: [{sync}, -n, {name}, -f, {dir}/clusterscale.yaml]
+        status: [{sync}, -n, {name}, -f, {dir}/clusterscale.yaml, --status]
 """
 
 
@@ -62,8 +62,9 @@ def wait_until(condition, what, limit_s=60):
 
 
 class Cluster:
-    def __init__(self, lab, folder, **fields):
-        self.lab, self.dir, self.user = lab, folder, lab.user
+    def __init__(self, lab, folder, name="web", host="127.0.0.1", **fields):
+        """HOST: by what name its programs call Keystone."""
+        self.lab, self.dir, self.user, self.name, self.host = lab, folder, lab.user, name, host
         for part in ("haproxy", "haproxy/state", "state"):
             (folder / part).mkdir(mode=0o750)
         settings.write_private(folder / "community", settings.COMMUNITY + "\n")
@@ -76,9 +77,10 @@ class Cluster:
     def configure(self, **fields):
         self.fields |= fields
         # A copy, as a user with rights of his own would have it
-        settings.write_private(self.dir / "clouds.yaml", self.lab.place.path("clouds.yaml").read_text())
+        settings.write_private(self.dir / "clouds.yaml",
+                               self.lab.place.path("clouds.yaml").read_text().replace("//127.0.0.1:", f"//{self.host}:"))
         text = CONFIG.format(**{
-            "dir": self.dir, "clouds": self.dir / "clouds.yaml", "cloud": "lab", "image": settings.IMAGE,
+            "dir": self.dir, "name": self.name, "clouds": self.dir / "clouds.yaml", "cloud": "lab", "image": settings.IMAGE,
             "flavor": settings.FLAVOR, "network": settings.NETWORK, "key": settings.KEYPAIR,
             "security_group": settings.SECURITY_GROUP, "build_timeout": 120, "min": 1, "max": 8,
             "ports": self.lab.place.ports, "proxy": self.proxy, "backend": haproxy.BACKEND,
@@ -93,7 +95,7 @@ class Cluster:
     # The programs
 
     def arguments(self, name, *arguments):
-        return [program(name), "-n", "web", "-f", self.dir / "clusterscale.yaml", *map(str, arguments)]
+        return [program(name), "-n", self.name, "-f", self.dir / "clusterscale.yaml", *map(str, arguments)]
 
     def run(self, *arguments, name="nova_scale", limit_s=150):
         """(exit status, output and errors together); no password of the lab is among them."""
@@ -127,7 +129,7 @@ class Cluster:
     def servers(self):
         """Nova's list of the servers that carry the cluster's mark."""
         return [server for server in self.user.get("nova", "/servers/detail")["servers"]
-                if server["metadata"].get("clusterscale.cluster") == "web"]
+                if server["metadata"].get("clusterscale.cluster") == self.name]
 
     def serving(self):
         """Addresses that the running HAProxy sends requests to."""
@@ -136,7 +138,7 @@ class Cluster:
 
     def journal(self, **wanted):
         try:
-            lines = (self.dir / "state/web/journal").read_text().splitlines()
+            lines = (self.dir / "state" / self.name / "journal").read_text().splitlines()
         except FileNotFoundError:
             return []
         entries = (json.loads(line) for line in lines if line.endswith("}"))
@@ -146,7 +148,7 @@ class Cluster:
         """COUNT servers, ACTIVE, tagged and served, and nothing open."""
         servers = self.servers()
         assert [(one["status"], one["OS-EXT-STS:task_state"], one["tags"]) for one in servers] == [
-            ("ACTIVE", None, ["clusterscale:web"])] * count
+            ("ACTIVE", None, [f"clusterscale:{self.name}"])] * count
         assert {address(one) for one in servers} == self.serving()
         done = {line["op"] for line in self.journal(type="result")}
         assert [line for line in self.journal(type="intent") if line["op"] not in done] == []

@@ -62,6 +62,14 @@ class Cloud:
             self.login()
             return self.send(method, self.place.url(service) + path, body, own | {"X-Auth-Token": self.token} | headers)[2]
 
+    def is_refused(self, token, service, path):
+        """Does SERVICE answer 401 to another TOKEN?"""
+        try:
+            self.send("GET", self.place.url(service) + path, headers={"X-Auth-Token": token})
+            return False
+        except Refused as error:
+            return error.status == 401
+
     def get(self, service, path):
         return self.ask("GET", service, path)
 

@@ -44,7 +44,7 @@ class Services:
             return ["/usr/bin/uwsgi-core", "--plugin", "python311", "--master", "--die-on-term", "--need-app",
                     "--http-socket", f"127.0.0.1:{place.ports[PORT_OF[name]]}", "--enable-threads",
                     "--processes", str(WORKERS[name]), "--buffer-size", "65535", "--listen", "100",
-                    "--log-format", "%(method) %(uri) %(status) %(msecs) ms by %(uagent)",
+                    "--log-format", "%(host) %(method) %(uri) %(status) %(msecs) ms by %(uagent)",
                     # It resets connections that a client uses again
                     "--add-header", "Connection: close", "--thunder-lock",
                     "--wsgi-file", str(place.path("lib", "wsgi.py"))]

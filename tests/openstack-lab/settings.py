@@ -134,7 +134,7 @@ class Place:
             "host": HOST, "my_ip": "127.0.0.1", "transport_url": self.messages(), "state_path": self.path("run"),
             "enabled_apis": "osapi_compute", "compute_driver": "lab_driver.LabDriver",
             "vif_plugging_is_fatal": "false", "vif_plugging_timeout": 0, "graceful_shutdown_timeout": 3,
-            "running_deleted_instance_action": "noop", "rpc_response_timeout": 20},
+            "running_deleted_instance_action": "noop", "rpc_response_timeout": 20, "report_interval": 3},
             wsgi={"api_paste_config": self.path("etc", "nova-paste.ini")},
             api_database={"connection": self.database("nova_api")},
             database={"connection": self.database("nova")},
