@@ -38,9 +38,10 @@ struct scale_program {
 	char *path; /* of the configuration; absolute: detached we are in / */
 	char *dir;  /* <state-dir>/<cluster> */
 	struct cs_lock lock;
-	struct cs_fleet *fleet; /* NULL until the cloud is needed */
-	char *user_data;	/* base64, NULL until a create needs it */
-	char *image_id;		/* of new servers; NULL: not asked for, or unknown */
+	struct cs_fleet *fleet;		/* NULL until the cloud is needed */
+	struct scale_request *requests; /* in flight; see nova_scale_ports.c */
+	char *user_data;		/* base64, NULL until a create needs it */
+	char *image_id; /* of new servers; NULL: not asked for, or unknown */
 	bool image_asked;
 	bool acts;		 /* may change something: bind, measure, record */
 	int64_t measured_ms;	 /* when, on the monotonic clock; 0: not by us */

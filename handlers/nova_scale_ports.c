@@ -357,7 +357,7 @@ int scale_check_commands(const struct scale_program *program, struct cs_error *e
 	return 0;
 }
 
-static int port_prepare(void *context, struct cs_error *err)
+static int port_prepare(void *context, int64_t servers, struct cs_error *err)
 {
 	struct scale_program *program = context;
 	struct cs_server_request request;
@@ -366,31 +366,87 @@ static int port_prepare(void *context, struct cs_error *err)
 		make_request(program, &request, err) < 0 ||
 		cs_fleet_address(program->fleet, false, &request.address, err) < 0)
 		return err->code;
-	if (cs_fleet_has_room(program->fleet, 1, err) < 0)
+	if (cs_fleet_has_room(program->fleet, servers, err) < 0)
 		return cs_error_advise(
 			err, "have the project's quota raised, or lower size.max");
 	return 0;
 }
 
-static int port_create(void *context, const char *name, const char *op, const char *zone,
-	char **ret_id, struct cs_error *err)
+/* A create or delete in flight. */
+struct scale_request {
+	char *key; /* the op of a create, the id of a server to delete */
+	struct cs_nova_call *call;
+	struct cs_error refused; /* when it was not sent */
+	struct scale_request *next;
+};
+
+static struct scale_request *add_request(struct scale_program *program, const char *key)
+{
+	struct scale_request *request = cs_calloc(1, sizeof *request);
+
+	request->key = cs_strdup(key);
+	request->next = program->requests;
+	program->requests = request;
+	return request;
+}
+
+/* What was begun with this key; owned by the caller. NULL, and why, when it was refused.
+ */
+static struct cs_nova_call *take_call(
+	struct scale_program *program, const char *key, struct cs_error *err)
+{
+	struct scale_request **place = &program->requests;
+
+	while (strcmp((*place)->key, key) != 0)
+		place = &(*place)->next;
+	struct scale_request *request = *place;
+	struct cs_nova_call *call = request->call;
+	*place = request->next;
+	*err = request->refused;
+	free(request->key);
+	free(request);
+	return call;
+}
+
+static void port_begin_create(
+	void *context, const char *name, const char *op, const char *zone)
 {
 	struct scale_program *program = context;
 	struct cs_server_request request = {.name = name, .mark_op = op, .zone = zone};
+	struct scale_request *sent = add_request(program, op);
+	struct cs_error *err = &sent->refused;
 
-	if (make_request(program, &request, err) < 0 ||
-		cs_fleet_address(program->fleet, true, &request.address, err) < 0)
-		return err->code;
-	return cs_nova_create(cs_fleet_nova(program->fleet), &request, ret_id, err);
+	if (make_request(program, &request, err) == 0 &&
+		cs_fleet_address(program->fleet, true, &request.address, err) == 0 &&
+		cs_nova_create_check(cs_fleet_nova(program->fleet), &request, err) == 0)
+		sent->call =
+			cs_nova_create_begin(cs_fleet_nova(program->fleet), &request);
+}
+
+static int port_create(void *context, const char *name, const char *op, const char *zone,
+	char **ret_id, struct cs_error *err)
+{
+	struct cs_nova_call *call = take_call(context, op, err);
+
+	(void)name;
+	(void)zone;
+	return call ? cs_nova_create_end(call, ret_id, err) : err->code;
+}
+
+static void port_begin_remove(void *context, const char *id)
+{
+	struct scale_program *program = context;
+	struct scale_request *sent = add_request(program, id);
+
+	if (scale_cloud(program, &sent->refused) == 0)
+		sent->call = cs_nova_delete_begin(cs_fleet_nova(program->fleet), id);
 }
 
 static int port_remove(void *context, const char *id, struct cs_error *err)
 {
-	struct scale_program *program = context;
+	struct cs_nova_call *call = take_call(context, id, err);
 
-	if (scale_cloud(program, err) < 0)
-		return err->code;
-	return cs_nova_delete(cs_fleet_nova(program->fleet), id, err);
+	return call ? cs_nova_delete_end(call, err) : err->code;
 }
 
 static int port_set_metadata(void *context, const char *id, const char *key,
@@ -521,6 +577,8 @@ void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
 		.prepare = port_prepare,
 		.create = port_create,
 		.remove = port_remove,
+		.begin_create = port_begin_create,
+		.begin_remove = port_begin_remove,
 		.set_metadata = port_set_metadata,
 		.add_tag = port_add_tag,
 		.probe = port_probe,

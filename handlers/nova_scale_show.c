@@ -392,7 +392,7 @@ static int check_creates(struct scale_program *program, const struct cs_scale *s
 	for (size_t i = 0; i < plan->n; i++) {
 		if (plan->steps[i].kind != CS_STEP_CREATE)
 			continue;
-		if (scale->ports->prepare(scale->ports->context, &err) == 0)
+		if (scale->ports->prepare(scale->ports->context, 1, &err) == 0)
 			break;
 		cs_error_prefix(&err, "that create would be refused");
 		return scale_failed(program, &err);

@@ -106,6 +106,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/publish_world.c
 lib_libclusterscale_a_SOURCES += lib/domain/samples.c lib/domain/samples.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale.c lib/domain/scale.h
 lib_libclusterscale_a_SOURCES += lib/domain/scale_act.c lib/domain/scale_act.h
+lib_libclusterscale_a_SOURCES += lib/domain/scale_create.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_excess.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_lb.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_name.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One libcurl handle with a deadline; see http.h. */
+/* libcurl's multi interface with a deadline for each request; see http.h. Everything in
+ * flight goes on whenever the program waits for one of them. */
 #include <config.h>
 #include "client/http.h"
 
@@ -20,10 +21,27 @@
 #define PAUSE_MS 200 /* before the second time, and twice that before the third */
 
 struct cs_http {
-	CURL *curl;
+	CURLM *multi; /* has the kept connections */
+	CURL *spare;  /* of the last request, for the next one; or NULL */
 	bool verify;
 	char *ca_file, *cert_file, *key_file; /* or NULL */
 	char id[CS_HTTP_ID_SIZE];	      /* "req-UUID", of every request */
+};
+
+struct cs_http_call {
+	struct cs_http *http;
+	struct cs_http_request request; /* without its secrets: `headers` has them */
+	struct cs_deadline deadline;
+	struct cs_error refused; /* when it was never sent */
+	struct curl_slist *headers;
+	bool loopback;
+	CURL *curl; /* NULL: never sent */
+	/* of the present time that it is sent */
+	int64_t left_ms; /* when it began */
+	bool over;
+	CURLcode code;
+	char detail[CURL_ERROR_SIZE];
+	struct cs_http_reply reply;
 };
 
 struct cs_http *cs_http_new(const struct cs_http_tls *tls)
@@ -33,7 +51,7 @@ struct cs_http *cs_http_new(const struct cs_http_tls *tls)
 
 	/* Not thread-safe, which is fine: these programs have one thread. */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-		!(http->curl = curl_easy_init()))
+		!(http->multi = curl_multi_init()))
 		cs_out_of_memory();
 	http->verify = tls->verify;
 	cs_strset(&http->ca_file, tls->ca_file);
@@ -48,7 +66,8 @@ void cs_http_free(struct cs_http *http)
 {
 	if (!http)
 		return;
-	curl_easy_cleanup(http->curl);
+	curl_easy_cleanup(http->spare);
+	curl_multi_cleanup(http->multi);
 	free(http->ca_file);
 	free(http->cert_file);
 	free(http->key_file);
@@ -177,11 +196,11 @@ static void set_request(CURL *curl, const struct cs_http_request *request)
 	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 }
 
-static void set_connection(
-	const struct cs_http *http, bool loopback, struct cs_deadline deadline)
+static void set_connection(const struct cs_http_call *call)
 {
-	int64_t left_ms = cs_deadline_left_ms(deadline);
-	CURL *curl = http->curl;
+	const struct cs_http *http = call->http;
+	int64_t left_ms = call->left_ms;
+	CURL *curl = call->curl;
 
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
@@ -197,7 +216,7 @@ static void set_connection(
 		curl_easy_setopt(curl, CURLOPT_SSLKEY,
 			http->key_file ? http->key_file : http->cert_file);
 	}
-	if (loopback)
+	if (call->loopback)
 		curl_easy_setopt(curl, CURLOPT_PROXY, "");
 }
 
@@ -210,14 +229,14 @@ static bool is_unsent(CURL *curl)
 	return sent_bytes == 0;
 }
 
-static const char *explain(CURL *curl, CURLcode code, const char *detail)
+static const char *explain(const struct cs_http_call *call)
 {
 	long errnum = 0;
 
-	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &errnum);
-	if (code == CURLE_COULDNT_CONNECT && errnum)
+	curl_easy_getinfo(call->curl, CURLINFO_OS_ERRNO, &errnum);
+	if (call->code == CURLE_COULDNT_CONNECT && errnum)
 		return strerror((int)errnum);
-	return *detail ? detail : curl_easy_strerror(code);
+	return *call->detail ? call->detail : curl_easy_strerror(call->code);
 }
 
 /* GnuTLS has no code of its own for a certificate of ours that is missing or that the
@@ -234,22 +253,21 @@ static bool is_certificate(const struct cs_http *http, CURLcode code)
 	       code == CURLE_SSL_CACERT_BADFILE || is_own_certificate(http, code);
 }
 
-static int fail_certificate(const struct cs_http *http,
-	const struct cs_http_request *request, CURLcode code, const char *detail,
-	struct cs_error *err)
+static int fail_certificate(const struct cs_http_call *call, struct cs_error *err)
 {
-	const char *why = explain(http->curl, code, detail);
+	const struct cs_http *http = call->http;
+	const char *method = call->request.method, *url = call->request.url;
+	const char *why = explain(call);
 
-	if (is_own_certificate(http, code))
+	if (is_own_certificate(http, call->code))
 		return cs_error_set(err, CS_E_CONNECT,
 			"%s %s: no connection: %s; check 'cert' and 'key' of the cloud "
 			"(%s%s%s)",
-			request->method, request->url, why, http->cert_file,
-			http->key_file ? ", " : "", http->key_file ? http->key_file : "");
+			method, url, why, http->cert_file, http->key_file ? ", " : "",
+			http->key_file ? http->key_file : "");
 	return cs_error_set(err, CS_E_CONNECT,
-		"%s %s: no connection: %s; check 'cacert' of the cloud (%s)",
-		request->method, request->url, why,
-		http->ca_file ? http->ca_file : "the system's authorities");
+		"%s %s: no connection: %s; check 'cacert' of the cloud (%s)", method, url,
+		why, http->ca_file ? http->ca_file : "the system's authorities");
 }
 
 /* What libcurl makes of another protocol, and of a line longer than it takes. */
@@ -259,35 +277,35 @@ static bool is_no_http(CURLcode code)
 	       code == CURLE_OUT_OF_MEMORY;
 }
 
-static int fail(const struct cs_http *http, const struct cs_http_request *request,
-	const struct cs_http_reply *reply, CURLcode code, const char *detail,
-	struct cs_error *err)
+static int fail(const struct cs_http_call *call, struct cs_error *err)
 {
-	const char *method = request->method, *url = request->url;
+	const struct cs_http_request *request = &call->request;
+	const char *method = request->method, *url = request->url, *id = call->http->id;
+	CURLcode code = call->code;
 	const char *advice = request->changes ? "; it may have been carried out" : "";
 
-	if (is_certificate(http, code))
-		return fail_certificate(http, request, code, detail, err);
-	if (is_unsent(http->curl))
+	if (is_certificate(call->http, code))
+		return fail_certificate(call, err);
+	if (is_unsent(call->curl))
 		return cs_error_set(err, CS_E_CONNECT,
 			"%s %s: no connection: %s; is the URL right, and the cloud up?",
-			method, url, explain(http->curl, code, detail));
-	if (reply->body.overflow)
+			method, url, explain(call));
+	if (call->reply.body.overflow)
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_LIMIT,
 			"%s %s: the answer is larger than %zu MiB (ours %s)%s", method,
-			url, REPLY_MAX >> 20, http->id, advice);
+			url, REPLY_MAX >> 20, id, advice);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_TIMEOUT,
 			"%s %s: no whole answer within the time allowed (ours %s)%s",
-			method, url, http->id, advice);
+			method, url, id, advice);
 	if (is_no_http(code))
 		return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_PROTOCOL,
 			"%s %s: the answer is not HTTP, or its head is too long; is it "
 			"the service's port? (%s; ours %s)%s",
-			method, url, curl_easy_strerror(code), http->id, advice);
+			method, url, curl_easy_strerror(code), id, advice);
 	return cs_error_set(err, request->changes ? CS_E_LOST : CS_E_REMOTE,
 		"%s %s: the connection broke before the answer was whole (%s; ours %s)%s",
-		method, url, curl_easy_strerror(code), http->id, advice);
+		method, url, curl_easy_strerror(code), id, advice);
 }
 
 static bool is_broken(CURLcode code)
@@ -297,20 +315,21 @@ static bool is_broken(CURLcode code)
 }
 
 /* Where a second time can help and do no harm; see http.h. */
-static bool is_worth_repeating(const struct cs_http *http,
-	const struct cs_http_request *request, const struct cs_http_reply *reply,
-	CURLcode code)
+static bool is_worth_repeating(const struct cs_http_call *call)
 {
-	if (code != CURLE_OK && is_certificate(http, code))
+	const struct cs_http_reply *reply = &call->reply;
+	bool changes = call->request.changes;
+
+	if (call->code != CURLE_OK && is_certificate(call->http, call->code))
 		return false;
-	if (code != CURLE_OK && is_unsent(http->curl))
+	if (call->code != CURLE_OK && is_unsent(call->curl))
 		return true;
-	if (code != CURLE_OK)
-		return is_broken(code) && !request->changes;
+	if (call->code != CURLE_OK)
+		return is_broken(call->code) && !changes;
 	if (reply->status == 413 || reply->status == 429)
 		return reply->retry_after_ms >= 0;
-	return !request->changes && (reply->status == 500 || reply->status == 502 ||
-					    reply->status == 503 || reply->status == 504);
+	return !changes && (reply->status == 500 || reply->status == 502 ||
+				   reply->status == 503 || reply->status == 504);
 }
 
 /* Not together with all the others who were refused at the same moment. */
@@ -325,59 +344,150 @@ static int64_t pause_ms(const struct cs_http_reply *reply, int times)
 	return wait_ms + (reply->retry_after_ms > 0 ? reply->retry_after_ms : 0);
 }
 
-static CURLcode perform(const struct cs_http *http, const struct cs_http_request *request,
-	bool loopback, struct cs_deadline deadline, struct cs_http_reply *reply,
-	char detail[CURL_ERROR_SIZE])
+/* As far as all requests in flight get without waiting. */
+static void go_on(struct cs_http *http)
 {
-	struct curl_slist *headers = make_headers(http, request);
-	CURL *curl = http->curl;
+	CURLMsg *message;
+	int n = 0;
+
+	if (curl_multi_perform(http->multi, &n) != CURLM_OK)
+		cs_out_of_memory(); /* what else can be wrong is how it is called */
+	while ((message = curl_multi_info_read(http->multi, &n))) {
+		struct cs_http_call *call = NULL;
+
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+		call->over = true;
+		call->code = message->data.result;
+	}
+}
+
+static void wait_ms(struct cs_http *http, int64_t ms)
+{
+	int n = 0;
+
+	if (curl_multi_poll(http->multi, NULL, 0, (int)ms, &n) != CURLM_OK)
+		cs_out_of_memory();
+	go_on(http);
+}
+
+static void start(struct cs_http_call *call)
+{
+	CURL *curl = call->curl;
+
+	cs_http_reply_done(&call->reply);
+	call->reply.body = CS_STRBUF(REPLY_MAX);
+	memcpy(call->reply.sent_id, call->http->id, sizeof call->reply.sent_id);
+	call->detail[0] = '\0';
+	call->over = false;
+	call->left_ms = cs_deadline_left_ms(call->deadline);
+	curl_easy_reset(curl);
+	set_request(curl, &call->request);
+	set_connection(call);
+	curl_easy_setopt(curl, CURLOPT_PRIVATE, call);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, call->headers);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->detail);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &call->reply);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, &call->reply);
+	curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	if (curl_multi_add_handle(call->http->multi, curl) != CURLM_OK)
+		cs_out_of_memory();
+	go_on(call->http);
+}
+
+static void finish(struct cs_http_call *call)
+{
 	long status = 0;
 
+	while (!call->over)
+		wait_ms(call->http, CONNECT_MS); /* libcurl knows its own time-outs */
+	curl_easy_getinfo(call->curl, CURLINFO_RESPONSE_CODE, &status);
+	call->reply.status = (int)status;
+	curl_multi_remove_handle(call->http->multi, call->curl);
+}
+
+static void pause_for(struct cs_http *http, int64_t ms)
+{
+	int64_t end_ms = cs_monotonic_ms() + ms;
+
+	while (ms > 0) {
+		wait_ms(http, ms);
+		ms = end_ms - cs_monotonic_ms();
+	}
+}
+
+static void free_call(struct cs_http_call *call)
+{
+	struct cs_http *http = call->http;
+
+	cs_http_reply_done(&call->reply);
+	free_headers(call->headers);
+	if (http->spare)
+		curl_easy_cleanup(call->curl);
+	else
+		http->spare = call->curl;
+	free(call);
+}
+
+struct cs_http_call *cs_http_begin(struct cs_http *http,
+	const struct cs_http_request *request, struct cs_deadline deadline)
+{
+	struct cs_http_call *call = cs_calloc(1, sizeof *call);
+
+	call->http = http;
+	call->request = *request;
+	call->request.token = call->request.authorization = NULL;
+	call->deadline = deadline;
+	if (check_url(request->url, &call->loopback, &call->refused) < 0)
+		return call;
+	if (cs_deadline_left_ms(deadline) == 0) {
+		cs_error_set(&call->refused, CS_E_TIMEOUT,
+			"%s %s: no time left, not sent", request->method, request->url);
+		return call;
+	}
+	call->curl = http->spare ? CS_TAKE(http->spare) : curl_easy_init();
+	if (!call->curl)
+		cs_out_of_memory();
+	call->headers = make_headers(http, request);
+	start(call);
+	return call;
+}
+
+int cs_http_end(
+	struct cs_http_call *call, struct cs_http_reply *reply, struct cs_error *err)
+{
+	int rc = 0;
+
 	cs_http_reply_done(reply);
-	reply->body = CS_STRBUF(REPLY_MAX);
-	memcpy(reply->sent_id, http->id, sizeof reply->sent_id);
-	*detail = '\0';
-	curl_easy_reset(curl); /* keeps the connection */
-	set_request(curl, request);
-	set_connection(http, loopback, deadline);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
-	curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	CURLcode code = curl_easy_perform(curl);
-	free_headers(headers);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	reply->status = (int)status;
-	return code;
+	if (!call->curl) {
+		*err = call->refused;
+		free(call);
+		return err->code;
+	}
+	for (int times = 1;; times++) {
+		finish(call);
+		int64_t left_ms = cs_deadline_left_ms(call->deadline);
+		int64_t took_ms = call->left_ms - left_ms;
+		int64_t rest_ms = pause_ms(&call->reply, times);
+
+		/* What is known already says more than a deadline that has passed. */
+		if (times == TIMES_MAX || !is_worth_repeating(call) ||
+			left_ms <= rest_ms + took_ms)
+			break;
+		pause_for(call->http, rest_ms);
+		start(call);
+	}
+	if (call->code != CURLE_OK)
+		rc = fail(call, err);
+	*reply = call->reply;
+	call->reply = (struct cs_http_reply){0};
+	free_call(call);
+	return rc;
 }
 
 int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
 	struct cs_deadline deadline, struct cs_http_reply *reply, struct cs_error *err)
 {
-	char detail[CURL_ERROR_SIZE] = "";
-	bool loopback = false;
-
-	if (check_url(request->url, &loopback, err) < 0)
-		return err->code;
-	if (cs_deadline_left_ms(deadline) == 0)
-		return cs_error_set(err, CS_E_TIMEOUT, "%s %s: no time left, not sent",
-			request->method, request->url);
-	for (int times = 1;; times++) {
-		int64_t left_ms = cs_deadline_left_ms(deadline);
-		CURLcode code = perform(http, request, loopback, deadline, reply, detail);
-		int64_t took_ms = left_ms - cs_deadline_left_ms(deadline);
-		int64_t wait_ms = pause_ms(reply, times);
-
-		/* What is known already says more than a deadline that has passed. */
-		if (times < TIMES_MAX && is_worth_repeating(http, request, reply, code) &&
-			cs_deadline_left_ms(deadline) > wait_ms + took_ms) {
-			cs_deadline_sleep(deadline, wait_ms);
-			continue;
-		}
-		return code == CURLE_OK ? 0
-					: fail(http, request, reply, code, detail, err);
-	}
+	return cs_http_end(cs_http_begin(http, request, deadline), reply, err);
 }

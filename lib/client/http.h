@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* HTTP as OpenStack's services speak it: JSON both ways, one kept connection, a deadline
+/* HTTP as OpenStack's services speak it: JSON both ways, kept connections, a deadline
  * on every call, ceilings on every answer. Redirects are not followed (a token must not
  * travel to where an answer points).
  *
@@ -77,6 +77,17 @@ int cs_http_send(struct cs_http *http, const struct cs_http_request *request,
 	struct cs_deadline deadline, struct cs_http_reply *reply,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_http_reply_done(struct cs_http_reply *reply) CS_NONNULL_ALL;
+
+/* The two halves of cs_http_send(), for several requests at once: sends, and waits for
+ * the answer. In between, other requests may be begun, sent and ended in any order; all
+ * go on while one is waited for. Every call that was begun has to be ended, before the
+ * `http` is freed. What `request` points to must last until then, but for its secrets. */
+struct cs_http_call;
+struct cs_http_call *cs_http_begin(struct cs_http *http,
+	const struct cs_http_request *request,
+	struct cs_deadline deadline) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_http_end(struct cs_http_call *call, struct cs_http_reply *reply,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Takes one header line, with or without its end, into `reply`. `now_wall_ms` is what a
  * date is measured against. For cs_http_send() and its fuzz target. */

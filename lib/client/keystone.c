@@ -21,6 +21,7 @@ struct cs_keystone {
 	char *cache; /* or NULL */
 	struct cs_grant grant;
 	struct cs_secret *basic; /* Authorization, or NULL */
+	unsigned renewals;	 /* of `grant` */
 };
 
 void cs_credentials_done(struct cs_credentials *credentials)
@@ -92,6 +93,13 @@ int64_t cs_grant_fresh_ms(const struct cs_grant *grant)
 	return left_ms - (margin_ms < FRESH_MARGIN_MS ? margin_ms : FRESH_MARGIN_MS);
 }
 
+static void take_grant(struct cs_keystone *session, const struct cs_grant *grant)
+{
+	cs_grant_done(&session->grant);
+	session->grant = *grant;
+	session->renewals++;
+}
+
 static int renew(struct cs_keystone *session, struct cs_error *err)
 {
 	struct cs_grant grant;
@@ -99,8 +107,7 @@ static int renew(struct cs_keystone *session, struct cs_error *err)
 	if (cs_keystone_authenticate(session->http, session->credentials, session->base,
 		    session->deadline, &grant, err) < 0)
 		return err->code;
-	cs_grant_done(&session->grant);
-	session->grant = grant;
+	take_grant(session, &grant);
 	if (session->cache)
 		cs_token_cache_save(session->cache, session->credentials, &grant);
 	return 0;
@@ -116,8 +123,7 @@ static int keep_fresh(struct cs_keystone *session, struct cs_error *err)
 		return 0;
 	if (session->cache &&
 		cs_token_cache_load(session->cache, session->credentials, &grant)) {
-		cs_grant_done(&session->grant);
-		session->grant = grant;
+		take_grant(session, &grant);
 		return 0;
 	}
 	if (renew(session, err) == 0 || cs_grant_left_ms(&session->grant) > 0)
@@ -256,27 +262,66 @@ static int check_version(struct cs_keystone *session,
 		*reply->api_version ? reply->api_version : "none", reply->sent_id);
 }
 
-int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
-	struct cs_http_reply *reply, struct cs_error *err)
-{
-	struct cs_http_request with_token = *request;
+struct cs_keystone_call {
+	struct cs_keystone *session;
+	struct cs_http_request request;
+	struct cs_http_call *sent; /* NULL: it was not, */
+	struct cs_error refused;   /* and why */
+	unsigned renewals;	   /* before it was */
+};
 
-	if (keep_fresh(session, err) < 0)
+static struct cs_http_call *begin(const struct cs_keystone_call *call)
+{
+	struct cs_keystone *session = call->session;
+	struct cs_http_request with_token = call->request;
+
+	with_token.token = session->grant.secret;
+	with_token.authorization = session->basic;
+	return cs_http_begin(session->http, &with_token, session->deadline);
+}
+
+struct cs_keystone_call *cs_keystone_begin(
+	struct cs_keystone *session, const struct cs_http_request *request)
+{
+	struct cs_keystone_call *call = cs_calloc(1, sizeof *call);
+
+	call->session = session;
+	call->request = *request;
+	if (keep_fresh(session, &call->refused) < 0)
+		return call;
+	call->renewals = session->renewals;
+	call->sent = begin(call);
+	return call;
+}
+
+/* Requests that were refused together need one new token. */
+static int send_again(const struct cs_keystone_call *call, struct cs_http_reply *reply,
+	struct cs_error *err)
+{
+	struct cs_keystone *session = call->session;
+
+	if (call->renewals == session->renewals && renew(session, err) < 0)
 		return err->code;
-	for (int attempt = 0; attempt < 2; attempt++) {
-		if (attempt > 0 && renew(session, err) < 0)
-			return err->code;
-		with_token.token = session->grant.secret;
-		with_token.authorization = session->basic;
-		if (cs_http_send(session->http, &with_token, session->deadline, reply,
-			    err) < 0)
-			return err->code;
-		if (reply->status != 401)
-			return check_version(session, request, reply, err);
-		if (!session->grant.secret)
-			break;
+	return cs_http_end(begin(call), reply, err);
+}
+
+int cs_keystone_end(struct cs_keystone_call *take_call, struct cs_http_reply *reply,
+	struct cs_error *err)
+{
+	CS_AUTO_FREE struct cs_keystone_call *call = take_call;
+	struct cs_keystone *session = call->session;
+
+	if (!call->sent) {
+		*err = call->refused;
+		return err->code;
 	}
-	cs_http_fail(request, reply, err);
+	if (cs_http_end(call->sent, reply, err) < 0 ||
+		(reply->status == 401 && session->grant.secret &&
+			send_again(call, reply, err) < 0))
+		return err->code;
+	if (reply->status != 401)
+		return check_version(session, &call->request, reply, err);
+	cs_http_fail(&call->request, reply, err);
 	if (!session->grant.secret)
 		return cs_error_prefix(err, "%s: refused; check username and password",
 			session->credentials->source);
@@ -284,4 +329,10 @@ int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *
 		"%s: a fresh token of %s was refused; does the service trust this "
 		"Keystone?",
 		session->credentials->source, session->base);
+}
+
+int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
+	struct cs_http_reply *reply, struct cs_error *err)
+{
+	return cs_keystone_end(cs_keystone_begin(session, request), reply, err);
 }

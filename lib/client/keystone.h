@@ -98,6 +98,13 @@ int cs_keystone_endpoint(struct cs_keystone *session, const char *type, char **r
 int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
 	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Its two halves, as those of cs_http_send(). */
+struct cs_keystone_call;
+struct cs_keystone_call *cs_keystone_begin(struct cs_keystone *session,
+	const struct cs_http_request *request) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_keystone_end(struct cs_keystone_call *take_call, struct cs_http_reply *reply,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* What a token answer holds; the members are borrowed from `body`. */
 struct cs_token {
 	struct json_object *body; /* {"project", "catalog", ...} of v3, owned */

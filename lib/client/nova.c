@@ -26,6 +26,46 @@ int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
 	return cs_keystone_send(nova->session, &whole, reply, err);
 }
 
+struct cs_nova_call {
+	char *url;
+	struct json_object *body;
+	const char *headers[2];
+	struct cs_http_request request; /* borrows the others */
+	struct cs_keystone_call *sent;
+};
+
+struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
+	char *take_url, struct json_object *take_body)
+{
+	struct cs_nova_call *call = cs_calloc(1, sizeof *call);
+
+	call->url = take_url;
+	call->body = take_body;
+	call->headers[0] = *nova->header ? nova->header : NULL;
+	call->request = (struct cs_http_request){.method = method,
+		.url = call->url,
+		.body = call->body ? cs_json_text(call->body) : NULL,
+		.headers = call->headers,
+		.changes = true};
+	call->sent = cs_keystone_begin(nova->session, &call->request);
+	return call;
+}
+
+int cs_nova_end(
+	struct cs_nova_call *take_call, struct cs_http_reply *reply, struct cs_error *err)
+{
+	CS_AUTO_FREE struct cs_nova_call *call = take_call;
+	CS_AUTO_JSON struct json_object *body = call->body;
+	CS_AUTO_FREE char *url = call->url;
+
+	(void)body;
+	if (cs_keystone_end(call->sent, reply, err) < 0)
+		return err->code;
+	if (reply->status < 200 || reply->status > 299)
+		return cs_http_fail(&call->request, reply, err);
+	return 0;
+}
+
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err)
 {
@@ -152,19 +192,6 @@ static int check_unique(const struct cs_server_list *list, struct cs_error *err)
 	return 0;
 }
 
-/* Our marks could be on it: without them it would look like somebody else's server. */
-static int check_whole(const struct cs_server_list *list, struct cs_error *err)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		if (list->servers[i].hidden)
-			return cs_error_set(err, CS_E_PROTOCOL,
-				"Nova says nothing of server %s, as if its cell were "
-				"down; the list is not used",
-				list->servers[i].id);
-	}
-	return check_unique(list, err);
-}
-
 static bool has(const struct cs_strings *texts, const char *text)
 {
 	for (size_t i = 0; i < texts->n; i++) {
@@ -190,7 +217,7 @@ static int list_all(
 						   "others are not used",
 						   page + 1);
 		if (!next)
-			return check_whole(list, err);
+			return check_unique(list, err);
 		if (has(&read, next))
 			return cs_error_set(err, CS_E_PROTOCOL,
 				"Nova's list refers to the same page again (%s)", next);
@@ -247,53 +274,48 @@ int cs_nova_show(
 }
 
 /* For what is answered by a status alone. */
-static int change(struct cs_nova *nova, const char *method, const char *url,
-	struct json_object *body, struct cs_error *err)
+static int end_change(struct cs_nova_call *call, struct cs_error *err)
 {
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	const struct cs_http_request request = {.method = method,
-		.url = url,
-		.body = body ? cs_json_text(body) : NULL,
-		.changes = true};
 
-	if (cs_nova_send(nova, &request, &reply, err) < 0)
-		return err->code;
-	if (reply.status < 200 || reply.status > 299)
-		return cs_http_fail(&request, &reply, err);
-	return 0;
+	return cs_nova_end(call, &reply, err);
 }
 
-int cs_nova_delete(struct cs_nova *nova, const char *id, struct cs_error *err)
+struct cs_nova_call *cs_nova_delete_begin(struct cs_nova *nova, const char *id)
 {
-	CS_AUTO_FREE char *url = server_url(nova, id, "", "");
+	return cs_nova_begin(nova, "DELETE", server_url(nova, id, "", ""), NULL);
+}
 
-	return change(nova, "DELETE", url, NULL, err);
+int cs_nova_delete_end(struct cs_nova_call *take_call, struct cs_error *err)
+{
+	return end_change(take_call, err);
 }
 
 int cs_nova_metadata_set(struct cs_nova *nova, const char *id, const char *key,
 	const char *value, struct cs_error *err)
 {
-	CS_AUTO_FREE char *url = server_url(nova, id, "/metadata", "");
-	CS_AUTO_JSON struct json_object *body = json_object_new_object();
+	char *url = server_url(nova, id, "/metadata", "");
+	struct json_object *body = json_object_new_object();
 	struct json_object *metadata = json_object_new_object();
 
 	json_object_object_add(body, "metadata", metadata);
 	cs_json_add_str(metadata, key, value);
-	return change(nova, "POST", url, body, err); /* POST merges, PUT replaces all */
+	/* POST merges, PUT replaces all */
+	return end_change(cs_nova_begin(nova, "POST", url, body), err);
 }
 
 int cs_nova_metadata_unset(
 	struct cs_nova *nova, const char *id, const char *key, struct cs_error *err)
 {
-	CS_AUTO_FREE char *url = server_url(nova, id, "/metadata/", key);
+	char *url = server_url(nova, id, "/metadata/", key);
 
-	return change(nova, "DELETE", url, NULL, err);
+	return end_change(cs_nova_begin(nova, "DELETE", url, NULL), err);
 }
 
 int cs_nova_tag_add(
 	struct cs_nova *nova, const char *id, const char *tag, struct cs_error *err)
 {
-	CS_AUTO_FREE char *url = server_url(nova, id, "/tags/", tag);
+	char *url = server_url(nova, id, "/tags/", tag);
 
-	return change(nova, "PUT", url, NULL, err);
+	return end_change(cs_nova_begin(nova, "PUT", url, NULL), err);
 }

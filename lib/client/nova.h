@@ -40,7 +40,7 @@ struct cs_server {
 	int64_t created_wall_ms; /* -1 unknown */
 	bool locked;
 	bool is_protected; /* clusterscale.protected, as metadata or as a tag */
-	bool hidden;	   /* no metadata at all: its cell is down */
+	bool hidden;	   /* no metadata at all: its cell is down, little is known */
 	struct cs_server_address *addresses;
 	size_t n_addresses;
 	/* our marks in its metadata, NULL when absent */
@@ -101,14 +101,27 @@ int cs_nova_list(struct cs_nova *nova, struct cs_server_list *ret,
 int cs_nova_show(struct cs_nova *nova, const char *id, struct cs_server *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Requests for several servers may be in flight at once: each is begun, then ended, in
+ * any order and before the session is closed. Ending waits for the answer. */
+struct cs_nova_call;
+
+/* CS_E_CONFIG: this cloud cannot do what is asked for. */
+int cs_nova_create_check(const struct cs_nova *nova,
+	const struct cs_server_request *request,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Never repeated by itself. Marks go into metadata, and into tag clusterscale:<cluster>
  * from 2.52. Without networks Nova chooses ("auto"). CS_E_LOST also for 5xx other than
  * 503: Nova can fail after it has made the server. */
-int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
-	char **ret_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+struct cs_nova_call *cs_nova_create_begin(struct cs_nova *nova,
+	const struct cs_server_request *request) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_create_end(struct cs_nova_call *take_call, char **ret_id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* 204; CS_E_NOT_FOUND when it is gone already. */
-int cs_nova_delete(struct cs_nova *nova, const char *id,
+struct cs_nova_call *cs_nova_delete_begin(
+	struct cs_nova *nova, const char *id) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_delete_end(struct cs_nova_call *take_call,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_metadata_set(struct cs_nova *nova, const char *id, const char *key,
 	const char *value, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -145,28 +145,32 @@ static int take_new_id(
 	return 0;
 }
 
-int cs_nova_create(struct cs_nova *nova, const struct cs_server_request *request,
-	char **ret_id, struct cs_error *err)
+int cs_nova_create_check(const struct cs_nova *nova,
+	const struct cs_server_request *request, struct cs_error *err)
 {
 	if (request->volume && request->volume->type && nova->minor < MINOR_VOLUME_TYPE)
 		return cs_error_set(err, CS_E_CONFIG,
 			"a type of a boot volume needs Nova's microversion 2.%d, this "
 			"cloud has 2.%d; leave the type out to get the default one",
 			MINOR_VOLUME_TYPE, nova->minor);
-	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	CS_AUTO_JSON struct json_object *body = create_body(nova, request);
-	CS_AUTO_FREE char *url = cs_asprintf("%s/servers", nova->base);
-	const struct cs_http_request post = {.method = "POST",
-		.url = url,
-		.body = cs_json_text(body),
-		.changes = true};
+	return 0;
+}
 
-	if (cs_nova_send(nova, &post, &reply, err) < 0)
-		return err->code;
-	if (reply.status == 202)
+struct cs_nova_call *cs_nova_create_begin(
+	struct cs_nova *nova, const struct cs_server_request *request)
+{
+	return cs_nova_begin(nova, "POST", cs_asprintf("%s/servers", nova->base),
+		create_body(nova, request));
+}
+
+int cs_nova_create_end(
+	struct cs_nova_call *take_call, char **ret_id, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+
+	if (cs_nova_end(take_call, &reply, err) == 0)
 		return take_new_id(&reply, ret_id, err);
-	cs_http_fail(&post, &reply, err);
-	if (reply.status >= 500 && reply.status != 503)
+	if (err->remote_status >= 500 && err->remote_status != 503)
 		err->code = CS_E_LOST;
 	return err->code;
 }

@@ -35,20 +35,14 @@ int cs_nova_snapshot(struct cs_nova *nova, const char *server_id, const char *na
 {
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
 	CS_AUTO_FREE char *escaped = cs_http_escape(server_id);
-	CS_AUTO_FREE char *url = cs_asprintf("%s/servers/%s/action", nova->base, escaped);
-	CS_AUTO_JSON struct json_object *body = json_object_new_object();
+	struct json_object *body = json_object_new_object();
 	struct json_object *action = json_object_new_object();
 
 	json_object_object_add(body, "createImage", action);
 	cs_json_add_str(action, "name", name);
-	const struct cs_http_request post = {.method = "POST",
-		.url = url,
-		.body = cs_json_text(body),
-		.changes = true};
-	if (cs_nova_send(nova, &post, &reply, err) < 0)
+	char *url = cs_asprintf("%s/servers/%s/action", nova->base, escaped);
+	if (cs_nova_end(cs_nova_begin(nova, "POST", url, body), &reply, err) < 0)
 		return err->code;
-	if (reply.status != 202)
-		return cs_http_fail(&post, &reply, err);
 	return take_image_id(&reply, ret_image_id, err);
 }
 

@@ -14,6 +14,15 @@ struct cs_nova {
 	char header[48];	     /* "OpenStack-API-Version: compute 2.N" */
 };
 
+/* Sends what changes something, with the microversion. Takes `url`, and `body` (or NULL).
+ */
+struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
+	char *take_url, struct json_object *take_body) CS_MUST_CHECK CS_NONNULL(1, 2, 3);
+
+/* 0 only for a success (2xx), whose answer is in `reply`. */
+int cs_nova_end(struct cs_nova_call *take_call, struct cs_http_reply *reply,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Sends `request` with the microversion; otherwise as cs_keystone_send(). */
 int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
 	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -271,11 +271,18 @@ static void compare_member(const struct cs_drift_input *in,
 			"look at it: openstack server show; then delete it",
 			"server '%s' (%s) is in ERROR%s%s", server->name, server->id,
 			server->fault ? ": " : "", server->fault ? server->fault : "");
-	else if (member->state == CS_MEMBER_OTHER && !server->hidden)
+	else if (member->state == CS_MEMBER_OTHER)
 		cs_drift_add(ret, CS_SEVERITY_WARNING, "stopped",
 			"start it or delete it: it counts against max",
 			"server '%s' (%s) is %s", server->name, server->id,
 			server->status);
+	else if (member->state == CS_MEMBER_UNKNOWN)
+		cs_drift_add(ret, CS_SEVERITY_WARNING, "unknown",
+			"have the cloud's operator look at the cell; until then the "
+			"server keeps its line in HAProxy, and counts against max even "
+			"if it is somebody else's",
+			"Nova says nothing of server %s, as if its cell were down",
+			server->id);
 	else if (member->state == CS_MEMBER_BUILDING &&
 		 age_ms > in->cluster->servers.build_timeout_ms)
 		cs_drift_add(ret, CS_SEVERITY_WARNING, "building",

@@ -20,6 +20,8 @@ struct cs_fleet {
 	struct cs_strings network_ids;	       /* empty until asked for */
 	char *network_name;		       /* of the first network, likewise */
 	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
+	struct cs_nova_limits limits;	       /* since the last look; */
+	bool limited;			       /* false: not asked for */
 	struct cs_fleet_addresses *addresses;
 };
 
@@ -120,6 +122,7 @@ int cs_fleet_look(struct cs_fleet *fleet, struct cs_fleet_view *ret, struct cs_e
 	struct cs_fleet_view view = {0};
 	const char *image_id = NULL, *network_name;
 
+	fleet->limited = false;
 	if (find_network_name(fleet, &network_name, err) < 0)
 		return err->code;
 	if (fleet->cluster->servers.adopt_image &&
@@ -207,19 +210,28 @@ int cs_fleet_address(
 	return cs_fleet_addresses_next(fleet->addresses, take, ret_address, err);
 }
 
+/* Asked for once for all servers that are created at once. */
+static bool find_limits(struct cs_fleet *fleet, const char *flavor_id)
+{
+	struct cs_error ignored;
+
+	if (fleet->size.vcpus == 0 &&
+		cs_nova_flavor_size(fleet->nova, flavor_id, &fleet->size, &ignored) < 0)
+		return false;
+	if (!fleet->limited && cs_nova_limits(fleet->nova, &fleet->limits, &ignored) < 0)
+		return false;
+	return fleet->limited = true;
+}
+
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *err)
 {
-	struct cs_nova_limits limits;
-	struct cs_error ignored;
 	const char *flavor_id = NULL;
 
 	if (cs_fleet_flavor_id(fleet, &flavor_id, err) < 0)
 		return err->code;
-	if ((fleet->size.vcpus == 0 && cs_nova_flavor_size(fleet->nova, flavor_id,
-					       &fleet->size, &ignored) < 0) ||
-		cs_nova_limits(fleet->nova, &limits, &ignored) < 0)
+	if (!find_limits(fleet, flavor_id))
 		return 0;
-	return cs_nova_limits_check(&limits, &fleet->size, servers, err);
+	return cs_nova_limits_check(&fleet->limits, &fleet->size, servers, err);
 }
 
 int cs_fleet_network_ids(

@@ -20,6 +20,7 @@ const char *cs_member_state_text(enum cs_member_state state)
 		[CS_MEMBER_DELETING] = "deleting",
 		[CS_MEMBER_ERROR] = "error",
 		[CS_MEMBER_OTHER] = "other",
+		[CS_MEMBER_UNKNOWN] = "unknown",
 	};
 
 	return texts[state];
@@ -48,6 +49,8 @@ static enum cs_member_state state_of(const struct cs_member *member)
 {
 	const struct cs_server *server = member->server;
 
+	if (server->hidden)
+		return CS_MEMBER_UNKNOWN;
 	if (is_deleting(server))
 		return CS_MEMBER_DELETING;
 	if (strcmp(server->status, "ERROR") == 0)
@@ -98,6 +101,8 @@ static int64_t draining_since(const struct cs_server *server)
 static bool is_member(const struct cs_server *server, const struct cs_cluster *cluster,
 	const char *image_id)
 {
+	if (server->hidden)
+		return true;
 	if (server->mark_cluster)
 		return strcmp(server->mark_cluster, cluster->name) == 0;
 	return cluster->servers.adopt_image && image_id && *image_id &&

@@ -17,8 +17,8 @@ enum cs_member_state {
 	CS_MEMBER_DRAINING, /* ACTIVE and marked clusterscale.draining */
 	CS_MEMBER_DELETING, /* task_state deleting, DELETED, SOFT_DELETED */
 	CS_MEMBER_ERROR,    /* ERROR */
-	CS_MEMBER_OTHER, /* SHUTOFF, PAUSED, REBOOT, UNKNOWN, ...: exists, is not counted
-			    on */
+	CS_MEMBER_OTHER,    /* SHUTOFF, PAUSED, REBOOT, ...: exists, is not counted on */
+	CS_MEMBER_UNKNOWN,  /* its cell is down: exists, and may be ours or anybody's */
 	CS_MEMBER_STATE_COUNT,
 };
 const char *cs_member_state_text(enum cs_member_state state);
@@ -39,7 +39,8 @@ struct cs_members {
 	size_t by_state[CS_MEMBER_STATE_COUNT];
 };
 
-/* Members are the servers marked with the cluster's name and, with adopt-image, the
+/* Members are the servers marked with the cluster's name, those that Nova hides the marks
+ * of and, with adopt-image, the
  * unmarked ones whose image is `image_id` (NULL: not looked at). The address is the first
  * on the first configured network (by Nova's network name), IPv4 before IPv6; with no
  * network configured, the first address. `network_name` is that network's name. */

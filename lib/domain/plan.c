@@ -228,6 +228,11 @@ static void plan_member(const struct cs_plan_input *in, const struct cs_member *
 {
 	const struct cs_journal_op *op = op_of(in, member);
 
+	if (member->state == CS_MEMBER_UNKNOWN) {
+		if (op) /* however long it takes */
+			add(plan, CS_STEP_WAIT, member, op, NULL);
+		return;
+	}
 	if (op && op->action == CS_ACTION_DELETE)
 		plan_delete(in, member, op, plan);
 	else if (op)
@@ -236,6 +241,22 @@ static void plan_member(const struct cs_plan_input *in, const struct cs_member *
 		plan_settled(in, member, plan);
 	if (lacks_tag(in, member))
 		add(plan, CS_STEP_TAG, member, NULL, NULL);
+}
+
+/* Is there a server that may be the one whose id nobody knows? */
+static bool hides_a_stranger(const struct cs_plan_input *in)
+{
+	const struct cs_members *members = &in->view->members;
+
+	for (size_t i = 0; i < members->n; i++) {
+		const struct cs_member *member = &members->items[i];
+
+		if (member->state == CS_MEMBER_UNKNOWN &&
+			!cs_journal_is_known(in->journal, member->server->id) &&
+			!op_of(in, member))
+			return true;
+	}
+	return false;
 }
 
 /* An open intent whose server is not among the members. */
@@ -248,7 +269,8 @@ static void plan_unlisted(const struct cs_plan_input *in, const struct cs_journa
 	if (op->server_id && is_listed(in, op->server_id)) {
 		step.kind = CS_STEP_DROP;
 		step.why = "it does not carry our mark any more";
-	} else if (op->action == CS_ACTION_CREATE && young) {
+	} else if (op->action == CS_ACTION_CREATE &&
+		   (young || (!op->server_id && hides_a_stranger(in)))) {
 		step.kind = CS_STEP_WAIT;
 	} else {
 		step.kind = op->server_id ? CS_STEP_PROVE_GONE : CS_STEP_DISPROVE;

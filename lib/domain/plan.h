@@ -165,7 +165,7 @@ void cs_plan_choose(const struct cs_plan_input *in, const struct cs_decision *de
  *
  * A single master never asks for more than max, whatever fails, as its intents count.
  * Two with journals of their own can ask at the same moment, and Nova has nothing that
- * keeps them from it. So each reads the list again after every create, removes what is
+ * keeps them from it. So each reads the list again after its creates, removes what is
  * beyond max and its own, and publishes nothing that is beyond max. More than max exist
  * until the next list of each; as long as its creator reads a list before it is ACTIVE,
  * none of the excess gets into service. */

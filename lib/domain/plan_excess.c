@@ -8,6 +8,13 @@ static bool is_published(const struct cs_plan_input *in, const struct cs_member 
 	return cs_journal_is_published(in->journal, member->server->id);
 }
 
+/* One that may be anybody's is no reason to remove another. */
+static bool counts(const struct cs_plan_input *in, const struct cs_member *member)
+{
+	return member->state == CS_MEMBER_UNKNOWN ? is_published(in, member)
+						  : member->state != CS_MEMBER_DELETING;
+}
+
 /* Members are ordered by created, then id, so that all masters agree on the order. */
 bool cs_plan_is_excess(const struct cs_plan_input *in, const struct cs_member *member)
 {
@@ -20,7 +27,7 @@ bool cs_plan_is_excess(const struct cs_plan_input *in, const struct cs_member *m
 	for (const struct cs_member *other = members->items;
 		other < members->items + members->n && before < in->cluster->max;
 		other++) {
-		if (other != member && other->state != CS_MEMBER_DELETING)
+		if (other != member && counts(in, other))
 			before += other < member || is_published(in, other);
 	}
 	return before >= in->cluster->max;

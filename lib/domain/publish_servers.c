@@ -78,10 +78,14 @@ static void add_cluster(struct cs_publish_servers *servers,
 	for (size_t i = 0; listed && i < listed->n; i++) {
 		const struct cs_member *member = &listed->items[i];
 		const char *id = member->server->id;
+		const struct cs_publish_entry *entry =
+			cs_map_find(entries, cluster->name, id);
 
 		cs_map_add(&ids, "", id, member);
-		add_member(servers, cluster, member,
-			cs_map_find(entries, cluster->name, id), taken);
+		if (member->state != CS_MEMBER_UNKNOWN)
+			add_member(servers, cluster, member, entry, taken);
+		else if (entry) /* it stays what it was; a new one may be anybody's */
+			add_recorded(servers, cluster, entry, true);
 	}
 	for (size_t i = 0; i < record->n; i++) {
 		const struct cs_publish_entry *entry = &record->entries[i];

@@ -47,10 +47,11 @@ struct cs_publish_servers {
 	size_t n;
 };
 
-/* Members of the clusters' lists in their order (views[i] belongs to clusters[i]), each
- * with the name that the record has for it or a new one that is not in `taken`, which
- * grows by all names; behind them what only the record knows. A cluster whose `listed` is
- * false has those alone, and is held. */
+/* Members of the clusters' lists, but for those that nothing is known of, in their order
+ * (views[i] belongs to clusters[i]), each with the name that the record has for it or a
+ * new one that is not in `taken`, which grows by all names; behind them what only the
+ * record knows. A cluster whose `listed` is false has those alone, and is held, as is
+ * each that nothing is known of. */
 void cs_publish_servers_build(const struct cs_cluster *const *clusters, size_t n_clusters,
 	const struct cs_fleet_view *views, const bool *listed,
 	const struct cs_publish_record *record, struct cs_haproxy_names *taken,

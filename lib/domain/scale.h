@@ -40,12 +40,18 @@ struct cs_scale_ports {
 	int (*look)(void *context, struct cs_fleet_view *ret, struct cs_error *err);
 	int (*show)(void *context, const char *id, struct cs_server *ret,
 		struct cs_error *err);
-	/* Resolves what a create needs, before its intent. */
-	int (*prepare)(void *context, struct cs_error *err);
+	/* Resolves what a create needs, before its intent; it will be the `servers`th
+	 * since the last look. */
+	int (*prepare)(void *context, int64_t servers, struct cs_error *err);
 	/* `zone` NULL: Nova chooses. */
 	int (*create)(void *context, const char *name, const char *op, const char *zone,
 		char **ret_id, struct cs_error *err);
 	int (*remove)(void *context, const char *id, struct cs_error *err);
+	/* Sends it already; the create of this op, or remove of this id, that follows
+	 * only waits for the answer. Both may be NULL: then that one sends it. */
+	void (*begin_create)(
+		void *context, const char *name, const char *op, const char *zone);
+	void (*begin_remove)(void *context, const char *id);
 	/* `value` NULL takes the key away. */
 	int (*set_metadata)(void *context, const char *id, const char *key,
 		const char *value, struct cs_error *err);

@@ -15,7 +15,8 @@
 #include "format/json.h"
 
 /* The journal. */
-static int append(
+
+int cs_act_append(
 	struct cs_act *act, const struct cs_journal_line *line, struct cs_error *err)
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
@@ -37,22 +38,7 @@ int cs_act_append_result(struct cs_act *act, const char *op, enum cs_action acti
 		.detail = detail};
 
 	act->failed |= strcmp(outcome, CS_OUTCOME_FAILED) == 0;
-	return append(act, &line, err);
-}
-
-/* Where a create fails the next one may fail, too: this pass makes no more, and the next
- * one does where none has failed lately. */
-static int append_create_failed(struct cs_act *act, const char *op, const char *zone,
-	const char *why, struct cs_error *err)
-{
-	const struct cs_sight *sight = act->sight;
-
-	act->held = true;
-	if (!cs_places_other(
-		    &act->scale->cluster->servers, zone, &sight->journal, &sight->now))
-		act->create_failed = true;
-	return cs_act_append_result(
-		act, op, CS_ACTION_CREATE, CS_OUTCOME_FAILED, why, err);
+	return cs_act_append(act, &line, err);
 }
 
 int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
@@ -72,7 +58,7 @@ int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
 
 	cs_uuid_make(op);
 	act->used.deletes++;
-	return append(act, &line, err);
+	return cs_act_append(act, &line, err);
 }
 
 /* Open work, in the order of enum cs_step_kind. */
@@ -115,7 +101,7 @@ static int act_prove_gone(
 	if (op && cs_act_append_result(act, op->op, op->action, CS_OUTCOME_CANCELLED,
 			  gone.detail, err) < 0)
 		return err->code;
-	if (append(act, &gone, err) < 0)
+	if (cs_act_append(act, &gone, err) < 0)
 		return err->code;
 	cs_act_sync(act);
 	return 0;
@@ -128,16 +114,16 @@ static int act_disprove(
 		"the create of '%s' was never carried out: no server with its mark after "
 		"%lld s",
 		step->op->name, cs_act_seconds_since(act, &step->op->since));
-	return append_create_failed(act, step->op->op, step->op->zone,
+	return cs_act_append_create_failed(act, step->op->op, step->op->zone,
 		"no server with this op in a complete list", err);
 }
 
-static int append_request(
+int cs_act_append_request(
 	struct cs_act *act, const char *op, const char *id, struct cs_error *err)
 {
 	struct cs_journal_line line = {.type = "request", .op = op, .server_id = id};
 
-	return append(act, &line, err);
+	return cs_act_append(act, &line, err);
 }
 
 static int act_note_id(
@@ -146,7 +132,7 @@ static int act_note_id(
 	cs_act_say(act, LOG_NOTICE,
 		"server '%s' (%s) is the one whose answer was lost, by its mark",
 		cs_act_name_of(step), step->server_id);
-	return append_request(act, step->op->op, step->server_id, err);
+	return cs_act_append_request(act, step->op->op, step->server_id, err);
 }
 
 static int act_wait(struct cs_act *act, const struct cs_step *step, struct cs_error *err)
@@ -191,7 +177,7 @@ static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_er
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is left for a person: %s",
 		cs_act_name_of(step), step->server_id, why);
-	return append_create_failed(act, step->op->op, step->op->zone, why, err);
+	return cs_act_append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
 /* The DELETE itself is the next pass's, whose plan finds the intent. */
@@ -206,7 +192,7 @@ static int remove_failed(struct cs_act *act, const struct cs_step *step,
 		return err->code;
 	if (!step->op)
 		return 0;
-	return append_create_failed(act, step->op->op, step->op->zone, why, err);
+	return cs_act_append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
 static int act_remove(
@@ -249,7 +235,7 @@ static int record_published(
 		.server_id = step->server_id,
 		.name = cs_act_name_of(step)};
 
-	if (append(act, &line, err) < 0)
+	if (cs_act_append(act, &line, err) < 0)
 		return err->code;
 	if (!step->op) {
 		cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service",
@@ -311,10 +297,8 @@ static int act_mark(struct cs_act *act, const struct cs_step *step, struct cs_er
 static int act_delete(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
-	const struct cs_scale_ports *ports = act->scale->ports;
-
-	if (ports->remove(ports->context, step->server_id, err) < 0)
-		return err->code == CS_E_NOT_FOUND ? 0 : err->code;
+	(void)err;
+	cs_act_begin_delete(act, step);
 	return 0;
 }
 
@@ -339,7 +323,7 @@ static int record_drained(struct cs_act *act, const struct cs_step *step,
 	cs_act_say(act, LOG_NOTICE, "server '%s' (%s) is drained %s: deleting it",
 		cs_act_name_of(step), step->server_id, detail);
 	drain->recorded = true;
-	return append(act, &line, err);
+	return cs_act_append(act, &line, err);
 }
 
 /* The mark is in the list of this pass, so every report was made after it. */
@@ -405,103 +389,6 @@ static int act_undrain(
 		CS_OUTCOME_CANCELLED, why, err);
 }
 
-/* Was the request refused for certain? Anything else, also a 5xx of a proxy, may have
- * been carried out. */
-static bool is_definite(const struct cs_error *err)
-{
-	switch (err->code) {
-	case CS_E_CONNECT:
-	case CS_E_AUTH:
-	case CS_E_FORBIDDEN:
-	case CS_E_NOT_FOUND:
-	case CS_E_CONFLICT:
-	case CS_E_QUOTA:
-	case CS_E_CONFIG:
-	case CS_E_REFUSED:
-		return true;
-	default:
-		return err->remote_status >= 400 && err->remote_status < 500;
-	}
-}
-
-static int create_failed(struct cs_act *act, const struct cs_step *step, const char *op,
-	const char *name, const struct cs_error *why, struct cs_error *err)
-{
-	if (!is_definite(why)) {
-		act->trouble = true;
-		cs_act_say(act, LOG_WARNING,
-			"server '%s': %s; whether it exists will be seen by its mark",
-			name, why->message);
-		return 0;
-	}
-	cs_act_say(act, LOG_ERR, "server '%s' was not created: %s%s", name, why->message,
-		why->code == CS_E_QUOTA
-			? "; have the project's quota raised, or lower size.max"
-			: "");
-	/* A quota is that of all zones. */
-	act->create_failed |= why->code == CS_E_QUOTA;
-	return append_create_failed(act, op, step->zone, why->message, err);
-}
-
-/* What can be known before the first intent, so that nothing is begun in vain. */
-static int may_create(struct cs_act *act, struct cs_error *err)
-{
-	const struct cs_scale_ports *ports = act->scale->ports;
-
-	if (ports->prepare(ports->context, err) == 0 && cs_act_can_publish(act, err) == 0)
-		return 0;
-	act->create_failed = true;
-	/* Something in the configuration, or a name in it that the cloud does not have.
-	 */
-	if (err->code == CS_E_CONFIG || err->code == CS_E_REFUSED ||
-		err->code == CS_E_NOT_FOUND || err->code == CS_E_CONFLICT)
-		act->refused = true;
-	else
-		act->failed = true;
-	return err->code;
-}
-
-static int act_create(
-	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
-{
-	const struct cs_scale_ports *ports = act->scale->ports;
-	const struct cs_decision *decision = &act->sight->decision;
-	CS_AUTO_FREE char *why = cs_decision_why(decision);
-	CS_AUTO_JSON struct json_object *json = cs_act_decision_json(act);
-	CS_AUTO_FREE char *id = NULL;
-	char op[CS_UUID_SIZE], name[CS_ACT_NAME_SIZE];
-	struct cs_error refusal;
-	bool room;
-
-	if (act->create_failed)
-		return 0;
-	if (cs_act_room_for_another(act, &room, err) < 0)
-		return err->code;
-	if (!room)
-		return 0;
-	if (may_create(act, err) < 0)
-		return err->code;
-	cs_uuid_make(op);
-	cs_act_make_name(act, op, name);
-	struct cs_journal_line intent = {.type = "intent",
-		.op = op,
-		.action = "create",
-		.name = name,
-		.why = why,
-		.zone = step->zone,
-		.flavor = act->scale->cluster->servers.flavor,
-		.measurement = decision->measurement_wall_ms,
-		.decision = json};
-	act->used.creates++;
-	if (append(act, &intent, err) < 0)
-		return err->code;
-	if (ports->create(ports->context, name, op, step->zone, &id, &refusal) < 0)
-		return create_failed(act, step, op, name, &refusal, err);
-	cs_act_say(act, LOG_NOTICE, "New Server %s created (%s)%s%s: %s", name, id,
-		step->zone ? " in zone " : "", step->zone ? step->zone : "", why);
-	return append_request(act, op, id, err);
-}
-
 static int act_choose(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
@@ -542,10 +429,20 @@ static const struct {
 	[CS_STEP_DROP] = {act_drop, "keeping"},
 	[CS_STEP_TAG] = {act_tag, "tagging"},
 	[CS_STEP_UNDRAIN] = {act_undrain, "taking back"},
-	[CS_STEP_CREATE] = {act_create, "creating"},
+	[CS_STEP_CREATE] = {cs_act_create, "creating"},
 	[CS_STEP_CHOOSE] = {act_choose, "choosing"},
 	[CS_STEP_REAP] = {act_reap, "reaping"},
 };
+
+void cs_act_step_failed(
+	struct cs_act *act, const struct cs_step *step, const struct cs_error *err)
+{
+	act->trouble = true;
+	cs_act_say_once(act, LOG_ERR, "%s '%s': %s", actions[step->kind].what,
+		step->kind == CS_STEP_CREATE ? act->scale->cluster->name
+					     : cs_act_name_of(step),
+		err->message);
+}
 
 void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 {
@@ -563,14 +460,10 @@ void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 	for (size_t i = 0; i < sight->plan.n && !act->stop; i++) {
 		const struct cs_step *step = &sight->plan.steps[i];
 
-		if (actions[step->kind].act(act, step, &err) == 0)
-			continue;
-		act->trouble = true;
-		cs_act_say_once(act, LOG_ERR, "%s '%s': %s", actions[step->kind].what,
-			step->kind == CS_STEP_CREATE ? act->scale->cluster->name
-						     : cs_act_name_of(step),
-			err.message);
+		if (actions[step->kind].act(act, step, &err) < 0)
+			cs_act_step_failed(act, step, &err);
 	}
+	cs_act_end_requests(act);
 	cs_act_forget_lbs(act);
 	cs_act_remind(act, &sight->now);
 }

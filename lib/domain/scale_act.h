@@ -18,6 +18,18 @@ struct cs_act_drain {
 	bool recorded;
 };
 
+#define CS_ACT_NAME_SIZE 256
+
+/* Creates and deletes in flight at once. Nova works on a few at a time, and each of them
+ * is a promise that a crash leaves to be looked for. */
+#define CS_ACT_AT_ONCE 8
+
+/* A create or a delete that was begun. */
+struct cs_act_request {
+	const struct cs_step *step; /* borrowed from the sight of the pass */
+	char op[CS_UUID_SIZE], name[CS_ACT_NAME_SIZE]; /* of a create */
+};
+
 /* Lives as long as a run. */
 struct cs_act {
 	const struct cs_scale *scale;
@@ -41,8 +53,10 @@ struct cs_act {
 	bool held;		 /* no more creates in this pass */
 	struct cs_strings waits; /* what it leaves to be waited for */
 	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
-	const char *unserved;	 /* name of a server that answers, and is late because
-				    nobody serves it; borrowed from `sight` */
+	struct cs_act_request requests[CS_ACT_AT_ONCE]; /* the oldest first */
+	size_t n_requests;
+	const char *unserved; /* name of a server that answers, and is late because
+				 nobody serves it; borrowed from `sight` */
 };
 
 /* Carries out every step of `sight` in order, until one of them stops the pass. Victims
@@ -50,7 +64,15 @@ struct cs_act {
 void cs_act_pass(struct cs_act *act, struct cs_sight *sight) CS_NONNULL_ALL;
 void cs_act_done(struct cs_act *act) CS_NONNULL_ALL;
 
+/* Says that a step failed, and of what. */
+void cs_act_step_failed(struct cs_act *act, const struct cs_step *step,
+	const struct cs_error *err) CS_NONNULL_ALL;
+
 /* A line that cannot be written stops the pass: nothing may follow it. */
+int cs_act_append(struct cs_act *act, const struct cs_journal_line *line,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_act_append_request(struct cs_act *act, const char *op, const char *id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_act_append_result(struct cs_act *act, const char *op, enum cs_action action,
 	const char *outcome, const char *detail,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
@@ -59,16 +81,19 @@ int cs_act_append_delete_intent(struct cs_act *act, const struct cs_step *step,
 	const char *why, const struct cs_decision *decision,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 2, 3, 5);
 
-/* scale_excess.c */
+/* scale_create.c */
 
-/* Nova asks Neutron for every list: once a second is what it bears from everybody. */
-#define CS_ACT_LIST_MS 1000
-
-/* Reads the list again after every create but the last of a pass, whose list is that of
- * the next pass: somebody else may have asked for servers meanwhile. Without room, or
- * without a list, the pass creates no more. */
-int cs_act_room_for_another(struct cs_act *act, bool *ret_room,
+/* Carries out CS_STEP_CREATE as far as its request, and CS_STEP_DELETE; what becomes of
+ * it is said and recorded when it is ended. */
+int cs_act_create(struct cs_act *act, const struct cs_step *step,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_act_begin_delete(struct cs_act *act, const struct cs_step *step) CS_NONNULL_ALL;
+void cs_act_end_requests(struct cs_act *act) CS_NONNULL_ALL;
+
+int cs_act_append_create_failed(struct cs_act *act, const char *op, const char *zone,
+	const char *why, struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 2, 4, 5);
+
+/* scale_excess.c */
 
 /* Carries out CS_STEP_EXCESS. */
 int cs_act_excess(struct cs_act *act, const struct cs_step *step,
@@ -142,7 +167,6 @@ bool cs_act_in_service(struct cs_act *act, const struct cs_step *step) CS_NONNUL
 
 /* By servers: name, with some of the op behind it when that is taken. Names are for
  * people; what is found again is found by op. */
-#define CS_ACT_NAME_SIZE 256
 void cs_act_make_name(
 	struct cs_act *act, const char *op, char ret[CS_ACT_NAME_SIZE]) CS_NONNULL_ALL;
 

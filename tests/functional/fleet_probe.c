@@ -54,7 +54,8 @@ static int create(struct cs_fleet *fleet, const char *name, const char *op,
 	if (cs_fleet_image_id(fleet, &request.image_id, err) < 0 ||
 		cs_fleet_flavor_id(fleet, &request.flavor_id, err) < 0 ||
 		cs_fleet_network_ids(fleet, &request.network_ids, err) < 0 ||
-		cs_nova_create(cs_fleet_nova(fleet), &request, &id, err) < 0)
+		cs_nova_create_end(cs_nova_create_begin(cs_fleet_nova(fleet), &request),
+			&id, err) < 0)
 		return err->code;
 	printf("created %s\n", id);
 	return 0;
@@ -100,7 +101,7 @@ static int run(struct cs_fleet *fleet, const struct cs_cluster *cluster, char **
 	if (strcmp(words[0], "show") == 0)
 		return show(nova, words[1], err);
 	if (strcmp(words[0], "delete") == 0)
-		return cs_nova_delete(nova, words[1], err);
+		return cs_nova_delete_end(cs_nova_delete_begin(nova, words[1]), err);
 	if (strcmp(words[0], "mark") == 0)
 		return cs_nova_metadata_set(nova, words[1], words[2], words[3], err);
 	if (strcmp(words[0], "unmark") == 0)

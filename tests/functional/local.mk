@@ -22,6 +22,7 @@ PYTESTS = \
 	tests/functional/test_kill_at.py \
 	tests/functional/test_load_client.py \
 	tests/functional/test_nova_scale.py \
+	tests/functional/test_nova_scale_at_once.py \
 	tests/functional/test_nova_scale_fired.py \
 	tests/functional/test_nova_scale_made_of.py \
 	tests/functional/test_nova_scale_orphans.py \

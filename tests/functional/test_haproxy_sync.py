@@ -188,6 +188,22 @@ def test_a_cancelled_drain_goes_back_to_service(lb):
     assert lb.status() == {"web1": "UP", "web2": "UP"}
 
 
+def test_a_server_of_a_cell_that_is_down_keeps_its_line(lb):
+    """Nobody knows what it is; its line stays, and one that had none gets none."""
+    one, two = up(lb)
+    three = lb.add("web3")
+    for server in two, three:
+        lb.cloud.change_server(server.id, unreachable=True)
+    before = lb.config.read_text()
+    done = lb.sync()
+    assert lb.config.read_text() == before
+    assert lb.status() == {"web1": "UP", "web2": "UP"}
+    assert three.id not in done.stdout
+    for server in two, three:
+        lb.cloud.change_server(server.id, unreachable=False)
+    expect(lb.settle(), 0, lb.report([one, two, three]))
+
+
 def test_a_drain_by_hand_is_left_alone(lb):
     one, two = up(lb)
     balancer.ask(lb.stats, "set server web/web2 state maint")

@@ -265,3 +265,44 @@ def test_network_that_no_member_is_on_is_a_configuration_error(lab):
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-q", *sys.argv[1:]]))
+
+
+# A cell that is down
+
+
+def hide(lab, *ids):
+    for id in ids:
+        lab.cloud.change_server(id, unreachable=True)
+
+
+def test_servers_of_a_cell_that_is_down_count_against_max_and_stay(make_lab):
+    lab = make_lab(min=1, max=4)
+    kept, gone = lab.add(2)
+    foreign = lab.cloud.add_server("foreign").id
+    hide(lab, gone, foreign)
+    status, out, err = lab.run("--create", "2")
+    assert status == 3 and "max 4" in out + err
+    assert lab.run("--create", "1")[0] == 0
+    assert len(lab.creates()) == 1
+    assert lab.run("--delete", gone)[0] == 3
+    assert lab.run("--delete", "1")[0] == 0
+    assert {r["path"].rsplit("/")[-1] for r in lab.deletes()}.isdisjoint({gone, foreign})
+    assert {gone, foreign} <= {server["id"] for server in lab.servers()}
+    assert lab.journal(type="gone") == []
+
+
+def test_a_lost_create_may_be_in_a_cell_that_is_down(make_lab):
+    lab = make_lab(min=1, max=4)
+    lab.add(1)
+    op = "11111111-2222-4333-8444-555555555555"
+    lab.note(ago=600, type="intent", op=op, action="create", name="lost", why="test", flavor="m1.small")
+    lost = lab.cloud.add_server("lost", metadata={"clusterscale.cluster": "web", "clusterscale.op": op}).id
+    hide(lab, lost)
+    lab.fire("OK")
+    wait_until(lambda: len(lab.cloud.requests("GET", "/servers/detail")) > 2, "several lists")
+    assert lab.journal(type="result") == []
+    lab.ports.open(lab.cloud.servers[lost].summary())
+    lab.cloud.change_server(lost, unreachable=False)
+    lab.settle()
+    assert [line["server_id"] for line in lab.journal(type="request", op=op)] == [lost]
+    assert [line["outcome"] for line in lab.journal(type="result", op=op)] == ["done"]

@@ -229,7 +229,8 @@ static void test_members(void **state)
 	(void)state;
 	CASE("WARNING error", w.members[1].state = CS_MEMBER_ERROR);
 	CASE("WARNING stopped", w.members[1].state = CS_MEMBER_OTHER);
-	CASE("", w.members[1].state = CS_MEMBER_OTHER; w.servers[1].hidden = true);
+	CASE("WARNING unknown", w.members[1].state = CS_MEMBER_UNKNOWN;
+		w.servers[1].hidden = true);
 	CASE("WARNING building", w.members[1].state = CS_MEMBER_BUILDING);
 	CASE("", w.members[1].state = CS_MEMBER_BUILDING;
 		w.servers[1].created_wall_ms = NOW_MS - 600000);

@@ -284,8 +284,9 @@ static int port_show(
 	return 0;
 }
 
-static int port_prepare(void *context, struct cs_error *err)
+static int port_prepare(void *context, int64_t servers, struct cs_error *err)
 {
+	(void)servers;
 	return goes_wrong(context, err) ? err->code : 0;
 }
 

@@ -254,8 +254,9 @@ static bool journal_has(const char *a, const char *b)
 	return false;
 }
 
-static int port_prepare(void *context, struct cs_error *err)
+static int port_prepare(void *context, int64_t servers, struct cs_error *err)
 {
+	(void)servers;
 	(void)context;
 	if (world.prepare_error)
 		return cs_error_set(
