@@ -59,8 +59,7 @@ int cs_fleet_address(struct cs_fleet *fleet, bool take, const char **ret_address
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* May the project have so many servers more than at the last look? CS_E_QUOTA names the
- * limit. A cloud that
- * does not tell its limits is not asked in vain: 0. */
+ * limit. A cloud that does not tell its limits is not asked in vain: 0. */
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

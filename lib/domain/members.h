@@ -40,10 +40,10 @@ struct cs_members {
 };
 
 /* Members are the servers marked with the cluster's name, those that Nova hides the marks
- * of and, with adopt-image, the
- * unmarked ones whose image is `image_id` (NULL: not looked at). The address is the first
- * on the first configured network (by Nova's network name), IPv4 before IPv6; with no
- * network configured, the first address. `network_name` is that network's name. */
+ * of and, with adopt-image, the unmarked ones whose image is `image_id` (NULL: not looked
+ * at). The address is the first on the first configured network (by Nova's network name),
+ * IPv4 before IPv6; with no network configured, the first address. `network_name` is that
+ * network's name. */
 void cs_members_select(const struct cs_server_list *list,
 	const struct cs_cluster *cluster, const char *image_id, const char *network_name,
 	struct cs_members *ret) CS_NONNULL(1, 2, 5);

@@ -364,6 +364,7 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 	int64_t created = member->server->created_wall_ms;
 
 	census->exists++;
+	census->unknown += member->state == CS_MEMBER_UNKNOWN;
 	/* Until it is published it bears no load, whatever Nova calls it. */
 	if (cs_plan_is_capacity(in, member) && member->state == CS_MEMBER_ACTIVE &&
 		!op_of(in, member))

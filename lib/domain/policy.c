@@ -71,6 +71,11 @@ void cs_policy_say_census(const struct cs_policy_input *in, struct cs_decision *
 		(long long)census->active, (long long)census->building,
 		(long long)census->draining, (long long)census->exists,
 		(long long)in->min, (long long)in->max);
+	if (census->unknown > 0)
+		cs_policy_say(d,
+			"%lld of those that exist are UNKNOWN: their cell is down, so "
+			"whose they are cannot be seen",
+			(long long)census->unknown);
 }
 
 /* Limits of creating: how many of `wish` may be asked for now. */
@@ -106,10 +111,14 @@ int64_t cs_policy_limit_creates(
 	int64_t room = cs_max(0, in->max - in->census.exists);
 	int64_t failed = cs_policy_create_failures(in);
 	const char *everywhere = cs_places_n(in->servers) > 1 ? " in every zone" : "";
+	char unknown[48] = "";
 
+	if (in->census.unknown > 0)
+		snprintf(unknown, sizeof unknown, ", %lld of them UNKNOWN",
+			(long long)in->census.unknown);
 	wish = LIMIT("max", wish, cs_min(wish, room),
-		"max %lld and %lld exist: room for %lld", (long long)in->max,
-		(long long)in->census.exists, (long long)room);
+		"max %lld and %lld exist%s: room for %lld", (long long)in->max,
+		(long long)in->census.exists, unknown, (long long)room);
 	wish = cs_policy_budget_creates(in, wish, d);
 	if (breaker_left_ms(in) > 0)
 		return LIMIT("breaker", wish, 0,

@@ -40,6 +40,7 @@ struct cs_census {
 	int64_t building;  /* under way: asked for and not in service yet */
 	int64_t draining;  /* marked draining by us and still ACTIVE: can be taken back */
 	int64_t exists;	   /* every server ever asked for that is not proved gone */
+	int64_t unknown;   /* of those: in a cell that is down, and maybe not ours */
 	int64_t deletable; /* may be chosen for deletion */
 	int64_t old;	   /* of those: in service and of an older image */
 	int64_t created_last_hour;    /* of ours, as Nova says */

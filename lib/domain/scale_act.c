@@ -110,12 +110,18 @@ static int act_prove_gone(
 static int act_disprove(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
+	const char *why = "no server with this op in a complete list";
+
 	cs_act_say(act, LOG_WARNING,
 		"the create of '%s' was never carried out: no server with its mark after "
 		"%lld s",
 		step->op->name, cs_act_seconds_since(act, &step->op->since));
-	return cs_act_append_create_failed(act, step->op->op, step->op->zone,
-		"no server with this op in a complete list", err);
+	/* A kill leaves as many as were about to leave: one failure, not so many. */
+	if (act->disproved)
+		return cs_act_append_result(act, step->op->op, CS_ACTION_CREATE,
+			CS_OUTCOME_CANCELLED, why, err);
+	act->disproved = true;
+	return cs_act_append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
 int cs_act_append_request(
@@ -453,7 +459,7 @@ void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 	act->trouble = false;
 	act->created_in_pass = 0;
 	act->recorded_members = false;
-	act->held = false;
+	act->held = act->disproved = false;
 	act->unserved = NULL;
 	cs_strings_done(&act->waits);
 	cs_act_choose_again(act, sight);

@@ -112,10 +112,14 @@ void cs_act_end_requests(struct cs_act *act)
 		end_oldest(act);
 }
 
-static struct cs_act_request *add_request(struct cs_act *act, const struct cs_step *step)
+static void make_room(struct cs_act *act)
 {
 	if (act->n_requests == CS_ACT_AT_ONCE)
 		end_oldest(act);
+}
+
+static struct cs_act_request *add_request(struct cs_act *act, const struct cs_step *step)
+{
 	act->requests[act->n_requests] = (struct cs_act_request){.step = step};
 	return &act->requests[act->n_requests++];
 }
@@ -124,6 +128,9 @@ void cs_act_begin_delete(struct cs_act *act, const struct cs_step *step)
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
 
+	make_room(act);
+	if (act->stop)
+		return;
 	add_request(act, step);
 	if (ports->begin_remove)
 		ports->begin_remove(ports->context, step->server_id);
@@ -174,7 +181,8 @@ int cs_act_create(struct cs_act *act, const struct cs_step *step, struct cs_erro
 {
 	const struct cs_scale_ports *ports = act->scale->ports;
 
-	if (act->create_failed || act->held)
+	make_room(act);
+	if (act->stop || act->create_failed || act->held)
 		return 0;
 	if (may_create(act, err) < 0)
 		return err->code;

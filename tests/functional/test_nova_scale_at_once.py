@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from scale_lab import POOR, PROGRAM, lab, make_lab, plain, wait_until  # noqa: E402, F401
 
@@ -77,3 +79,32 @@ def test_a_kill_with_creates_in_flight_makes_none_twice(make_lab):
     lab.settle()
     made = {line["server_id"] for line in lab.journal(type="request")}
     assert made == {server["id"] for server in lab.ours()} and len(lab.creates()) == len(made)
+
+
+def test_what_a_kill_kept_from_leaving_is_one_failure(lab):
+    """Three in a row would hold creates for a quarter of an hour."""
+    lab.add(2)
+    for i in range(4):
+        lab.note(type="intent", ago=181, op=f"00000000-0000-4000-8000-00000000000{i}", action="create", name=f"lost{i}")
+    lab.fire("OK")
+    lab.settle()
+    assert lab.log().count("was never carried out") == 4
+    outcomes = [line["outcome"] for line in lab.journal(type="result")]
+    assert sorted(outcomes) == ["cancelled", "cancelled", "cancelled", "failed"]
+    assert lab.run("--create", "2")[0] == 0
+    lab.check_settled(4)
+
+
+def test_a_lost_answer_among_others_doubles_nothing(make_lab):
+    lab = make_lab(max=20)
+    slow(lab, "POST", r"/servers$", 2)
+    lab.cloud.control.inject(method="POST", path=r"/servers$", delay=0.2, action="lose")
+    status, out, err = lab.run("--create", "5")
+    assert status == 0
+    assert "is the one whose answer was lost, by its mark" in out
+    assert len(lab.creates()) == 5
+    lab.check_settled(5)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-q", *sys.argv[1:]]))
