@@ -319,7 +319,7 @@ def test_quota_is_seen_before_anything_is_begun(lab):
     lab.cloud.quota["instances"] = 3
     status, out, err = lab.run("--create", "2")
     assert status == 2
-    assert ("creating 'web': the project's quota has no room: 3 of 3 servers are in use, 1 more would be needed; "
+    assert ("creating 'web': the project's quota has no room: 2 of 3 servers are in use, 2 more would be needed; "
             "have the project's quota raised, or lower size.max\n") in err
     assert len(lab.creates()) == len(lab.journal(type="intent")) == 1
     lab.check_settled(3)
