@@ -27,7 +27,8 @@ def test_new_servers_go_where_the_fewest_are(lab):
     lab.add(1, zone="az1")
     status, out, _ = lab.run("--to", "4")
     assert status == 0 and "created (ID) in zone az2: " in plain(out)
-    assert asked_for(lab) == ["az2", "az1", "az2"]
+    first, *others = asked_for(lab)
+    assert first == "az2" and sorted(others) == ["az1", "az2"], "the others were in flight together"
     lab.check_settled(4)
 
 
