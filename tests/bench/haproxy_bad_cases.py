@@ -194,11 +194,10 @@ def _(lb):
 
 @case("read-only directory")
 def _(lb):
-    lb.mark(lb.cloud_servers[1])
+    template(lb, "global\n", "global\n    # something to write\n")
     lb.dir.chmod(0o555)
     yield 2, f"cannot create a file beside {lb.config}.clusterscale-candidate: Permission denied"
     lb.dir.chmod(0o755)
-    lb.unmark(lb.cloud_servers[1])
 
 
 @case("full disk")
