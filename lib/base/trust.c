@@ -227,9 +227,7 @@ int cs_trust_check_peer(int fd, const char *path, struct cs_error *err)
 	CS_AUTO_FREE char *user = name_of(peer.uid);
 	return cs_error_set(err, CS_E_REFUSED,
 		"it is user %s (process %d) who listens on %s, and this runs as root, "
-		"which "
-		"believes only root there and the owner of the folder; find out what "
-		"that "
-		"process is, and start HAProxy as root",
+		"which believes only root there and the owner of the folder; find out "
+		"what that process is, and start HAProxy as root",
 		user, (int)peer.pid, path);
 }

@@ -127,10 +127,10 @@ static void use_file(const struct cs_measure_setup *setup, struct cs_measured *s
 
 		if (found && samplings[i].known)
 			continue; /* a second line of the same */
-		if (found)
+		if (found) {
 			use_baseline(setup, &servers[i], &samplings[i], &now, &baseline);
-		if (found)
 			samplings[i].known = true;
+		}
 		if (!cs_baseline_is_expired(&baseline, &now, setup->spans))
 			cs_samples_pass_keep(pass, &baseline);
 	}
