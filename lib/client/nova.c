@@ -51,14 +51,18 @@ struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
 	return call;
 }
 
+static void call_free(struct cs_nova_call **call)
+{
+	json_object_put((*call)->body);
+	free((*call)->url);
+	free(*call);
+}
+
 int cs_nova_end(
 	struct cs_nova_call *take_call, struct cs_http_reply *reply, struct cs_error *err)
 {
-	CS_AUTO_FREE struct cs_nova_call *call = take_call;
-	CS_AUTO_JSON struct json_object *body = call->body;
-	CS_AUTO_FREE char *url = call->url;
+	CS_CLEANUP(call_free) struct cs_nova_call *call = take_call;
 
-	(void)body;
 	if (cs_keystone_end(call->sent, reply, err) < 0)
 		return err->code;
 	if (reply->status < 200 || reply->status > 299)
