@@ -68,10 +68,7 @@ static void parse_options(int argc, char **argv, struct values *values)
 		cs_options_version("check_cluster_drift");
 		exit(CS_UNKNOWN);
 	}
-	if (strcmp(values->output, "json") == 0)
-		cs_plugin_use_json();
-	else if (strcmp(values->output, "text") != 0)
-		cs_plugin_fail("option --output: give text or json");
+	cs_plugin_use_output(values->output);
 	if (run < 0)
 		fail(&err);
 	if (!values->cluster && !values->check_config)

@@ -124,8 +124,12 @@ void cs_plugin_begin(const char *name)
 	cs_out_of_memory = end_out_of_memory;
 }
 
-void cs_plugin_use_json(void)
+void cs_plugin_use_output(const char *name)
 {
+	if (strcmp(name, "text") == 0)
+		return;
+	if (strcmp(name, "json") != 0)
+		cs_plugin_fail("option --output: give text or json");
 	json = true;
 	free(out_of_memory_text);
 	out_of_memory_text = failure_text("out of memory");

@@ -19,8 +19,9 @@ const char *cs_plugin_state_text(enum cs_plugin_state state);
  * From here on, running out of memory prints an UNKNOWN line and exits 3. */
 void cs_plugin_begin(const char *service) CS_NONNULL_ALL;
 
-/* Failures become a JSON document, {"state":"UNKNOWN","exit":3,"summary":...}. */
-void cs_plugin_use_json(void);
+/* What --output says, text or json; others fail. With json, failures become a document,
+ * {"state":"UNKNOWN","exit":3,"summary":...}. */
+void cs_plugin_use_output(const char *name) CS_NONNULL_ALL;
 
 /* After `timeout_ms` in total the plugin prints an UNKNOWN line and exits 3, whatever it
  * is doing (a name server that does not answer cannot be interrupted otherwise). */

@@ -4,6 +4,7 @@
 #include "format/json.h"
 
 #include <limits.h>
+#include <string.h>
 
 #define DEPTH_MAX 32
 
@@ -33,6 +34,17 @@ int cs_json_parse(const char *text, size_t len, const char *what,
 	}
 	*ret = object;
 	return 0;
+}
+
+int cs_json_parse_last_line(const char *text, size_t len, const char *what,
+	struct json_object **ret, struct cs_error *err)
+{
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+		len--;
+	const char *before = memrchr(text, '\n', len);
+	const char *line = before ? before + 1 : text;
+
+	return cs_json_parse(line, len - (size_t)(line - text), what, ret, err);
 }
 
 bool cs_json_breaks_off(const char *text, size_t len)

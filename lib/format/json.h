@@ -24,6 +24,11 @@ static inline void cs_json_freep(struct json_object **object)
 int cs_json_parse(const char *text, size_t len, const char *what,
 	struct json_object **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The last line that is not empty: with -v, or by a chatty ssh, others stand before it.
+ */
+int cs_json_parse_last_line(const char *text, size_t len, const char *what,
+	struct json_object **ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* Takes one row, which is released after the call, or fails and ends the reading. */
 typedef int (*cs_json_each)(void *context, struct json_object *row, struct cs_error *err);
 

@@ -40,27 +40,13 @@ static bool read_server(struct json_object *object, struct cs_lb_status *status)
 	return true;
 }
 
-/* With -v or a chatty ssh other lines stand before it. */
-static const char *last_line(const char *text, size_t *len)
-{
-	while (*len > 0 && (text[*len - 1] == '\n' || text[*len - 1] == '\r'))
-		(*len)--;
-	const char *start = memrchr(text, '\n', *len);
-	if (!start)
-		return text;
-	start++;
-	*len -= (size_t)(start - text);
-	return start;
-}
-
 int cs_lb_status_parse(
 	const char *text, size_t len, struct cs_lb_status *ret, struct cs_error *err)
 {
 	CS_AUTO_JSON struct json_object *object = NULL;
 	struct cs_lb_status status = {0};
-	const char *line = last_line(text, &len);
 
-	if (cs_json_parse(line, len, "the status", &object, err) < 0)
+	if (cs_json_parse_last_line(text, len, "the status", &object, err) < 0)
 		return err->code;
 	struct json_object *servers = cs_json_arr(object, "servers");
 	bool good = servers && cs_json_bool(object, "applied", &status.applied) &&

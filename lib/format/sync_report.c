@@ -101,27 +101,13 @@ static bool read_report(struct json_object *object, struct cs_sync_report *repor
 	       read_ids(report, drained, &report->drained);
 }
 
-/* The last line that is not empty; with -v other lines stand before it. */
-static const char *last_line(const char *text, size_t *len)
-{
-	while (*len > 0 && (text[*len - 1] == '\n' || text[*len - 1] == '\r'))
-		(*len)--;
-	const char *start = memrchr(text, '\n', *len);
-	if (!start)
-		return text;
-	start++;
-	*len -= (size_t)(start - text);
-	return start;
-}
-
 int cs_sync_report_parse(
 	const char *text, size_t len, struct cs_sync_report *ret, struct cs_error *err)
 {
 	CS_AUTO_JSON struct json_object *object = NULL;
 	struct cs_sync_report report = {0};
-	const char *line = last_line(text, &len);
 
-	if (cs_json_parse(line, len, "the report", &object, err) < 0)
+	if (cs_json_parse_last_line(text, len, "the report", &object, err) < 0)
 		return err->code;
 	if (!read_report(object, &report)) {
 		cs_sync_report_done(&report);
