@@ -70,6 +70,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_apart.c lib/domain/fleet_apart.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_addresses.c lib/domain/fleet_addresses.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h
+lib_libclusterscale_a_SOURCES += lib/domain/fleet_kept.c lib/domain/fleet_kept.h
 lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal_file.c

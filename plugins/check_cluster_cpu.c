@@ -155,13 +155,15 @@ static struct cs_measurement what_counts(
 }
 
 /* What nova_scale decides from. Without it the figure is of no use, so it is no figure.
- */
+ * That of an old list is for people only. */
 static struct cs_measurement record(
 	const struct cpu_scope *scope, const struct cs_measure_result *result)
 {
 	const struct cs_measurement counts = what_counts(scope, result);
 	struct cs_error err = result->state_error;
 
+	if (scope->cluster.list_trouble)
+		return counts;
 	if (err.code || cs_history_append(scope->state_dir, &counts, &err) < 0) {
 		cs_error_prefix(
 			&err, "%s: cannot record the measurement", scope->cluster.name);

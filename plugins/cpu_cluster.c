@@ -10,6 +10,7 @@
 #include "base/strbuf.h"
 #include "client/snmp.h"
 #include "domain/clouds.h"
+#include "domain/fleet_kept.h"
 #include "domain/journal.h"
 #include "domain/plan.h"
 
@@ -100,32 +101,69 @@ static void take_census(const struct cs_cluster *cluster, const struct cs_stamp 
 	cs_plan_done(&plan);
 }
 
-/* A dry run leaves no token behind. */
-static int open_fleet(const struct cpu_source *source, const struct cs_config *config,
+/* A dry run leaves no token behind. Half of the time left is kept for asking the members.
+ */
+static int look(const struct cpu_source *source, struct cs_credentials *take_credentials,
 	const struct cs_cluster *cluster, struct cs_deadline deadline,
-	struct cs_fleet **ret, struct cs_error *err)
-{
-	struct cs_credentials credentials;
-
-	if (!source->dry_run)
-		return cs_fleet_open(config, cluster, cluster->cloud, deadline, ret, err);
-	if (cs_clouds_find(config->clouds_file, cluster->cloud, &credentials, err) < 0)
-		return err->code;
-	return cs_fleet_open_as(&credentials, NULL, cluster, deadline, ret, err);
-}
-
-/* Only from a complete list. Half of the time left is kept for asking the members. */
-static int list_members(const struct cpu_source *source, const struct cs_cluster *cluster,
-	struct cs_deadline deadline, struct cpu_scope *ret, struct cs_error *err)
+	struct cpu_scope *ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_fleet_closep) struct cs_fleet *fleet = NULL;
-	int64_t left_ms = cs_deadline_left_ms(deadline);
+	CS_AUTO_FREE char *token = cs_asprintf("%s/token", ret->state_dir);
+	struct cs_deadline half = cs_deadline_in(cs_deadline_left_ms(deadline) / 2);
 
-	if (open_fleet(source, ret->config, cluster, cs_deadline_in(left_ms / 2), &fleet,
-		    err) < 0 ||
+	if (cs_fleet_open_as(take_credentials, source->dry_run ? NULL : token, cluster,
+		    half, &fleet, err) < 0 ||
 		cs_fleet_look(fleet, &ret->view, err) < 0)
+		return err->code;
+	return 0;
+}
+
+/* The cloud could not be asked, or not in time; nothing that a person has to mend first.
+ */
+static bool may_pass(enum cs_errc code)
+{
+	return code == CS_E_TIMEOUT || code == CS_E_CONNECT || code == CS_E_PROTOCOL ||
+	       code == CS_E_REMOTE;
+}
+
+/* The last list in the place of the one that failed with `err`. */
+static int look_back(const char *of, const struct cs_cluster *cluster,
+	struct cpu_scope *ret, struct cs_error *err)
+{
+	struct cs_error trouble;
+	int code = cs_fleet_kept_load(ret->state_dir, of, cluster->cpu.list_max_age_ms,
+		&ret->view, &ret->cluster.list_age_ms, &trouble);
+
+	if (code < 0)
+		return code == CS_E_NOT_FOUND
+			       ? (int)err->code
+			       : cs_error_advise(err, "%s", trouble.message);
+	ret->cluster.list_trouble = cs_strdup(err->message);
+	return 0;
+}
+
+/* Only from a complete list; of now where that can be had. */
+static int list_members(const struct cpu_source *source, const struct cs_cluster *cluster,
+	const struct cs_stamp *now, struct cs_deadline deadline, struct cpu_scope *ret,
+	struct cs_error *err)
+{
+	bool keep = !source->dry_run && cluster->cpu.list_max_age_ms > 0;
+	CS_CLEANUP(cs_credentials_done) struct cs_credentials credentials = {0};
+
+	if (cs_clouds_find(ret->config->clouds_file, cluster->cloud, &credentials, err) <
+		0)
 		return cs_error_prefix(
 			err, "cluster '%s': no list of its servers", cluster->name);
+	CS_AUTO_FREE char *of = cs_fleet_kept_of(&credentials, cluster);
+	if (look(source, &credentials, cluster, deadline, ret, err) < 0) {
+		cs_error_prefix(
+			err, "cluster '%s': no list of its servers", cluster->name);
+		if (!keep || !may_pass(err->code) || look_back(of, cluster, ret, err) < 0)
+			return err->code;
+	} else if (keep &&
+		   cs_fleet_kept_save(ret->state_dir, of, now, &ret->view, err) < 0)
+		return cs_error_prefix(
+			err, "cluster '%s': cannot keep the list", cluster->name);
 	return add_members(&ret->view.members, cluster, ret, err);
 }
 
@@ -161,11 +199,12 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 		.up_at = cluster->policy.scale_up_at_permille};
 	cs_stamp_now(&before);
 	if ((!source->dry_run && cs_state_dir_open(ret->state_dir, 0750, err) < 0) ||
-		list_members(source, cluster, deadline, ret, err) < 0 ||
+		list_members(source, cluster, &before, deadline, ret, err) < 0 ||
 		(!source->dry_run && count_open_work(&ret->view.members, cluster,
 					     ret->state_dir, &ret->cluster, err) < 0))
 		return err->code;
-	take_census(cluster, &before, ret);
+	if (!ret->cluster.list_trouble)
+		take_census(cluster, &before, ret);
 	/* Without it fewer servers are not wanted; whether it can be kept shows when this
 	 * measurement is recorded. */
 	(void)!cs_history_load(

@@ -11,8 +11,10 @@ int64_t cpu_wanted(
 {
 	struct cs_journal nothing = {0};
 	int64_t servers = measurement->servers;
+	/* An old list proves no shortage: only the load may ask for more. */
+	bool whole = !cluster->list_trouble || servers >= cluster->min || servers == 0;
 	struct cs_policy_input in = {.spec = cluster->policy,
-		.min = cluster->min,
+		.min = whole ? cluster->min : servers,
 		.max = cluster->max,
 		.census = {.active = servers, .exists = servers, .deletable = servers},
 		.journal = &nothing,

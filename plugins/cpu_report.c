@@ -83,6 +83,16 @@ static void add_figures(struct cs_strbuf *out, const struct cpu_report *report)
 	cs_strbuf_add(out, ")");
 }
 
+/* ", by the list of 40 s ago; now cluster ..." */
+static void add_list_age(struct cs_strbuf *out, const struct cpu_report *report)
+{
+	const struct cpu_cluster *cluster = report->cluster;
+
+	if (cluster && cluster->list_trouble)
+		cs_strbuf_addf(out, ", by the list of %" PRId64 " s ago; now %s",
+			cluster->list_age_ms / CS_MS_PER_S, cluster->list_trouble);
+}
+
 static enum cs_plugin_state no_figure(
 	struct cs_strbuf *why, const struct cpu_report *report)
 {
@@ -140,6 +150,8 @@ static void add_too_many(struct cs_strbuf *why, const struct cpu_report *report)
 
 static const char *up_text(const struct cpu_report *report)
 {
+	if (report->cluster->list_trouble)
+		return "but nothing is done without a new list";
 	return measurement_of(report)->servers < report->cluster->max
 		       ? "scale up"
 		       : "but max is reached";
@@ -158,6 +170,8 @@ static enum cs_plugin_state judge_demand(
 	/* A floor of the schedule needs no figure, like min itself. */
 	if (measurement_of(report)->load_permille < 0)
 		return no_figure(why, report);
+	if (report->cluster->list_trouble)
+		return CS_OK;
 	add_too_many(why, report);
 	if (wanted < servers)
 		cs_strbuf_addf(why, ", %" PRId64 " wanted: scale down", wanted);
@@ -171,7 +185,7 @@ static enum cs_plugin_state judge_cluster(
 	const struct cs_measurement *m = measurement_of(report);
 
 	/* Filling up needs no measurement, only the list, and that is complete. */
-	if (m->servers < cluster->min) {
+	if (m->servers < cluster->min && !cluster->list_trouble) {
 		cs_strbuf_addf(
 			why, ", fewer than min %" PRId64 ": scale up", cluster->min);
 		return CS_CRITICAL;
@@ -193,6 +207,7 @@ static void add_summary(struct cs_strbuf *out, const struct cpu_report *report,
 {
 	add_figures(out, report);
 	*ret_state = judge(out, report);
+	add_list_age(out, report);
 }
 
 static void add_perfdata(struct cs_strbuf *out, const struct cpu_report *report)
@@ -294,6 +309,10 @@ static void add_decision(struct cs_strbuf *out, const struct cpu_report *report)
 	struct cs_policy_input in;
 	struct cs_decision decision;
 
+	if (report->cluster->list_trouble) {
+		cs_strbuf_add(out, "no decision: that needs a new list of the servers\n");
+		return;
+	}
 	cpu_decide(report->cluster, &report->recorded, &in, &decision);
 	cs_decision_text(&in, &decision, out);
 	cs_decision_done(&decision);
@@ -361,6 +380,12 @@ static void add_cluster(struct json_object *document, const struct cpu_cluster *
 	cs_json_add_int(open, "draining", cluster->draining);
 	cs_json_add_int(open, "unpublished", cluster->unpublished);
 	json_object_object_add(document, "open", open);
+	if (cluster->list_trouble) {
+		struct json_object *list = json_object_new_object();
+		cs_json_add_int(list, "age", cluster->list_age_ms / CS_MS_PER_S);
+		cs_json_add_str(list, "why", cluster->list_trouble);
+		json_object_object_add(document, "old_list", list);
+	}
 }
 
 void cpu_report_json(const struct cpu_report *report)
@@ -391,7 +416,7 @@ void cpu_report_json(const struct cpu_report *report)
 		json_object_array_add(members, server_object(&report->servers[i]));
 	json_object_object_add(document, "members", members);
 	json_object_object_add(document, "datagrams", datagrams_object(report->counts));
-	if (report->cluster)
+	if (report->cluster && !report->cluster->list_trouble)
 		json_object_object_add(document, "decision", decision_object(report));
 	cs_plugin_end_json(state, cs_json_text(document));
 }

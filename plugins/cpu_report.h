@@ -21,6 +21,10 @@ struct cpu_cluster {
 	/* work that nova_scale has not finished */
 	int64_t open_requests, draining, unpublished;
 	char *not_counted; /* lines about members that are not ACTIVE */
+	/* Why there is no new list of its servers, and how old the one used is; NULL: it
+	 * is new. Scaling needs a new one, so nothing follows from an old one. */
+	char *list_trouble;
+	int64_t list_age_ms;
 };
 
 struct cpu_report {

@@ -95,7 +95,10 @@ static const struct cs_schema_key cpu_keys[] = {
 	{"aggregate", CS_SCHEMA_CHOICE, AT(aggregate), .choices = cs_cpu_aggregates,
 		.fallback = "mean"},
 	{"warm-up", CS_SCHEMA_SECONDS, AT(warm_up_ms), 0, HOUR_MS, .fallback = "0"},
-	{"grace", CS_SCHEMA_SECONDS, AT(grace_ms), 0, HOUR_MS, .fallback = "90"}, {0}};
+	{"grace", CS_SCHEMA_SECONDS, AT(grace_ms), 0, HOUR_MS, .fallback = "90"},
+	{"list-max-age", CS_SCHEMA_SECONDS, AT(list_max_age_ms), 0, HOUR_MS,
+		.fallback = "0"},
+	{0}};
 #undef AT
 
 #define AT(member) .offset = offsetof(struct cs_schedule_entry, member)

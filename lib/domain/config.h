@@ -58,14 +58,16 @@ struct cs_snmp_spec {
 /* cpu: how members are measured */
 struct cs_cpu_spec {
 	struct cs_snmp_spec snmp;
-	int64_t min_span_ms; /* min-span, 10 s */
-	int64_t max_span_ms; /* max-span, 180 s */
-	int64_t timeout_ms;  /* timeout, 3 s: for one poll of all members */
-	int source;	     /* enum cs_cpu_source; auto */
-	int aggregate;	     /* enum cs_cpu_aggregate; mean */
-	int64_t warm_up_ms;  /* warm-up, 0: members up for less do not count */
-	int64_t grace_ms;    /* grace, 90 s: so long the last load of a silent member
-				stands */
+	int64_t min_span_ms;	 /* min-span, 10 s */
+	int64_t max_span_ms;	 /* max-span, 180 s */
+	int64_t timeout_ms;	 /* timeout, 3 s: for one poll of all members */
+	int source;		 /* enum cs_cpu_source; auto */
+	int aggregate;		 /* enum cs_cpu_aggregate; mean */
+	int64_t warm_up_ms;	 /* warm-up, 0: members up for less do not count */
+	int64_t grace_ms;	 /* grace, 90 s: so long the last load of a silent member
+				    stands */
+	int64_t list_max_age_ms; /* list-max-age, 0: so long the check reports from the
+				    last list when there is no new one */
 };
 
 /* policy.schedule: other limits of the size while a cron expression matches */

@@ -4,6 +4,7 @@ PYTESTS = \
 	tests/fakes/test_simcloud_transcripts.py \
 	tests/functional/test_check_cluster_cpu.py \
 	tests/functional/test_check_cluster_cpu_cluster.py \
+	tests/functional/test_check_cluster_cpu_old_list.py \
 	tests/functional/test_check_cluster_cpu_snmpd.py \
 	tests/functional/test_check_cluster_cpu_versions.py \
 	tests/functional/test_check_cluster_drift.py \
