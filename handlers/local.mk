@@ -12,6 +12,7 @@ handlers_nova_scale_SOURCES = handlers/nova_scale.c handlers/nova_scale.h \
 	handlers/nova_scale_audit.c \
 	handlers/nova_scale_doctor.c handlers/nova_scale_doctor_lb.c handlers/nova_scale_doctor.h \
 	handlers/nova_scale_evidence.c \
+	handlers/nova_scale_floating.c \
 	handlers/nova_scale_ports.c \
 	handlers/nova_scale_show.c handlers/nova_scale_snapshot.c handlers/nova_scale_story.c \
 	handlers/nova_scale_verbs.c

@@ -90,6 +90,7 @@ void scale_program_done(struct scale_program *program)
 	cs_fleet_close(program->fleet);
 	cs_lock_release(&program->lock);
 	cs_strings_done(&program->shown);
+	cs_floating_list_done(&program->floating);
 	free(program->user_data);
 	free(program->image_id);
 	free(program->dir);

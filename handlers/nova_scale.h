@@ -8,6 +8,7 @@
 
 #include "base/deadline.h"
 #include "base/file.h"
+#include "client/floating.h"
 #include "domain/config.h"
 #include "domain/fleet.h"
 #include "domain/scale.h"
@@ -43,6 +44,9 @@ struct scale_program {
 	char *user_data;		/* base64, NULL until a create needs it */
 	char *image_id; /* of new servers; NULL: not asked for, or unknown */
 	bool image_asked;
+	struct cs_floating_list
+		floating; /* before the last look; nova_scale_floating.c */
+	struct cs_error floating_trouble; /* code 0, or why they are not known */
 	bool acts;		 /* may change something: bind, measure, record */
 	int64_t measured_ms;	 /* when, on the monotonic clock; 0: not by us */
 	bool measured;		 /* check_cluster_cpu was run already */
@@ -107,6 +111,14 @@ int scale_lock(
 /* nova_scale_evidence.c */
 void scale_find_evidence(
 	struct scale_program *program, struct cs_plan_evidence *ret) CS_NONNULL_ALL;
+
+/* nova_scale_floating.c */
+
+/* To be called before each list of servers. */
+void scale_list_floating(struct scale_program *program) CS_NONNULL_ALL;
+/* struct cs_scale_ports: settle. */
+int scale_settle_floating(void *context, const struct cs_fleet_view *view,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* nova_scale_verbs.c: what is not a reconcile. Exit statuses; failures are said. */
 int scale_adopt(struct scale_program *program) CS_NONNULL_ALL;

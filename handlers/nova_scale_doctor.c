@@ -293,6 +293,21 @@ static void check_networks(struct doctor *doctor)
 			ids->items[i]);
 }
 
+static void check_floating_network(struct doctor *doctor)
+{
+	const char *name = doctor->program->cluster->servers.floating_network, *id;
+	struct cs_error err;
+
+	if (!name)
+		return;
+	if (cs_fleet_floating_network_id(doctor->program->fleet, &id, &err) < 0)
+		doctor_fault(doctor, "network", &err,
+			"openstack network list --external shows what there is");
+	else
+		doctor_say(DOCTOR_GOOD, "network", "'%s' (%s), for floating addresses",
+			name, id);
+}
+
 static void check_group(struct doctor *doctor)
 {
 	const char *name = doctor->program->cluster->servers.server_group, *id;
@@ -311,7 +326,7 @@ static void list_members(struct doctor *doctor)
 {
 	struct cs_fleet *fleet = doctor->program->fleet;
 	struct cs_error err;
-	const char *address;
+	struct cs_fleet_address address;
 
 	if (cs_fleet_look(fleet, &doctor->view, &err) < 0) {
 		doctor_fault(doctor, "members", &err, NULL);
@@ -321,7 +336,7 @@ static void list_members(struct doctor *doctor)
 	doctor_say(DOCTOR_GOOD, "members", "%zu in the cloud, %zu of them ACTIVE",
 		doctor->view.members.n, doctor->view.members.by_state[CS_MEMBER_ACTIVE]);
 	if (cs_fleet_address(fleet, false, &address, &err) < 0)
-		doctor_fault(doctor, "fixed addresses", &err, NULL);
+		doctor_fault(doctor, "addresses", &err, NULL);
 }
 
 /* As many more as the configuration would let there be. */
@@ -355,6 +370,7 @@ static void check_cloud(struct doctor *doctor)
 	check_flavor(doctor, known ? &image : NULL);
 	check_group(doctor);
 	check_networks(doctor);
+	check_floating_network(doctor);
 	list_members(doctor);
 	if (doctor->listed)
 		check_quota(doctor);

@@ -223,6 +223,7 @@ static int port_look(void *context, struct cs_fleet_view *ret, struct cs_error *
 
 	if (scale_cloud(program, err) < 0)
 		return err->code;
+	scale_list_floating(program);
 	return cs_fleet_look(program->fleet, ret, err);
 }
 
@@ -272,17 +273,22 @@ int scale_read_user_data(struct scale_program *program, struct cs_error *err)
 	return 0;
 }
 
-static int make_request(struct scale_program *program, struct cs_server_request *ret,
-	struct cs_error *err)
+/* `take`: it is for sending. */
+static int make_request(struct scale_program *program, bool take,
+	struct cs_server_request *ret, struct cs_error *err)
 {
 	const struct cs_server_spec *spec = &program->cluster->servers;
+	struct cs_fleet_address address;
 
 	if (scale_cloud(program, err) < 0 || scale_read_user_data(program, err) < 0 ||
 		cs_fleet_image_id(program->fleet, &ret->image_id, err) < 0 ||
 		cs_fleet_flavor_id(program->fleet, &ret->flavor_id, err) < 0 ||
 		cs_fleet_group_id(program->fleet, &ret->group_id, err) < 0 ||
-		cs_fleet_network_ids(program->fleet, &ret->network_ids, err) < 0)
+		cs_fleet_network_ids(program->fleet, &ret->network_ids, err) < 0 ||
+		cs_fleet_address(program->fleet, take, &address, err) < 0)
 		return err->code;
+	ret->address = address.address;
+	ret->port_id = address.port_id;
 	ret->key_name = spec->key_name;
 	ret->config_drive = spec->config_drive;
 	ret->volume = spec->boot_volume.size_gib > 0 ? &spec->boot_volume : NULL;
@@ -361,10 +367,11 @@ static int port_prepare(void *context, int64_t servers, struct cs_error *err)
 {
 	struct scale_program *program = context;
 	struct cs_server_request request;
+	const char *floating;
 
 	if (scale_check_commands(program, err) < 0 ||
-		make_request(program, &request, err) < 0 ||
-		cs_fleet_address(program->fleet, false, &request.address, err) < 0)
+		make_request(program, false, &request, err) < 0 ||
+		cs_fleet_floating_network_id(program->fleet, &floating, err) < 0)
 		return err->code;
 	if (cs_fleet_has_room(program->fleet, servers, err) < 0)
 		return cs_error_advise(
@@ -416,8 +423,7 @@ static void port_begin_create(
 	struct scale_request *sent = add_request(program, op);
 	struct cs_error *err = &sent->refused;
 
-	if (make_request(program, &request, err) == 0 &&
-		cs_fleet_address(program->fleet, true, &request.address, err) == 0 &&
+	if (make_request(program, true, &request, err) == 0 &&
 		cs_nova_create_check(cs_fleet_nova(program->fleet), &request, err) == 0)
 		sent->call =
 			cs_nova_create_begin(cs_fleet_nova(program->fleet), &request);
@@ -581,6 +587,7 @@ void scale_ports(struct scale_program *program, struct cs_scale_ports *ret)
 		.begin_remove = port_begin_remove,
 		.set_metadata = port_set_metadata,
 		.add_tag = port_add_tag,
+		.settle = scale_settle_floating,
 		.probe = port_probe,
 		.sync = port_sync,
 		.evidence = port_evidence,

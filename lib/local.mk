@@ -38,6 +38,7 @@ lib_libclusterscale_a_SOURCES += lib/format/trace.c lib/format/trace.h
 lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
 lib_libclusterscale_a_SOURCES += lib/client/catalog.c
+lib_libclusterscale_a_SOURCES += lib/client/floating.c lib/client/floating.h
 lib_libclusterscale_a_SOURCES += lib/client/haproxy_socket.c lib/client/haproxy_socket.h
 lib_libclusterscale_a_SOURCES += lib/client/http.c lib/client/http.h
 lib_libclusterscale_a_SOURCES += lib/client/http_reply.c
@@ -69,8 +70,8 @@ lib_libclusterscale_a_SOURCES += lib/domain/drift.c lib/domain/drift.h lib/domai
 lib_libclusterscale_a_SOURCES += lib/domain/fleet.c lib/domain/fleet.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_apart.c lib/domain/fleet_apart.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_addresses.c lib/domain/fleet_addresses.h
-lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h
 lib_libclusterscale_a_SOURCES += lib/domain/fleet_kept.c lib/domain/fleet_kept.h
+lib_libclusterscale_a_SOURCES += lib/domain/fleet_rows.c lib/domain/fleet_rows.h
 lib_libclusterscale_a_SOURCES += lib/domain/history.c lib/domain/history.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal.c lib/domain/journal.h
 lib_libclusterscale_a_SOURCES += lib/domain/journal_file.c

@@ -69,6 +69,7 @@ struct cs_server_request {
 		*zone; /* the last two or NULL */
 	const struct cs_strings *network_ids, *security_groups;
 	const char *address;		     /* on the first network; or NULL: any */
+	const char *port_id;		     /* that has it; or NULL: one is made */
 	const char *group_id;		     /* server group, or NULL */
 	const char *user_data_base64;	     /* or NULL */
 	const struct cs_boot_volume *volume; /* NULL: boots from the image itself */
@@ -141,6 +142,10 @@ int cs_nova_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id
 /* Both, because Nova lists addresses under the network's name. */
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* And the first address of a port. CS_E_CONFIG when it has none. */
+int cs_nova_port_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	char **ret_address, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Begins to make an image of a server, and names it. CS_E_CONFLICT: the server is busy,
  * with another image for instance. */

@@ -24,9 +24,13 @@ static struct json_object *networks_of(
 	struct json_object *list = json_object_new_array();
 	for (size_t i = 0; i < ids->n; i++) {
 		struct json_object *network = json_object_new_object();
-		cs_json_add_str(network, "uuid", ids->items[i]);
-		if (i == 0 && request->address)
-			cs_json_add_str(network, "fixed_ip", request->address);
+		if (i == 0 && request->port_id) {
+			cs_json_add_str(network, "port", request->port_id);
+		} else {
+			cs_json_add_str(network, "uuid", ids->items[i]);
+			if (i == 0 && request->address)
+				cs_json_add_str(network, "fixed_ip", request->address);
+		}
 		json_object_array_add(list, network);
 	}
 	return list;

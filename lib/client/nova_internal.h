@@ -31,6 +31,10 @@ int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
 int cs_nova_images_url(struct cs_nova *nova, char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* A path at the Network service, such as "/ports"; owned by the caller. */
+int cs_nova_network_url(struct cs_nova *nova, const char *path, char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 /* GET `url` (whole). 0 only for status 200 with a JSON body, which the caller puts. */
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

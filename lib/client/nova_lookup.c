@@ -23,15 +23,26 @@ struct collection {
 #define NAME_MAX_COMPARED 64
 
 struct found {
-	char *id, *name;
+	char *id, *name, *address; /* the last of a port */
 };
 
 static void take(struct json_object *object, struct found *ret)
 {
 	const char *name = cs_json_str(object, "name");
+	struct json_object *fixed = cs_json_arr(object, "fixed_ips");
 
+	if (fixed && json_object_array_length(fixed) > 0)
+		cs_strset(&ret->address,
+			cs_json_str(json_object_array_get_idx(fixed, 0), "ip_address"));
 	cs_strset(&ret->id, cs_json_str(object, "id"));
 	cs_strset(&ret->name, name ? name : "");
+}
+
+static void found_done(struct found *found)
+{
+	free(found->id);
+	free(found->name);
+	free(found->address);
 }
 
 static int by_id(struct cs_nova *nova, const struct collection *where, const char *id,
@@ -226,8 +237,7 @@ static int find_id(struct cs_nova *nova, const struct collection *where,
 
 	if (r == 0)
 		*ret_id = CS_TAKE(found.id);
-	free(found.id);
-	free(found.name);
+	found_done(&found);
 	return r;
 }
 
@@ -276,6 +286,34 @@ int cs_nova_group_id(
 	return r;
 }
 
+int cs_nova_network_url(
+	struct cs_nova *nova, const char *path, char **ret, struct cs_error *err)
+{
+	return collection_url(nova, "network", "/v2.0", path, ret, err);
+}
+
+/* https://docs.openstack.org/api-ref/network/v2/#list-ports */
+int cs_nova_port_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	char **ret_address, struct cs_error *err)
+{
+	struct collection ports = {"port", "ports", "port", NULL, "?name=", ""};
+	struct found found = {0};
+
+	if (cs_nova_network_url(nova, "/ports", &ports.url, err) < 0)
+		return err->code;
+	int r = find(nova, &ports, name_or_id, cs_uuid_ok(name_or_id), &found, err);
+	if (r == 0 && !found.address)
+		r = cs_error_set(
+			err, CS_E_CONFIG, "port '%s' has no fixed address", name_or_id);
+	if (r == 0) {
+		*ret_id = CS_TAKE(found.id);
+		*ret_address = CS_TAKE(found.address);
+	}
+	free(ports.url);
+	found_done(&found);
+	return r;
+}
+
 /* https://docs.openstack.org/api-ref/network/v2/#list-networks */
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err)
@@ -284,16 +322,14 @@ int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **re
 		"network", "networks", "network", NULL, "?name=", ""};
 	struct found found = {0};
 
-	if (collection_url(nova, "network", "/v2.0", "/networks", &networks.url, err) < 0)
+	if (cs_nova_network_url(nova, "/networks", &networks.url, err) < 0)
 		return err->code;
 	int r = find(nova, &networks, name_or_id, cs_uuid_ok(name_or_id), &found, err);
 	free(networks.url);
-	if (r < 0) {
-		free(found.id);
-		free(found.name);
-		return r;
+	if (r == 0) {
+		*ret_id = CS_TAKE(found.id);
+		*ret_name = CS_TAKE(found.name);
 	}
-	*ret_id = found.id;
-	*ret_name = found.name;
-	return 0;
+	found_done(&found);
+	return r;
 }

@@ -46,6 +46,8 @@ static const struct cs_schema_key servers_keys[] = {
 	{"user-data-file", CS_SCHEMA_PATH, AT(user_data_file)},
 	{"availability-zones", CS_SCHEMA_STRINGS, AT(availability_zones)},
 	{"fixed-addresses", CS_SCHEMA_STRINGS, AT(fixed_addresses)},
+	{"ports", CS_SCHEMA_STRINGS, AT(ports)},
+	{"floating-network", CS_SCHEMA_STRING, AT(floating_network)},
 	{"server-group", CS_SCHEMA_STRING, AT(server_group)},
 	{"config-drive", CS_SCHEMA_BOOL, AT(config_drive), .fallback = "false"},
 	{"boot-volume", CS_SCHEMA_SECTION, AT(boot_volume), .keys = boot_volume_keys,
@@ -304,24 +306,38 @@ static bool is_address(const char *text)
 	       inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+/* What each server takes one of. */
+static int check_share(const struct cs_cluster *cluster, const char *key,
+	const struct cs_strings *given, const char *too_few, const struct context *at)
+{
+	if (given->n == 0)
+		return 0;
+	if (cluster->servers.networks.n == 0)
+		return refuse(at, "servers", key,
+			"expected servers.networks as well, whose first one they are on");
+	if ((int64_t)given->n < cluster->max)
+		return refuse(at, "servers", key, too_few);
+	return 0;
+}
+
 static int check_addresses(const struct cs_cluster *cluster, const struct context *at)
 {
-	const struct cs_strings *addresses = &cluster->servers.fixed_addresses;
+	const struct cs_strings *addresses = &cluster->servers.fixed_addresses,
+				*ports = &cluster->servers.ports;
 
-	if (addresses->n == 0)
-		return 0;
 	for (size_t i = 0; i < addresses->n; i++) {
 		if (!is_address(addresses->items[i]))
 			return refuse(at, "servers", "fixed-addresses",
 				"expected addresses, such as 10.0.0.11");
 	}
-	if (cluster->servers.networks.n == 0)
-		return refuse(at, "servers", "fixed-addresses",
-			"expected servers.networks as well, whose first one they are on");
-	if ((int64_t)addresses->n < cluster->max)
-		return refuse(at, "servers", "fixed-addresses",
-			"expected at least size.max addresses");
-	return 0;
+	if (addresses->n > 0 && ports->n > 0)
+		return refuse(at, "servers", "ports",
+			"expected no fixed-addresses as well: ports have their own");
+	if (check_share(cluster, "fixed-addresses", addresses,
+		    "expected at least size.max addresses", at) < 0)
+		return at->err->code;
+	return check_share(
+		cluster, "ports", ports, "expected at least size.max ports", at);
 }
 
 static int check_policy(const struct cs_cluster *cluster, const struct context *at)

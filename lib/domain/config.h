@@ -34,7 +34,9 @@ struct cs_server_spec {
 	char *user_data_file;		      /* or NULL */
 	struct cs_strings availability_zones; /* empty: Nova chooses */
 	struct cs_strings fixed_addresses;    /* on the first network; empty: any */
-	char *server_group;		      /* name or id, or NULL */
+	struct cs_strings ports; /* names or ids, on the first network; empty: made */
+	char *floating_network;	 /* each server gets a floating address of it; or NULL */
+	char *server_group;	 /* name or id, or NULL */
 	bool config_drive;
 	struct cs_boot_volume boot_volume; /* size_gib 0: none */
 	bool adopt_image; /* also balance and count unmarked servers of the image */

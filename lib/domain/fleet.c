@@ -19,6 +19,7 @@ struct cs_fleet {
 	char *image_id, *flavor_id, *group_id; /* NULL until asked for */
 	struct cs_strings network_ids;	       /* empty until asked for */
 	char *network_name;		       /* of the first network, likewise */
+	char *floating_network_id;	       /* likewise */
 	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
 	struct cs_nova_limits limits;	       /* since the last look; */
 	bool limited;			       /* false: not asked for */
@@ -75,6 +76,7 @@ void cs_fleet_close(struct cs_fleet *fleet)
 	cs_fleet_addresses_free(fleet->addresses);
 	cs_strings_done(&fleet->network_ids);
 	free(fleet->network_name);
+	free(fleet->floating_network_id);
 	free(fleet);
 }
 
@@ -204,10 +206,34 @@ int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret, struct cs_error 
 	return 0;
 }
 
-int cs_fleet_address(
-	struct cs_fleet *fleet, bool take, const char **ret_address, struct cs_error *err)
+int cs_fleet_floating_network_id(
+	struct cs_fleet *fleet, const char **ret, struct cs_error *err)
 {
-	return cs_fleet_addresses_next(fleet->addresses, take, ret_address, err);
+	const char *network = fleet->cluster->servers.floating_network;
+	CS_AUTO_FREE char *name = NULL;
+
+	if (network && !fleet->floating_network_id &&
+		cs_nova_network_find(fleet->nova, network, &fleet->floating_network_id,
+			&name, err) < 0)
+		return cs_error_prefix(err, "servers.floating-network");
+	*ret = fleet->floating_network_id;
+	return 0;
+}
+
+int cs_fleet_address(struct cs_fleet *fleet, bool take, struct cs_fleet_address *ret,
+	struct cs_error *err)
+{
+	while (cs_fleet_addresses_need_port(fleet->addresses)) {
+		CS_AUTO_FREE char *id = NULL;
+		CS_AUTO_FREE char *address = NULL;
+
+		if (cs_nova_port_find(fleet->nova,
+			    cs_fleet_addresses_next_port(fleet->addresses), &id, &address,
+			    err) < 0)
+			return cs_error_prefix(err, "servers.ports");
+		cs_fleet_addresses_add_port(fleet->addresses, id, address);
+	}
+	return cs_fleet_addresses_next(fleet->addresses, take, ret, err);
 }
 
 /* Asked for once for all servers that are created at once. */

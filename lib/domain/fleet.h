@@ -52,10 +52,16 @@ const char *cs_fleet_project_id(const struct cs_fleet *fleet) CS_NONNULL_ALL;
 const char *cs_fleet_region(
 	const struct cs_fleet *fleet) CS_NONNULL_ALL; /* "" for none */
 
-/* The address for the next server: the first of the configured ones that no server has,
- * by the last list and what was taken since; NULL where Nova chooses. Borrowed.
- * CS_E_REFUSED when none is left. `take`: it is given to one, unless that fails. */
-int cs_fleet_address(struct cs_fleet *fleet, bool take, const char **ret_address,
+/* On the first network; borrowed. */
+struct cs_fleet_address {
+	const char *address; /* NULL: Nova chooses */
+	const char *port_id; /* of a port that has it; NULL: Nova makes one */
+};
+
+/* For the next server: the first of the configured ones that no server has, by the last
+ * list and what was taken since. CS_E_REFUSED when none is left. `take`: it is given to
+ * one, unless that fails. */
+int cs_fleet_address(struct cs_fleet *fleet, bool take, struct cs_fleet_address *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* May the project have so many servers more than at the last look? CS_E_QUOTA names the
@@ -74,6 +80,9 @@ int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL; /* NULL when there is none */
+/* Of floating addresses; NULL when there are to be none. */
+int cs_fleet_floating_network_id(struct cs_fleet *fleet, const char **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_fleet_network_ids(struct cs_fleet *fleet, const struct cs_strings **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

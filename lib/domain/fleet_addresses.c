@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Fixed addresses for new servers; see fleet_addresses.h. */
+/* Addresses for new servers; see fleet_addresses.h. */
 #include <config.h>
 #include "domain/fleet_addresses.h"
 
@@ -7,8 +7,10 @@
 
 struct cs_fleet_addresses {
 	const struct cs_server_spec *spec; /* borrowed */
-	bool *in_use;			   /* each address of the spec, by the list */
-	bool *taken;			   /* and by us: the list may not show it yet */
+	struct cs_strings seen;		   /* what the servers of the last list have */
+	struct cs_strings ports;	   /* ids and addresses of spec->ports, */
+	struct cs_strings port_addresses;  /* once they are known */
+	bool *taken; /* by us, each of what is given: the list may not show it yet */
 };
 
 struct cs_fleet_addresses *cs_fleet_addresses_new(const struct cs_server_spec *spec)
@@ -16,8 +18,8 @@ struct cs_fleet_addresses *cs_fleet_addresses_new(const struct cs_server_spec *s
 	struct cs_fleet_addresses *fixed = cs_calloc(1, sizeof *fixed);
 
 	fixed->spec = spec;
-	fixed->in_use = cs_calloc(spec->fixed_addresses.n + 1, sizeof *fixed->in_use);
-	fixed->taken = cs_calloc(spec->fixed_addresses.n + 1, sizeof *fixed->taken);
+	fixed->taken = cs_calloc(
+		spec->fixed_addresses.n + spec->ports.n + 1, sizeof *fixed->taken);
 	return fixed;
 }
 
@@ -25,51 +27,76 @@ void cs_fleet_addresses_free(struct cs_fleet_addresses *fixed)
 {
 	if (!fixed)
 		return;
-	free(fixed->in_use);
+	cs_strings_done(&fixed->seen);
+	cs_strings_done(&fixed->ports);
+	cs_strings_done(&fixed->port_addresses);
 	free(fixed->taken);
 	free(fixed);
-}
-
-static bool has_address(const struct cs_server *server, const char *address)
-{
-	if (server->mark_address && strcmp(server->mark_address, address) == 0)
-		return true;
-	for (size_t i = 0; i < server->n_addresses; i++) {
-		if (strcmp(server->addresses[i].ip, address) == 0)
-			return true;
-	}
-	return false;
 }
 
 void cs_fleet_addresses_see(
 	struct cs_fleet_addresses *fixed, const struct cs_fleet_view *view)
 {
-	const struct cs_strings *addresses = &fixed->spec->fixed_addresses;
+	cs_strings_done(&fixed->seen);
+	if (fixed->spec->fixed_addresses.n + fixed->spec->ports.n == 0)
+		return;
+	for (size_t i = 0; i < view->list.n; i++) {
+		const struct cs_server *server = &view->list.servers[i];
 
-	for (size_t a = 0; a < addresses->n; a++) {
-		fixed->in_use[a] = false;
-		for (size_t i = 0; i < view->list.n && !fixed->in_use[a]; i++)
-			fixed->in_use[a] =
-				has_address(&view->list.servers[i], addresses->items[a]);
+		if (server->mark_address)
+			cs_strings_add(&fixed->seen, server->mark_address);
+		for (size_t k = 0; k < server->n_addresses; k++)
+			cs_strings_add(&fixed->seen, server->addresses[k].ip);
 	}
 }
 
-int cs_fleet_addresses_next(struct cs_fleet_addresses *fixed, bool take,
-	const char **ret_address, struct cs_error *err)
+bool cs_fleet_addresses_need_port(const struct cs_fleet_addresses *fixed)
 {
-	const struct cs_strings *addresses = &fixed->spec->fixed_addresses;
-	size_t address = 0;
+	return fixed->ports.n < fixed->spec->ports.n;
+}
 
-	while (address < addresses->n &&
-		(fixed->in_use[address] || fixed->taken[address]))
-		address++;
-	if (addresses->n > 0 && address == addresses->n)
+const char *cs_fleet_addresses_next_port(const struct cs_fleet_addresses *fixed)
+{
+	return fixed->spec->ports.items[fixed->ports.n];
+}
+
+void cs_fleet_addresses_add_port(
+	struct cs_fleet_addresses *fixed, const char *id, const char *address)
+{
+	cs_strings_add(&fixed->ports, id);
+	cs_strings_add(&fixed->port_addresses, address);
+}
+
+static bool is_seen(const struct cs_fleet_addresses *fixed, const char *address)
+{
+	for (size_t i = 0; i < fixed->seen.n; i++) {
+		if (strcmp(fixed->seen.items[i], address) == 0)
+			return true;
+	}
+	return false;
+}
+
+int cs_fleet_addresses_next(struct cs_fleet_addresses *fixed, bool take,
+	struct cs_fleet_address *ret, struct cs_error *err)
+{
+	bool by_port = fixed->spec->ports.n > 0;
+	const struct cs_strings *given =
+		by_port ? &fixed->port_addresses : &fixed->spec->fixed_addresses;
+	size_t i = 0;
+
+	*ret = (struct cs_fleet_address){0};
+	if (given->n == 0)
+		return 0;
+	while (i < given->n && (fixed->taken[i] || is_seen(fixed, given->items[i])))
+		i++;
+	if (i == given->n)
 		return cs_error_set(err, CS_E_REFUSED,
-			"servers.fixed-addresses: all %zu are in use; add some, or "
-			"delete the servers that have them",
-			addresses->n);
-	*ret_address = addresses->n > 0 ? addresses->items[address] : NULL;
+			"servers.%s: all %zu are in use; add some, or delete the "
+			"servers that have them",
+			by_port ? "ports" : "fixed-addresses", given->n);
+	*ret = (struct cs_fleet_address){.address = given->items[i],
+		.port_id = by_port ? fixed->ports.items[i] : NULL};
 	if (take)
-		fixed->taken[address] = true;
+		fixed->taken[i] = true;
 	return 0;
 }

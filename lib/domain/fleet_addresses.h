@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which fixed address the next server gets. For fleet.c; pure data, nothing is asked for.
- */
+/* Which of the configured addresses or ports the next server gets. For fleet.c; pure
+ * data, nothing is asked for. */
 #ifndef CS_DOMAIN_FLEET_ADDRESSES_H
 #define CS_DOMAIN_FLEET_ADDRESSES_H
 
@@ -21,8 +21,16 @@ void cs_fleet_addresses_free(struct cs_fleet_addresses *fixed);
 void cs_fleet_addresses_see(struct cs_fleet_addresses *fixed,
 	const struct cs_fleet_view *view) CS_NONNULL_ALL;
 
-/* As cs_fleet_address(). */
+/* Ports are known by their addresses. While one is needed: the configured name or id of
+ * the next one (borrowed), and what it was found to be. */
+bool cs_fleet_addresses_need_port(const struct cs_fleet_addresses *fixed) CS_NONNULL_ALL;
+const char *cs_fleet_addresses_next_port(
+	const struct cs_fleet_addresses *fixed) CS_NONNULL_ALL;
+void cs_fleet_addresses_add_port(struct cs_fleet_addresses *fixed, const char *id,
+	const char *address) CS_NONNULL_ALL;
+
+/* As cs_fleet_address(), when no port is needed any more. */
 int cs_fleet_addresses_next(struct cs_fleet_addresses *fixed, bool take,
-	const char **ret_address, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+	struct cs_fleet_address *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 #endif

@@ -414,7 +414,8 @@ static enum pass pass(struct run *run)
 	/* As of now: ten creates of a slow cloud alone can take longer than OTHERS_MS. */
 	if (cs_plan_has_own_work(&sight.plan))
 		ports->now(ports->context, &run->busy);
-	return cs_plan_has_open_work(&sight.plan) ? PASS_AGAIN : PASS_CONVERGED;
+	return cs_plan_has_open_work(&sight.plan) || run->act.unsettled ? PASS_AGAIN
+									: PASS_CONVERGED;
 }
 
 /* From list to list, whatever the pass took; slower and slower in trouble. */

@@ -57,6 +57,10 @@ struct cs_scale_ports {
 		const char *value, struct cs_error *err);
 	int (*add_tag)(
 		void *context, const char *id, const char *tag, struct cs_error *err);
+	/* Brings what belongs to servers and outlives them in line with the last look.
+	 * May be NULL. */
+	int (*settle)(
+		void *context, const struct cs_fleet_view *view, struct cs_error *err);
 
 	/* Does the service port answer? */
 	int (*probe)(void *context, const char *address, struct cs_error *err);

@@ -450,6 +450,19 @@ void cs_act_step_failed(
 		err->message);
 }
 
+static void settle(struct cs_act *act)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	struct cs_error err;
+
+	act->unsettled = !act->stop && ports->settle &&
+			 ports->settle(ports->context, &act->sight->view, &err) < 0;
+	if (!act->unsettled)
+		return;
+	act->trouble = true;
+	cs_act_say_once(act, LOG_ERR, "%s", err.message);
+}
+
 void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 {
 	struct cs_error err;
@@ -470,6 +483,7 @@ void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 			cs_act_step_failed(act, step, &err);
 	}
 	cs_act_end_requests(act);
+	settle(act);
 	cs_act_forget_lbs(act);
 	cs_act_remind(act, &sight->now);
 }

@@ -52,6 +52,7 @@ struct cs_act {
 	bool recorded_members;	 /* an intent of this pass has them */
 	bool held;		 /* no more creates in this pass */
 	bool disproved;		 /* a create, in this pass */
+	bool unsettled;		 /* ports->settle failed, in this pass */
 	struct cs_strings waits; /* what it leaves to be waited for */
 	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
 	struct cs_act_request requests[CS_ACT_AT_ONCE]; /* the oldest first */

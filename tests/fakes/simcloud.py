@@ -51,6 +51,7 @@ import traceback
 import uuid
 
 from simcloud_control import Control
+from simcloud_floating import Floating
 from simcloud_http import Reply, Server, html_reply, json_reply
 from simcloud_keystone import Keystone
 from simcloud_lifecycle import Addresses, Lifecycle
@@ -116,10 +117,11 @@ class SimCloud:
 
     def _mount(self, log_file):
         self.control = Control(self, log_file)
+        self.floating = Floating(self)
         self.inject, self.requests = self.control.inject, self.control.seen
         self.services = {"identity": self.keystone, "compute": Nova(self),
                          "image": Glance(self.keystone, self.images),
-                         "networking": Neutron(self.keystone, self.networks, self.groups)}
+                         "networking": Neutron(self.keystone, self.networks, self.groups, self.floating)}
 
     auth_url = property(lambda self: f"{self.url}/identity/v3")
     compute_url = property(lambda self: f"{self.url}/compute/v2.1")

@@ -187,7 +187,7 @@ class Creator:
         networks, wanted = [], {}
         for entry in given:
             if "port" in entry:
-                raise NovaError(400, f"Port id {entry['port']} could not be found.")
+                entry = self._ready_port(entry["port"])
             if entry["uuid"] not in known:
                 raise NovaError(400, f"Network {entry['uuid']} could not be found.")
             network = known[entry["uuid"]]
@@ -196,6 +196,15 @@ class Creator:
                 self._check_free(entry["fixed_ip"])
                 wanted[network.name] = entry["fixed_ip"]
         return networks, wanted
+
+    def _ready_port(self, id):
+        """What it stands for, as an entry of `networks`."""
+        port = self.cloud.floating.ready.get(id)
+        if not port:
+            raise NovaError(400, f"Port id {id} could not be found.")
+        if any(port["address"] == one.address for server in self.cloud.servers.values() for one in server.ports):
+            raise NovaError(409, f"Port {id} is still in use.")
+        return {"uuid": port["network_id"], "fixed_ip": port["address"]}
 
     def _check_free(self, address):
         for server in self.cloud.servers.values():

@@ -102,9 +102,9 @@ class Glance:
 
 
 class Neutron:
-    def __init__(self, keystone, networks, groups):
+    def __init__(self, keystone, networks, groups, floating):
         """`networks`: id -> Network; `groups`: name -> id of security groups."""
-        self.keystone, self.networks, self.groups = keystone, networks, groups
+        self.keystone, self.networks, self.groups, self.floating = keystone, networks, groups, floating
 
     def handle(self, request):
         if not self.keystone.token(request.headers.get("x-auth-token")):
@@ -112,7 +112,7 @@ class Neutron:
                                                "message": UNAUTHORIZED}},
                                [self.keystone.challenge()])
         else:
-            reply = self._route(request)
+            reply = self.floating.handle(request) or self._route(request)
         reply.headers.append(("X-Openstack-Request-Id", request_id()))
         return reply
 

@@ -25,6 +25,7 @@ PYTESTS = \
 	tests/functional/test_nova_scale.py \
 	tests/functional/test_nova_scale_at_once.py \
 	tests/functional/test_nova_scale_fired.py \
+	tests/functional/test_nova_scale_floating.py \
 	tests/functional/test_nova_scale_made_of.py \
 	tests/functional/test_nova_scale_orphans.py \
 	tests/functional/test_nova_scale_rolling.py \

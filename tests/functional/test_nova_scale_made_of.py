@@ -103,6 +103,41 @@ def test_fixed_addresses_are_checked(make, servers, why):
     assert err.endswith(f"key 'clusters.web.servers.fixed-addresses': {why}\n")
 
 
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_ports_are_used_once_each(make, by):
+    lab = make(max=2, min=1)
+    ids = {f"port-{i}": lab.cloud.floating.add_port(f"port-{i}", f"127.18.0.3{i}") for i in range(3)}
+    lab.write_config(servers=f"ports: [{', '.join(ids if by == 'name' else ids.values())}]", max=3, min=1)
+    lab.cloud.add_server("foreign", address="127.18.0.31")
+    assert lab.run("--create", "2")[0] == 0
+    assert [s["address"] for s in lab.ours()] == ["127.18.0.30", "127.18.0.32"]
+    assert [body["server"]["networks"] for body in bodies(lab)] == [
+        [{"port": ids["port-0"]}], [{"port": ids["port-2"]}]]
+    status, out, err = lab.run("--create", "1")
+    assert status == 3 and "servers.ports: all 3 are in use; add some, or delete the servers that have them" in err
+    assert lab.run("--delete", "1")[0] == 0 and lab.run("--create", "1")[0] == 0
+    assert {s["address"] for s in lab.ours()} == {"127.18.0.30", "127.18.0.32"}
+
+
+def test_a_port_that_is_not_there_refuses_a_create(make):
+    lab = make(servers="ports: [a, b, c]", max=3, min=1)
+    lab.cloud.floating.add_port("aa", None)
+    status, out, err = lab.run("--create", "1")
+    assert status != 0 and "servers.ports: the cloud has no port with name or id 'a' for this project; it has 'aa'" in err
+    lab.write_config(servers="ports: [aa, b, c]", max=3, min=1)
+    status, out, err = lab.run("--create", "1")
+    assert status != 0 and "servers.ports: port 'aa' has no fixed address" in err and bodies(lab) == []
+
+
+@pytest.mark.parametrize("servers,why", [
+    ("ports: [a]", "expected at least size.max ports"),
+    ("ports: [a, b, c, d, e]\n      fixed-addresses: [10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5]",
+     "expected no fixed-addresses as well: ports have their own")])
+def test_ports_are_checked(make, servers, why):
+    status, out, err = make(servers=servers).run("--check-config")
+    assert status == 3 and err.endswith(f"key 'clusters.web.servers.ports': {why}\n")
+
+
 def test_user_data_up_to_novas_limit(make):
     lab = make()
     path = lab.dir / "user-data"

@@ -16,6 +16,12 @@ FUZZ_TESTS += tests/fuzz/fuzz_fleet_rows
 tests_fuzz_fuzz_fleet_rows_SOURCES = tests/fuzz/fuzz_fleet_rows.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_fleet_rows_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_fleet_rows_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+FUZZ_TESTS += tests/fuzz/fuzz_floating
+tests_fuzz_fuzz_floating_SOURCES = tests/fuzz/fuzz_floating.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_floating_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_floating_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_cron
 tests_fuzz_fuzz_cron_SOURCES = tests/fuzz/fuzz_cron.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_cron_LDADD = $(FUZZ_LIBS)

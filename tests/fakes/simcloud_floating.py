@@ -1,0 +1,125 @@
+"""Ports of the simulated Neutron, and its floating addresses, one for each port at most."""
+
+import dataclasses
+import re
+import uuid
+
+from simcloud_http import Reply, json_reply
+
+
+@dataclasses.dataclass
+class FloatingIP:
+    address: str
+    network_id: str
+    project_id: str
+    description: str
+    port_id: str | None = None
+    fixed_address: str | None = None
+    id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def port_id(server, port):
+    return str(uuid.uuid5(uuid.UUID(server.id), port.address or ""))
+
+
+def show_port(id, name, server_id, address):
+    fixed = [{"ip_address": address, "subnet_id": str(uuid.UUID(int=0))}] if address else []
+    return {"id": id, "name": name, "device_id": server_id, "fixed_ips": fixed}
+
+
+def fault(status, kind, message):
+    return json_reply(status, {"NeutronError": {"type": kind, "message": message, "detail": ""}})
+
+
+class Floating:
+    def __init__(self, cloud):
+        """`pages`: rows of a page, None: all in one."""
+        self.cloud, self.addresses, self.quota, self.pages = cloud, {}, -1, None
+        self.ready = {}  # ports that somebody made beforehand: id -> name, address, network_id
+        self.fresh = iter(f"203.0.113.{i}" for i in range(1, 255))
+
+    def add_port(self, name, address):
+        """On the first network; its id."""
+        id = str(uuid.uuid4())
+        self.ready[id] = {"name": name, "address": address, "network_id": self.cloud.network.id}
+        return id
+
+    def add(self, description, network_id=""):
+        """One that leads nowhere yet."""
+        one = FloatingIP(next(self.fresh), network_id, self.cloud.project.id, description)
+        self.addresses[one.id] = one
+        return one
+
+    def handle(self, request):
+        """A reply, or None for what is none of this."""
+        match = re.fullmatch(r"/v2\.0/(ports|floatingips)(?:/([^/]+))?/?", request.path)
+        if not match:
+            return None
+        with self.cloud.lock:
+            self._forget_ports()
+            return self._route(request, *match.groups())
+
+    def _route(self, request, kind, id):
+        if kind == "ports":
+            return self._show_ports(request, id)
+        if id and id not in self.addresses:
+            return fault(404, "FloatingIPNotFound", f"Floating IP {id} could not be found")
+        if request.method == "GET":
+            return self._list(request)
+        if request.method == "DELETE":
+            del self.addresses[id]
+            return Reply(204)
+        given = request.json()["floatingip"]
+        return self._change(id, given) if request.method == "PUT" else self._make(given)
+
+    def _show_ports(self, request, id):
+        rows = [show_port(id, one["name"], "", one["address"]) for id, one in self.ready.items()]
+        rows += [show_port(port_id(*one), "", one[0].id, one[1].address) for one in self._ports()]
+        if id:
+            found = next((row for row in rows if row["id"] == id), None)
+            return json_reply(200, {"port": found}) if found else fault(404, "PortNotFound",
+                                                                        f"Port {id} could not be found.")
+        for key in ("name", "device_id"):
+            rows = [row for row in rows if request.arg(key) in (None, row[key])]
+        return json_reply(200, {"ports": rows})
+
+    def _ports(self):
+        return [(server, port) for server in self.cloud.servers.values() for port in server.ports]
+
+    def _forget_ports(self):
+        there = {port_id(*one) for one in self._ports()}
+        for one in self.addresses.values():
+            if one.port_id not in there:
+                one.port_id = one.fixed_address = None
+
+    def _list(self, request):
+        rows = list(self.addresses.values())
+        marker = next((i + 1 for i, one in enumerate(rows) if one.id == request.arg("marker")), 0)
+        rows = rows[marker:]
+        body = {"floatingips": [self._show(one) for one in rows[:self.pages]]}
+        if self.pages and len(rows) > self.pages:
+            body["floatingips_links"] = [{"rel": "next", "href":
+                                          f"http://internal/v2.0/floatingips?marker={rows[self.pages - 1].id}"}]
+        return json_reply(200, body)
+
+    def _make(self, given):
+        network = self.cloud.networks.get(given["floating_network_id"])
+        if not network:
+            return fault(404, "NetworkNotFound", f"Network {given['floating_network_id']} could not be found.")
+        if self.quota == len(self.addresses):
+            return fault(409, "OverQuota", "Quota exceeded for resources: ['floatingip'].")
+        if any(one.port_id == given["port_id"] for one in self.addresses.values()):
+            return fault(409, "FloatingIPPortAlreadyAssociated", "Cannot associate floating IP with the port")
+        return self._change(self.add(given.get("description", ""), network.id).id, given, 201)
+
+    def _change(self, id, given, status=200):
+        one = self.addresses[id]
+        one.port_id, one.fixed_address = given.get("port_id"), given.get("fixed_ip_address")
+        return json_reply(status, {"floatingip": self._show(one)})
+
+    @staticmethod
+    def _show(one):
+        return {"id": one.id, "floating_ip_address": one.address, "floating_network_id": one.network_id,
+                "description": one.description, "port_id": one.port_id, "fixed_ip_address": one.fixed_address,
+                "project_id": one.project_id, "tenant_id": one.project_id, "router_id": None,
+                "status": "ACTIVE" if one.port_id else "DOWN", "tags": []}
