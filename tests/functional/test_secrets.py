@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from balancer import lb  # noqa: F401
+from balancer import UNPRIVILEGED, lb  # noqa: F401
 from scale_lab import BUILD, POOR, lab, make_lab, wait_until  # noqa: F401
 from test_credentials import WAYS
 
@@ -128,3 +128,40 @@ def test_neither_arguments_nor_a_core_have_one(lab, tmp_path, program):
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSEGV
     assert not os.WCOREDUMP(status)
     assert not [entry for entry in os.listdir(tmp_path) if entry.startswith("core")]
+
+
+def test_neither_arguments_nor_a_core_of_the_load_balancer_handler_have_one(lb):
+    """Of the program that reads the files and of the child that it starts to ask the cloud, if any."""
+    if b"__asan_init" in (HANDLERS / "haproxy_sync").read_bytes():
+        pytest.skip("AddressSanitizer answers SIGSEGV itself")
+    lb.add()
+    lb.start()
+    lb.cloud.inject(path="/servers/detail", action="delay", delay=5, count=9)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    child = subprocess.Popen([lb.dir / "haproxy_sync", "-n", "web", "-f", lb.yaml], env=POOR, cwd=lb.dir,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, unlimited), **UNPRIVILEGED)
+    wait_until(lambda: lb.cloud.requests("POST", "/auth/tokens"), "it has authenticated")
+    with open(f"/proc/{child.pid}/cmdline") as words, open(f"/proc/{child.pid}/task/{child.pid}/children") as children:
+        assert "readersecret" not in words.read()
+        family = [child.pid, *map(int, children.read().split())]
+    for pid in reversed(family):
+        with open(f"/proc/{pid}/cmdline") as words, open(f"/proc/{pid}/environ") as environment:
+            assert "readersecret" not in words.read() + environment.read()
+        os.kill(pid, signal.SIGSEGV)
+    child.wait(10)
+    assert not [entry for entry in os.listdir(lb.dir) if entry.startswith("core")]
+
+
+def test_the_replay_opens_no_file_with_a_secret(lab, tmp_path):
+    """It reads the configuration, which names them."""
+    write_clouds(lab, "password by ids")
+    trace = tmp_path / "trace.csv"
+    trace.write_text("period,count\n" + "".join(f"2026-01-01 00:{minute:02}:00,{100 + minute}\n" for minute in range(60)))
+    for path in (lab.dir / "clouds.yaml", lab.dir / "community"):
+        path.unlink()
+        os.mkfifo(path)  # whoever opens one waits for ever
+    done = subprocess.run([HANDLERS / "scale_replay", "--trace", trace, "--policy", f"{lab.dir / 'clusterscale.yaml'}:web"],
+                          env=POOR, cwd="/", capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr
+    assert lab.cloud.requests() == []
