@@ -17,11 +17,16 @@ struct cs_secret {
 	char text[];
 };
 
+void cs_secret_no_core(void)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
 static struct cs_secret *make(const char *text, size_t len)
 {
 	struct cs_secret *secret = cs_calloc(1, sizeof *secret + len + 1);
 
-	prctl(PR_SET_DUMPABLE, 0);
+	cs_secret_no_core();
 	secret->len = len;
 	memcpy(secret->text, text, len);
 	return secret;

@@ -10,6 +10,9 @@
 
 struct cs_secret;
 
+/* For who holds secrets as other text: this process leaves no core from now on. */
+void cs_secret_no_core(void);
+
 /* Copies `text`. Owned by the caller. */
 struct cs_secret *cs_secret_new(const char *text) CS_MUST_CHECK CS_NONNULL_ALL;
 struct cs_secret *cs_secret_copy(

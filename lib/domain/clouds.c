@@ -348,6 +348,7 @@ int cs_clouds_read(const char *file, const char *cloud, struct cs_clouds_text *r
 {
 	CS_CLEANUP(cs_clouds_text_done) struct cs_clouds_text text = {0};
 
+	cs_secret_no_core();
 	for (int kind = 0; kind < CS_CLOUDS_KINDS; kind++) {
 		struct cs_clouds_file *one = &text.files[kind];
 
