@@ -30,6 +30,7 @@ class Lab:
     def __init__(self, directory, port_base=9600):
         self.place = settings.Place(directory, port_base)
         self.services = Services(self.place)
+        self.spared = set()
         self.admin = Cloud(self.place, "admin", self.place.values["secrets"].get("admin"), "admin")
         self.user = Cloud(self.place, settings.USER, self.place.values["secrets"].get("user"), settings.PROJECT)
 
@@ -174,10 +175,7 @@ class Lab:
         self.admin.post("nova", "/flavors", flavor(settings.BARE_FLAVOR, 128, 1))
         self.admin.post("nova", "/flavors", flavor(settings.HUGE_FLAVOR, 900_000_000, 1))
         self.make_image(settings.IMAGE)
-        network = self.user.post("neutron", "/v2.0/networks", {"network": {"name": settings.NETWORK}})["network"]["id"]
-        self.user.post("neutron", "/v2.0/subnets", {"subnet": {
-            "network_id": network, "ip_version": 4, "cidr": settings.SUBNET, "enable_dhcp": False, "gateway_ip": None,
-            "allocation_pools": [{"start": settings.FIRST_ADDRESS, "end": settings.LAST_ADDRESS}]}})
+        self.make_networks()
         self.user.post("neutron", "/v2.0/security-groups", {"security_group": {"name": settings.SECURITY_GROUP}})
         self.user.microversion = "2.1"  # which makes keys
         self.user.post("nova", "/os-keypairs", {"keypair": {"name": settings.KEYPAIR}})
@@ -185,6 +183,23 @@ class Lab:
         made = self.user.post("keystone", f"/users/{self.user.user_id}/application_credentials", {
             "application_credential": {"name": "lab"}})["application_credential"]
         self.place.write_credentials((made["id"], made["secret"]))
+
+    def make_networks(self):
+        """A network on loopback, and a router from it to an external one, which gives floating addresses: no packet goes
+        that way, as there is no agent."""
+        network = self.user.post("neutron", "/v2.0/networks", {"network": {"name": settings.NETWORK}})["network"]["id"]
+        subnet = self.user.post("neutron", "/v2.0/subnets", {"subnet": {
+            "network_id": network, "ip_version": 4, "cidr": settings.SUBNET, "enable_dhcp": False, "gateway_ip": None,
+            "allocation_pools": [{"start": settings.FIRST_ADDRESS, "end": settings.LAST_ADDRESS}]}})["subnet"]["id"]
+        outside = self.admin.post("neutron", "/v2.0/networks", {"network": {
+            "name": settings.EXTERNAL_NETWORK, "router:external": True}})["network"]["id"]
+        self.admin.post("neutron", "/v2.0/subnets", {"subnet": {
+            "network_id": outside, "ip_version": 4, "cidr": settings.EXTERNAL_SUBNET, "enable_dhcp": False}})
+        router = self.user.post("neutron", "/v2.0/routers", {"router": {
+            "name": "edge", "external_gateway_info": {"network_id": outside}}})["router"]["id"]
+        port = self.user.post("neutron", "/v2.0/ports", {"port": {
+            "network_id": network, "fixed_ips": [{"subnet_id": subnet, "ip_address": settings.ROUTER_ADDRESS}]}})["port"]["id"]
+        self.user.ask("PUT", "neutron", f"/v2.0/routers/{router}/add_router_interface", {"port_id": port})
 
     def apis_answer(self):
         try:
@@ -203,6 +218,9 @@ class Lab:
 
     # For tests
 
+    def flavor_id(self, name):
+        return next(one["id"] for one in self.user.get("nova", "/flavors")["flavors"] if one["name"] == name)
+
     def order_builds(self, orders):
         """How builds go from now on, in the words of lab_driver.py; None: well."""
         if orders is None:
@@ -211,14 +229,18 @@ class Lab:
             self.place.path("build").write_text(orders)
 
     def clear(self):
-        """Every server of the project goes, whatever its state, and every image but the one that was there first."""
+        """Every server of the project goes, whatever its state, but those of clusters that are spared, every image but the
+        one that was there first, and every floating address."""
         wait_until(self.is_clear, 90, "all servers of the project are deleted", interval_s=0.5)
+        for one in self.user.get("neutron", "/v2.0/floatingips")["floatingips"]:
+            self.user.ask("DELETE", "neutron", f"/v2.0/floatingips/{one['id']}")
         for image in self.user.get("glance", "/v2/images")["images"]:
             if image["name"] != settings.IMAGE:
                 self.user.ask("DELETE", "glance", f"/v2/images/{image['id']}")
 
     def is_clear(self):
-        servers = self.user.get("nova", "/servers/detail")["servers"]
+        servers = [server for server in self.user.get("nova", "/servers/detail")["servers"]
+                   if server["metadata"].get("clusterscale.cluster") not in self.spared]
         for server in servers:
             try:
                 if server["locked"]:

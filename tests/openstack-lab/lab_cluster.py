@@ -30,6 +30,7 @@ clusters:
       security-groups: [{security_group}]
       name: {name}
       build-timeout: {build_timeout}
+      {more}
     size: {{min: {min}, max: {max}}}
     cpu:
       min-span: 1
@@ -62,14 +63,17 @@ def wait_until(condition, what, limit_s=60):
 
 
 class Cluster:
-    def __init__(self, lab, folder, name="web", host="127.0.0.1", **fields):
-        """HOST: by what name its programs call Keystone."""
+    def __init__(self, lab, folder, name="web", host="127.0.0.1", balanced=True, **fields):
+        """HOST: by what name its programs call Keystone; BALANCED: is there a load balancer?"""
+        self.balanced = balanced
         self.lab, self.dir, self.user, self.name, self.host = lab, folder, lab.user, name, host
         for part in ("haproxy", "haproxy/state", "state"):
             (folder / part).mkdir(mode=0o750)
         settings.write_private(folder / "community", settings.COMMUNITY + "\n")
         self.proxy = haproxy.HAProxy(folder / "haproxy", "127.0.0.1", procs.free_port())
         self.proxy.write_template()
+        for file in (self.proxy.template, self.proxy.config):
+            file.write_text(file.read_text().replace("# clusterscale: servers web", f"# clusterscale: servers {name}"))
         self.fields, self.running = {}, []
         self.configure(**fields)
         self.proxy.start()
@@ -82,10 +86,11 @@ class Cluster:
         text = CONFIG.format(**{
             "dir": self.dir, "name": self.name, "clouds": self.dir / "clouds.yaml", "cloud": "lab", "image": settings.IMAGE,
             "flavor": settings.FLAVOR, "network": settings.NETWORK, "key": settings.KEYPAIR,
-            "security_group": settings.SECURITY_GROUP, "build_timeout": 120, "min": 1, "max": 8,
+            "security_group": settings.SECURITY_GROUP, "build_timeout": 120, "more": "", "min": 1, "max": 8,
             "ports": self.lab.place.ports, "proxy": self.proxy, "backend": haproxy.BACKEND,
             "sync": program("haproxy_sync")} | self.fields)
-        (self.dir / "clusterscale.yaml").write_text(text)
+        (self.dir / "clusterscale.yaml").write_text(
+            text if self.balanced else text.partition("    load-balancers:")[0])
 
     def close(self):
         for child in self.running:
@@ -149,7 +154,7 @@ class Cluster:
         servers = self.servers()
         assert [(one["status"], one["OS-EXT-STS:task_state"], one["tags"]) for one in servers] == [
             ("ACTIVE", None, [f"clusterscale:{self.name}"])] * count
-        assert {address(one) for one in servers} == self.serving()
+        assert not self.balanced or {address(one) for one in servers} == self.serving()
         done = {line["op"] for line in self.journal(type="result")}
         assert [line for line in self.journal(type="intent") if line["op"] not in done] == []
 

@@ -17,6 +17,7 @@ IMAGE, FLAVOR, BARE_FLAVOR, HUGE_FLAVOR = "base-image", "m1.small", "m1.bare", "
 NETWORK, KEYPAIR, SECURITY_GROUP = "private", "lab-key", "web"
 # The simulated cloud of the other tests gives addresses of 127.18.0.0/24 to its servers.
 SUBNET, FIRST_ADDRESS, LAST_ADDRESS = "127.18.0.0/16", "127.18.16.1", "127.18.255.254"
+EXTERNAL_NETWORK, EXTERNAL_SUBNET, ROUTER_ADDRESS = "public", "127.19.0.0/16", "127.18.0.1"
 COMMUNITY = "lab-community"
 CAPACITY = 75  # requests/s that keep one server 100 % busy
 SERVICES = ("keystone", "glance", "placement", "neutron", "nova")
@@ -117,7 +118,7 @@ class Place:
     def write_neutron(self):
         self.write("neutron", {
             "bind_host": "127.0.0.1", "bind_port": self.ports["neutron"], "core_plugin": "ml2",
-            "service_plugins": "", "auth_strategy": "keystone", "transport_url": self.messages(),
+            "service_plugins": "router", "auth_strategy": "keystone", "transport_url": self.messages(),
             "api_workers": 2, "rpc_workers": 1, "rpc_state_report_workers": 0,
             "api_paste_config": self.path("etc", "neutron-paste.ini"),
             "state_path": self.path("run"), "notify_nova_on_port_status_changes": "false",

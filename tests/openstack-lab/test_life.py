@@ -56,6 +56,48 @@ def test_application_credential(make_cluster):
     cluster.check_settled(1)
 
 
+def test_floating_address_comes_and_goes_with_its_server(make_cluster):
+    cluster = make_cluster(more=f"floating-network: {settings.EXTERNAL_NETWORK}")
+    cluster.create(2)
+    cluster.check_settled(2)
+
+    def floating():
+        return {one["fixed_ip_address"]: one for one in cluster.user.get("neutron", "/v2.0/floatingips")["floatingips"]}
+
+    both = cluster.servers()
+    assert floating().keys() == {address(one) for one in both}
+    gone = both[1]
+    lost = floating()[address(gone)]
+    status, out = cluster.run("--delete", gone["id"])
+    assert status == 0 and f"floating address {lost['floating_ip_address']} is released: server {gone['id']} is gone" in out
+    assert floating().keys() == {address(both[0])}
+    # Somebody takes it off: it is put back.
+    kept = floating()[address(both[0])]
+    cluster.user.ask("PUT", "neutron", f"/v2.0/floatingips/{kept['id']}", {"floatingip": {"port_id": None}})
+    assert cluster.run("--to", 1)[0] == 0
+    assert floating()[address(both[0])]["id"] == kept["id"]
+
+
+def test_ports_that_were_there_before(make_cluster):
+    cluster = make_cluster()
+    network = cluster.user.get("neutron", f"/v2.0/networks?name={settings.NETWORK}")["networks"][0]["id"]
+    ports = [cluster.user.post("neutron", "/v2.0/ports", {"port": {"network_id": network, "name": f"web-{i}"}})["port"]
+             for i in range(2)]
+    try:
+        cluster.configure(more="ports: [web-0, web-1]", max=2)
+        cluster.create(2)
+        cluster.check_settled(2)
+        assert {address(one) for one in cluster.servers()} == {one["fixed_ips"][0]["ip_address"] for one in ports}
+        assert cluster.run("--delete", cluster.servers()[0]["id"])[0] == 0
+        cluster.create(1)
+        cluster.check_settled(2)
+        assert {address(one) for one in cluster.servers()} == {one["fixed_ips"][0]["ip_address"] for one in ports}
+    finally:
+        cluster.lab.clear()
+        for one in ports:
+            cluster.user.ask("DELETE", "neutron", f"/v2.0/ports/{one['id']}")
+
+
 def test_delete_that_somebody_else_was_faster_with(cluster):
     cluster.create(2)
     gone = cluster.servers()[0]["id"]
