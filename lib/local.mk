@@ -15,6 +15,7 @@ lib_libclusterscale_a_SOURCES += lib/base/mem.c lib/base/mem.h
 lib_libclusterscale_a_SOURCES += lib/base/parse.c lib/base/parse.h
 lib_libclusterscale_a_SOURCES += lib/base/proc.c lib/base/proc.h
 lib_libclusterscale_a_SOURCES += lib/base/secret.c lib/base/secret.h
+lib_libclusterscale_a_SOURCES += lib/base/sorted.c lib/base/sorted.h
 lib_libclusterscale_a_SOURCES += lib/base/stamp.c lib/base/stamp.h
 lib_libclusterscale_a_SOURCES += lib/base/strbuf.c lib/base/strbuf.h
 lib_libclusterscale_a_SOURCES += lib/base/trust.c lib/base/trust.h

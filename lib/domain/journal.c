@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/sorted.h"
 #include "domain/journal_line.h"
 #include "format/json.h"
 
@@ -20,24 +21,16 @@ const char *cs_action_text(enum cs_action action)
 
 /* A set of ids, in order. */
 
-/* Where it is, or would be. */
+static const char *text_of(const void *row)
+{
+	return *(char *const *)row;
+}
+
 static size_t strings_place(
 	const struct cs_strings *set, const char *text, bool *ret_found)
 {
-	size_t low = 0, high = set->n;
-
-	*ret_found = false;
-	while (low < high && !*ret_found) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(set->items[middle], text);
-
-		*ret_found = order == 0;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return high;
+	return cs_sorted_place(
+		set->items, set->n, sizeof *set->items, text_of, text, ret_found);
 }
 
 static bool strings_have(const struct cs_strings *set, const char *text)

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/sorted.h"
 
 #define MARK_MIN_MS 1000000000000 /* the year 2001 */
 
@@ -181,16 +182,17 @@ void cs_members_done(struct cs_members *members)
 	*members = (struct cs_members){0};
 }
 
-static int id_order(const void *id, const void *member)
+static const char *id_of(const void *row)
 {
-	return strcmp(id, (*(const struct cs_member *const *)member)->server->id);
+	return (*(const struct cs_member *const *)row)->server->id;
 }
 
 const struct cs_member *cs_members_find(
 	const struct cs_members *members, const char *server_id)
 {
-	const struct cs_member **found = bsearch(
-		server_id, members->by_id, members->n, sizeof(*members->by_id), id_order);
+	bool found;
+	size_t at = cs_sorted_place(members->by_id, members->n, sizeof(*members->by_id),
+		id_of, server_id, &found);
 
-	return found ? *found : NULL;
+	return found ? members->by_id[at] : NULL;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sorted.h"
 
 /* In the order of their weight. */
 enum reason {
@@ -30,26 +31,23 @@ struct candidate {
 
 /* Evidence. */
 
-/* Of the first one that does not come before it. */
-static size_t place_of(const struct cs_plan_figures *figures, const char *server_id)
+static const char *id_of(const void *row)
 {
-	size_t low = 0, high = figures->n;
+	return ((const struct cs_plan_figure *)row)->server_id;
+}
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(figures->items[middle].server_id, server_id) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+static size_t place_of(
+	const struct cs_plan_figures *figures, const char *server_id, bool *ret_found)
+{
+	return cs_sorted_place(figures->items, figures->n, sizeof *figures->items, id_of,
+		server_id, ret_found);
 }
 
 void cs_plan_figures_add(
 	struct cs_plan_figures *figures, const char *server_id, int64_t value)
 {
-	size_t at = place_of(figures, server_id);
+	bool found;
+	size_t at = place_of(figures, server_id, &found);
 
 	figures->items =
 		cs_reallocarray(figures->items, figures->n + 1, sizeof *figures->items);
@@ -79,12 +77,10 @@ void cs_plan_evidence_done(struct cs_plan_evidence *evidence)
 static int64_t figure_of(
 	const struct cs_plan_figures *figures, const struct cs_member *member)
 {
-	const char *id = member->server->id;
-	size_t at = place_of(figures, id);
+	bool found;
+	size_t at = place_of(figures, member->server->id, &found);
 
-	return at < figures->n && strcmp(figures->items[at].server_id, id) == 0
-		       ? figures->items[at].value
-		       : UNKNOWN;
+	return found ? figures->items[at].value : UNKNOWN;
 }
 
 bool cs_plan_is_old(const struct cs_plan_input *in, const struct cs_member *member)
