@@ -35,6 +35,8 @@ static char *tell(const struct cs_journal_entry *entry)
 
 	if (strcmp(type, "begin") == 0)
 		return cs_asprintf("%s begins", entry->file);
+	if (strcmp(type, "end") == 0)
+		return cs_asprintf("%s ends", entry->file);
 	if (strcmp(type, "bind") == 0)
 		return cs_asprintf("belongs to %s, project %s, region '%s'",
 			or_empty(line->auth_url), or_empty(line->project),

@@ -217,17 +217,31 @@ static bool fold_bind(struct fold *fold)
 	return true;
 }
 
+/* A line from the future counts: it never widens a budget. */
+static void count(
+	struct cs_journal *journal, bool is_create, int64_t age_ms, int64_t intents)
+{
+	int64_t *hour =
+		is_create ? &journal->creates_last_hour : &journal->deletes_last_hour;
+	int64_t *day =
+		is_create ? &journal->creates_last_day : &journal->deletes_last_day;
+
+	*hour += age_ms < HOUR_MS ? intents : 0;
+	*day += age_ms < DAY_MS ? intents : 0;
+}
+
+void cs_journal_uncount_open(struct cs_journal *journal, const struct cs_stamp *now)
+{
+	for (size_t i = 0; i < journal->n_open; i++)
+		count(journal, journal->open[i].action == CS_ACTION_CREATE,
+			cs_stamp_age_ms(&journal->open[i].since, now), -1);
+}
+
 static void count_intent(struct fold *fold)
 {
 	struct cs_journal *journal = fold->journal;
 
-	/* A line from the future counts: it never widens a budget. */
-	int64_t age_ms = cs_stamp_age_ms(&fold->at, fold->now);
-	bool in_hour = age_ms < HOUR_MS, in_day = age_ms < DAY_MS;
-	journal->creates_last_hour += fold->is_create && in_hour;
-	journal->deletes_last_hour += !fold->is_create && in_hour;
-	journal->creates_last_day += fold->is_create && in_day;
-	journal->deletes_last_day += !fold->is_create && in_day;
+	count(journal, fold->is_create, cs_stamp_age_ms(&fold->at, fold->now), 1);
 	if (!fold->line.measurement)
 		return;
 	if (fold->line.measurement != journal->used_measurement_wall_ms)
@@ -366,14 +380,29 @@ static bool fold_resume(struct fold *fold)
 	return true;
 }
 
-/* When exactly they were is not known any more: as late as can be. */
 static bool fold_begin(struct fold *fold)
 {
-	if (fold->line.creates < 0 || fold->line.deletes < 0)
+	(void)fold;
+	return true;
+}
+
+/* When exactly they were is not known any more: as late as can be. */
+static bool fold_end(struct fold *fold)
+{
+	struct cs_journal *journal = fold->journal;
+	const struct cs_journal_line *line = &fold->line;
+	int64_t age_ms = cs_stamp_age_ms(&fold->at, fold->now);
+
+	if (line->creates < 0 || line->deletes < 0 || line->creates_hour < 0 ||
+		line->deletes_hour < 0)
 		return false;
-	if (cs_stamp_age_ms(&fold->at, fold->now) < DAY_MS) {
-		fold->journal->creates_last_day += fold->line.creates;
-		fold->journal->deletes_last_day += fold->line.deletes;
+	if (age_ms < HOUR_MS) {
+		journal->creates_last_hour += line->creates_hour;
+		journal->deletes_last_hour += line->deletes_hour;
+	}
+	if (age_ms < DAY_MS) {
+		journal->creates_last_day += line->creates;
+		journal->deletes_last_day += line->deletes;
 	}
 	return true;
 }
@@ -389,6 +418,7 @@ static const struct {
 	bool (*fold)(struct fold *fold);
 } types[] = {
 	{"begin", fold_begin},
+	{"end", fold_end},
 	{"bind", fold_bind},
 	{"intent", fold_intent},
 	{"request", fold_request},
@@ -404,8 +434,10 @@ static const struct {
 static bool fold_typed(struct fold *fold)
 {
 	for (size_t i = 0; fold->line.type && i < CS_ARRAY_SIZE(types); i++) {
-		if (strcmp(types[i].type, fold->line.type) == 0)
-			return types[i].fold(fold);
+		if (strcmp(types[i].type, fold->line.type) != 0)
+			continue;
+		fold->journal->ended = types[i].fold == fold_end;
+		return types[i].fold(fold);
 	}
 	return false;
 }

@@ -3,11 +3,11 @@
  * line, fsync'd before the next step; moved to journal.1 when larger than 1 MiB, and what
  * is still true is written again at the head of the new one.
  *
- *   begin      prev, [creates, deletes]     a file begins; the chain value before it, and
- *                                           the intents of a day that went with the file
- *                                           before journal.1: they count for a day more
- *   bind       auth_url, project, region    what ids in here mean; another one forgets
- *                                           the servers, as their ids mean nothing there
+ *   begin      prev                         a file begins; the chain value before it
+ *   end        [creates, deletes,           it is about to become journal.1: so many
+ *              creates_hour, deletes_hour]  intents of a day and of an hour are in the
+ * one that goes for it; they count for as long again bind       auth_url, project, region
+ * what ids in here mean; another one forgets the servers, as their ids mean nothing there
  *   intent     op, action, [server_id], name, why, [measurement], [decision],
  *              [zone], flavor               (of a create)
  *                                           before any request
@@ -87,7 +87,8 @@ struct cs_journal {
 	char *rolling_image;
 	int64_t boots_ms[CS_JOURNAL_BOOTS]; /* from intent to service */
 	size_t n_boots;			    /* ever; the oldest are overwritten */
-	char chain[CS_DIGEST_SIZE];	    /* of the last line; "" without sealed ones */
+	bool ended;		    /* the last line is `end`: a rotation was cut off */
+	char chain[CS_DIGEST_SIZE]; /* of the last line; "" without sealed ones */
 };
 
 /* A missing journal is an empty one. A damaged line in the middle is CS_E_PROTOCOL (hold,
@@ -125,7 +126,7 @@ struct cs_journal_line {
 	const char *auth_url, *project, *region;
 	const char *prev, *zone, *flavor;
 	int64_t measurement; /* wall ms of the measurement that justified an intent */
-	int64_t creates, deletes; /* of `begin` */
+	int64_t creates, deletes, creates_hour, deletes_hour; /* of `end` */
 	struct json_object *decision;
 };
 

@@ -64,17 +64,11 @@ static void add_line(struct draft *draft, const struct cs_stamp *at,
 	cs_strbuf_addf(&draft->text, "%s\n", sealed);
 }
 
-/* `lost` is what is about to be removed, or nothing. */
-static void add_begin(
-	struct draft *draft, const struct cs_stamp *now, const struct cs_journal *lost)
+static void add_begin(struct draft *draft, const struct cs_stamp *now)
 {
 	CS_AUTO_FREE char *prev = *draft->chain ? cs_strdup(draft->chain) : NULL;
-	struct cs_journal_line line = {.type = "begin",
-		.prev = prev,
-		.creates = lost->creates_last_day,
-		.deletes = lost->deletes_last_day};
 
-	add_line(draft, now, &line);
+	add_line(draft, now, &(struct cs_journal_line){.type = "begin", .prev = prev});
 }
 
 static void add_open(struct draft *draft, const struct cs_journal_op *op)
@@ -144,13 +138,34 @@ static int load_file(const char *path, const struct cs_stamp *now, struct cs_jou
 		       : 0;
 }
 
+/* Into the file that stays, before the older one goes: a kill at any point leaves both,
+ * or the one that has it. Until the older one has gone they count twice. */
+static int append_end(const char *path, const char *older, const struct cs_stamp *now,
+	struct draft *draft, struct cs_error *err)
+{
+	CS_CLEANUP(cs_journal_done) struct cs_journal lost = {0};
+
+	if (load_file(older, now, &lost, err) < 0)
+		return err->code;
+	cs_journal_uncount_open(&lost, now); /* the head of the one that stays has it */
+	add_line(draft, now,
+		&(struct cs_journal_line){.type = "end",
+			.creates = lost.creates_last_day,
+			.deletes = lost.deletes_last_day,
+			.creates_hour = lost.creates_last_hour,
+			.deletes_hour = lost.deletes_last_hour});
+	if (cs_file_append(path, cs_strbuf_text(&draft->text), err) < 0)
+		return err->code;
+	cs_strbuf_clear(&draft->text);
+	return 0;
+}
+
 int cs_journal_rotate(const char *dir, const char *run, struct cs_error *err)
 {
 	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
 	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
 	CS_CLEANUP(cs_lock_release) struct cs_lock held = CS_LOCK_NONE;
 	CS_CLEANUP(cs_journal_done) struct cs_journal journal = {0};
-	CS_CLEANUP(cs_journal_done) struct cs_journal lost = {0};
 	CS_CLEANUP(draft_done)
 	struct draft head = {.text = CS_STRBUF(READ_MAX_BYTES), .run = run};
 	struct cs_stamp now;
@@ -159,16 +174,17 @@ int cs_journal_rotate(const char *dir, const char *run, struct cs_error *err)
 	if (stat(path, &st) < 0 || st.st_size <= ROTATE_BYTES)
 		return 0;
 	cs_stamp_now(&now);
-	if (lock(dir, &held, err) < 0 || cs_journal_load(dir, &now, &journal, err) < 0 ||
-		load_file(older, &now, &lost, err) < 0)
+	if (lock(dir, &held, err) < 0 || cs_journal_load(dir, &now, &journal, err) < 0)
 		return err->code;
 	memcpy(head.chain, journal.chain, sizeof head.chain);
-	add_begin(&head, &now, &lost);
+	if (!journal.ended && append_end(path, older, &now, &head, err) < 0)
+		return err->code;
+	add_begin(&head, &now);
 	add_head(&head, &now, &journal);
 	if (cs_strbuf_check(&head.text, "the head of the journal", err) < 0)
 		return err->code;
-	/* A crash between the two steps leaves everything in journal.1, which is read
-	 * too. */
+	/* A kill between the two steps leaves all of it in journal.1, which is read too.
+	 */
 	if (rename(path, older) < 0)
 		return cs_error_set_errno(
 			err, errno, "cannot move %s to %s", path, older);
@@ -206,7 +222,7 @@ int cs_journal_append(const char *dir, const char *run,
 	if (lock(dir, &held, err) < 0 || find_end(dir, path, &draft, &begins, err) < 0)
 		return err->code;
 	if (begins)
-		add_begin(&draft, &now, &(struct cs_journal){0});
+		add_begin(&draft, &now);
 	add_line(&draft, &now, line);
 	if (cs_strbuf_check(&draft.text, "a line of the journal", err) < 0)
 		return err->code;

@@ -43,6 +43,8 @@ static const struct {
 	{"measurement", offsetof(struct cs_journal_line, measurement)},
 	{"creates", offsetof(struct cs_journal_line, creates)},
 	{"deletes", offsetof(struct cs_journal_line, deletes)},
+	{"creates_hour", offsetof(struct cs_journal_line, creates_hour)},
+	{"deletes_hour", offsetof(struct cs_journal_line, deletes_hour)},
 };
 
 static int64_t *number_of(struct cs_journal_line *line, size_t i)

@@ -17,6 +17,10 @@ char *cs_journal_seal(const char *text, char chain[CS_DIGEST_SIZE]) CS_NONNULL_A
 void cs_journal_last_chain(
 	const char *text, size_t len, char ret[CS_DIGEST_SIZE]) CS_NONNULL_ALL;
 
+/* Takes what is open out of what counts, as if it had not been asked for. */
+void cs_journal_uncount_open(
+	struct cs_journal *journal, const struct cs_stamp *now) CS_NONNULL_ALL;
+
 /* Visits every line, in order, also those with a problem; goes on from `chain`, which is
  * left at the end. Lines that broke off are none. */
 int cs_journal_walk(const char *text, size_t len, const char *name,

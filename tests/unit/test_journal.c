@@ -528,47 +528,92 @@ static void test_rotation_carries_what_is_still_true(void **state)
 	}
 }
 
-/* However often a journal is rotated within a day, its budget knows what was done. */
-static void test_rotations_keep_the_budget_of_the_day(void **state)
+/* An intent to create and one to delete, both over. */
+static void do_both(void)
+{
+	char create[CS_UUID_SIZE], del[CS_UUID_SIZE];
+
+	cs_uuid_make(create);
+	cs_uuid_make(del);
+	append(&(struct cs_journal_line){
+		.type = "intent", .op = create, .action = "create"});
+	append(&(struct cs_journal_line){.type = "result",
+		.op = create,
+		.action = "create",
+		.outcome = CS_OUTCOME_CANCELLED});
+	append(&(struct cs_journal_line){
+		.type = "intent", .op = del, .action = "delete", .server_id = ID_B});
+	append(&(struct cs_journal_line){.type = "result",
+		.op = del,
+		.action = "delete",
+		.outcome = CS_OUTCOME_DONE});
+}
+
+/* So many of both kinds, seen after `hours`. */
+static void assert_spent(int64_t hours, int64_t in_hour, int64_t in_day)
 {
 	struct cs_journal journal;
-	struct cs_stamp later;
+	struct cs_stamp then;
+	struct cs_error err;
+
+	cs_stamp_now(&then);
+	then.wall_ms += hours * 3600 * CS_MS_PER_S;
+	then.boot_ms += hours * 3600 * CS_MS_PER_S;
+	assert_int_equal(cs_journal_load(dir, &then, &journal, &err), 0);
+	assert_int_equal(journal.creates_last_hour, in_hour);
+	assert_int_equal(journal.deletes_last_hour, in_hour);
+	assert_int_equal(journal.creates_last_day, in_day);
+	assert_int_equal(journal.deletes_last_day, in_day);
+	cs_journal_done(&journal);
+}
+
+/* However often a journal is rotated meanwhile, its budgets know what was done. */
+static void test_rotations_keep_the_budgets(void **state)
+{
+	(void)state;
+	for (int round = 1; round <= 5; round++) {
+		do_both();
+		fill(1 << 20);
+		rotate(true);
+		assert_spent(0, round, round);
+	}
+	assert_spent(2, 0, 5);
+	assert_spent(25, 0, 0);
+}
+
+/* The budgets of a rotation that was killed after its first step (all is in two files,
+ * the older one counts twice), and after its second (the journal is gone). */
+static void test_a_rotation_that_was_killed(void **state)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/journal", dir);
+	CS_AUTO_FREE char *older = cs_asprintf("%s/journal.1", dir);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf first = CS_STRBUF(4 << 20);
 	struct cs_error err;
 
 	(void)state;
-	for (int round = 1; round <= 5; round++) {
-		char create[CS_UUID_SIZE], del[CS_UUID_SIZE];
-
-		cs_uuid_make(create);
-		cs_uuid_make(del);
-		append(&(struct cs_journal_line){
-			.type = "intent", .op = create, .action = "create"});
-		append(&(struct cs_journal_line){.type = "result",
-			.op = create,
-			.action = "create",
-			.outcome = CS_OUTCOME_CANCELLED});
-		append(&(struct cs_journal_line){.type = "intent",
-			.op = del,
-			.action = "delete",
-			.server_id = ID_B});
-		append(&(struct cs_journal_line){.type = "result",
-			.op = del,
-			.action = "delete",
-			.outcome = CS_OUTCOME_DONE});
+	for (int round = 0; round < 2; round++) {
+		do_both();
 		fill(1 << 20);
 		rotate(true);
-		load(&journal);
-		assert_int_equal(journal.creates_last_day, round);
-		assert_int_equal(journal.deletes_last_day, round);
-		cs_journal_done(&journal);
 	}
-	cs_stamp_now(&later);
-	later.wall_ms += 25 * 3600 * CS_MS_PER_S;
-	later.boot_ms += 25 * 3600 * CS_MS_PER_S;
-	assert_int_equal(cs_journal_load(dir, &later, &journal, &err), 0);
-	assert_int_equal(journal.creates_last_day, 0);
-	assert_int_equal(journal.deletes_last_day, 0);
-	cs_journal_done(&journal);
+	do_both();
+	fill(1 << 20);
+	assert_int_equal(cs_file_read(older, &first, &err), 0);
+	rotate(true);
+	assert_spent(0, 3, 3);
+
+	unlink(path);
+	assert_spent(0, 3, 3);
+	append(&(struct cs_journal_line){.type = "published", .server_id = ID_A});
+	assert_spent(0, 3, 3);
+
+	unlink(path);
+	assert_int_equal(rename(older, path), 0);
+	assert_int_equal(
+		cs_file_replace(older, cs_strbuf_text(&first), first.len, 0640, &err), 0);
+	assert_spent(0, 5, 5);
+	rotate(true);
+	assert_spent(0, 3, 3);
 }
 
 static void test_boot_times(void **state)
@@ -747,7 +792,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_rotation_carries_what_is_still_true, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_rotations_keep_the_budget_of_the_day, setup, teardown),
+			test_rotations_keep_the_budgets, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_rotation_that_was_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_was_tampered_with_does_not_fit, setup, teardown),
 		cmocka_unit_test_setup_teardown(
