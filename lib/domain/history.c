@@ -33,6 +33,33 @@ static const struct field {
 		true},
 };
 
+static int64_t silent(const struct cs_measurement *m)
+{
+	return m->servers > m->sampled ? m->servers - m->sampled : 0;
+}
+
+int64_t cs_measurement_most_demand(const struct cs_measurement *m)
+{
+	int64_t mean = m->load_permille - m->above_mean_permille;
+	int64_t load = mean > m->load_permille ? mean : m->load_permille;
+
+	return load * (m->servers - silent(m)) + 1000 * silent(m);
+}
+
+int64_t cs_measurement_high_permille(const struct cs_measurement *m)
+{
+	if (m->load_permille < 0)
+		return 1000;
+	return cs_measurement_most_demand(m) / (m->servers > 0 ? m->servers : 1);
+}
+
+int64_t cs_measurement_low_permille(const struct cs_measurement *m)
+{
+	if (m->load_permille < 0 || m->servers <= 0)
+		return 0;
+	return m->load_permille * (m->servers - silent(m)) / m->servers;
+}
+
 static bool is_large(const char *path)
 {
 	struct stat st;
@@ -68,6 +95,8 @@ int cs_history_append(
 	for (size_t i = 0; i < CS_ARRAY_SIZE(fields); i++)
 		cs_json_add_int(line, fields[i].key,
 			*(const int64_t *)((const char *)measurement + fields[i].offset));
+	cs_json_add_int(line, "low_permille", cs_measurement_low_permille(measurement));
+	cs_json_add_int(line, "high_permille", cs_measurement_high_permille(measurement));
 	cs_json_add_str(line, "boot", measurement->at.boot_id);
 	if (rotate(dir, path, err) < 0)
 		return err->code;

@@ -3,9 +3,10 @@
  * <dir>/history, appended and fsync'd; moved to history.1 when larger than 1 MiB. Any
  * number of runs may append at the same time, and read meanwhile.
  *
- * A line keeps the figure of those that answered and how many there are, answered and
- * were silent. The interval that the load lies in is not kept, as it follows from these:
- * a silent member is anywhere in [0, 100] per cent. */
+ * A line keeps the figure of those that answered, how many there are, answered and were
+ * silent, and the interval that the load lies in (low_permille, high_permille): a silent
+ * member is anywhere in [0, 100] per cent. The interval is there for other readers, as it
+ * follows from the rest. */
 #ifndef CS_DOMAIN_HISTORY_H
 #define CS_DOMAIN_HISTORY_H
 
@@ -31,6 +32,17 @@ struct cs_measurement {
 	int64_t missing; /* of those: silent or unusable */
 	int64_t warming; /* of those: answered, no baseline yet, or young */
 };
+
+/* So many servers would be fully busy, in 1/1000, if those without a figure were. Not
+ * less than the mean of the others says: their median may lie below it. */
+int64_t cs_measurement_most_demand(
+	const struct cs_measurement *measurement) CS_NONNULL_ALL;
+
+/* The ends of the interval; of a measurement below the quorum, everything. */
+int64_t cs_measurement_low_permille(
+	const struct cs_measurement *measurement) CS_NONNULL_ALL;
+int64_t cs_measurement_high_permille(
+	const struct cs_measurement *measurement) CS_NONNULL_ALL;
 
 int cs_history_append(const char *dir, const struct cs_measurement *measurement,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

@@ -251,7 +251,7 @@ bool cs_policy_cools_down(
 /* Where so many servers would stand, if those that gave no figure were full. */
 static int64_t projected(const struct cs_measurement *m, int64_t servers)
 {
-	return servers > 0 ? cs_policy_worst_demand(m) / servers : INT64_MAX;
+	return servers > 0 ? cs_measurement_most_demand(m) / servers : INT64_MAX;
 }
 
 /* The largest removal up to `wish` after which the remaining servers bear the load, also

@@ -75,10 +75,6 @@ int64_t cs_policy_step_down(const struct cs_policy_input *in) CS_NONNULL_ALL;
 /* The load that the remaining servers must stay below. */
 int64_t cs_policy_up_at(const struct cs_policy_spec *spec) CS_NONNULL_ALL;
 
-/* What `m` says about the demand at worst: members without a figure count as full.
- * Permille of a server. */
-int64_t cs_policy_worst_demand(const struct cs_measurement *m) CS_NONNULL_ALL;
-
 /* Creates that failed in a row, where it is fewest. */
 int64_t cs_policy_create_failures(const struct cs_policy_input *in) CS_NONNULL_ALL;
 

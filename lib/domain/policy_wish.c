@@ -27,22 +27,6 @@ static int64_t mean_load(const struct cs_measurement *m)
 	return m->load_permille - m->above_mean_permille;
 }
 
-/* A median may lie below the mean, and then says too little of how much there is to do.
- */
-int64_t cs_policy_worst_demand(const struct cs_measurement *m)
-{
-	int64_t silent = cs_max(0, m->servers - m->sampled);
-
-	return cs_max(m->load_permille, mean_load(m)) * (m->servers - silent) +
-	       1000 * silent;
-}
-
-/* The high end of where the load may be. */
-static int64_t worst_load(const struct cs_measurement *m)
-{
-	return cs_policy_worst_demand(m) / cs_max(1, m->servers);
-}
-
 /* Step: the load against two thresholds; the mean of those that answered for more, the
  * high end for fewer. */
 
@@ -103,7 +87,7 @@ static struct cs_wish step_wish(const struct cs_policy_input *in, struct cs_deci
 			CS_PERCENT_OF(spec->scale_up_at_permille));
 		return (struct cs_wish){0, capacity};
 	}
-	int64_t worst = worst_load(in->measurement);
+	int64_t worst = cs_measurement_high_permille(in->measurement);
 	if (worst > spec->scale_down_at_permille) {
 		cs_policy_say(d,
 			"at or below scale-down-at " CS_PERCENT ", but at " CS_PERCENT
@@ -154,7 +138,7 @@ static struct demand demand_of(const struct cs_measurement *m, int64_t age_ms)
 		return (struct demand){age_ms, SATURATED_DEMAND * m->servers,
 			SATURATED_DEMAND * m->servers, 0};
 	return (struct demand){age_ms, m->load_permille * m->servers,
-		cs_policy_worst_demand(m) + rounding, 0};
+		cs_measurement_most_demand(m) + rounding, 0};
 }
 
 static int64_t rise_of(const struct past *past, size_t i)

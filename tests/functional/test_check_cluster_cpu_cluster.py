@@ -306,7 +306,7 @@ def test_the_history_gets_a_line_per_run(cluster):
     assert len(lines) == 2
     stamp = {name: lines[1].pop(name) for name in ("t", "bt", "boot")}
     assert lines[1] == {"load_permille": 350, "servers": 2, "sampled": 2, "missing": 0, "warming": 0,
-                        "stale": 0, "above_mean_permille": 0}
+                        "stale": 0, "above_mean_permille": 0, "low_permille": 350, "high_permille": 350}
     assert before - 1000 < stamp["t"] < time.time() * 1000
     assert stamp["boot"] == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 

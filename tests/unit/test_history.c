@@ -116,6 +116,30 @@ static void test_the_last_measurement_comes_back_whole(void **state)
 	assert_string_equal(put.at.boot_id, got.at.boot_id);
 }
 
+/* Two of four gave a figure, whose mean is 30 permille above it; whoever reads the line
+ * finds the ends of the interval in it. */
+static void test_the_interval(void **state)
+{
+	struct folder *folder = *state;
+	struct cs_measurement m = measurement(600);
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(4096);
+	struct cs_error err;
+
+	assert_int_equal(cs_measurement_low_permille(&m), 300);
+	assert_int_equal(cs_measurement_high_permille(&m), 815);
+	assert_int_equal(cs_measurement_most_demand(&m), 2 * 630 + 2000);
+	append(folder, 600);
+	assert_int_equal(cs_file_read(folder->path, &text, &err), 0);
+	assert_non_null(strstr(text.data, "\"low_permille\":300,\"high_permille\":815"));
+
+	m.load_permille = -1;
+	assert_int_equal(cs_measurement_low_permille(&m), 0);
+	assert_int_equal(cs_measurement_high_permille(&m), 1000);
+	m = (struct cs_measurement){.load_permille = 0};
+	assert_int_equal(cs_measurement_low_permille(&m), 0);
+	assert_int_equal(cs_measurement_high_permille(&m), 0);
+}
+
 static void test_below_quorum_is_kept_as_such(void **state)
 {
 	append(*state, -1);
@@ -291,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_last_measurement_comes_back_whole),
+		TEST(test_the_interval),
 		TEST(test_below_quorum_is_kept_as_such),
 		TEST(test_nothing_is_not_found),
 		TEST(test_unreadable_and_torn_lines_are_passed_over),
