@@ -11,8 +11,9 @@
 #include "base/stamp.h"
 #include "client/nova_internal.h"
 
-#define MINOR_FLOOR 26	/* tags */
-#define MINOR_WANTED 73 /* UNKNOWN rows of a cell that is down, `locked` filter */
+#define MINOR_FLOOR 26	     /* tags */
+#define MINOR_WANTED 73	     /* UNKNOWN rows of a cell that is down, `locked` filter */
+#define MINOR_VOLUME_GOES 85 /* for that request alone */
 #define PAGES_MAX 1000
 #define SERVERS_MAX 100000
 
@@ -34,14 +35,14 @@ struct cs_nova_call {
 	struct cs_keystone_call *sent;
 };
 
-struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
-	char *take_url, struct json_object *take_body)
+static struct cs_nova_call *begin_as(struct cs_nova *nova, const char *header,
+	const char *method, char *take_url, struct json_object *take_body)
 {
 	struct cs_nova_call *call = cs_calloc(1, sizeof *call);
 
 	call->url = take_url;
 	call->body = take_body;
-	call->headers[0] = *nova->header ? nova->header : NULL;
+	call->headers[0] = *header ? header : NULL;
 	call->request = (struct cs_http_request){.method = method,
 		.url = call->url,
 		.body = call->body ? cs_json_text(call->body) : NULL,
@@ -49,6 +50,12 @@ struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
 		.changes = true};
 	call->sent = cs_keystone_begin(nova->session, &call->request);
 	return call;
+}
+
+struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
+	char *take_url, struct json_object *take_body)
+{
+	return begin_as(nova, nova->header, method, take_url, take_body);
 }
 
 static void call_free(struct cs_nova_call **call)
@@ -109,6 +116,11 @@ static struct json_object *find_version(struct json_object *body)
 	return cs_json_obj(body, "version");
 }
 
+static void write_header(int minor, char ret[CS_NOVA_HEADER_SIZE])
+{
+	snprintf(ret, CS_NOVA_HEADER_SIZE, "OpenStack-API-Version: compute 2.%d", minor);
+}
+
 static int negotiate(struct cs_nova *nova, struct json_object *body, const char *url,
 	struct cs_error *err)
 {
@@ -121,9 +133,9 @@ static int negotiate(struct cs_nova *nova, struct json_object *body, const char 
 			"(OpenStack Newton) to 2.%d is needed",
 			url, min < 0 ? 0 : min, max < 0 ? 0 : max, MINOR_FLOOR,
 			MINOR_WANTED);
+	nova->newest = max;
 	nova->minor = max < MINOR_WANTED ? max : MINOR_WANTED;
-	snprintf(nova->header, sizeof nova->header, "OpenStack-API-Version: compute 2.%d",
-		nova->minor);
+	write_header(nova->minor, nova->header);
 	return 0;
 }
 
@@ -322,4 +334,25 @@ int cs_nova_tag_add(
 	char *url = server_url(nova, id, "/tags/", tag);
 
 	return end_change(cs_nova_begin(nova, "PUT", url, NULL), err);
+}
+
+int cs_nova_volume_goes(struct cs_nova *nova, const char *server_id,
+	const char *volume_id, struct cs_error *err)
+{
+	char header[CS_NOVA_HEADER_SIZE];
+
+	if (nova->newest < MINOR_VOLUME_GOES)
+		return cs_error_set(err, CS_E_CONFIG,
+			"to have it deleted needs Nova's microversion 2.%d, this cloud "
+			"has 2.%d",
+			MINOR_VOLUME_GOES, nova->newest);
+	struct json_object *body = json_object_new_object();
+	struct json_object *attachment = json_object_new_object();
+	char *url = server_url(nova, server_id, "/os-volume_attachments/", volume_id);
+
+	write_header(MINOR_VOLUME_GOES, header);
+	cs_json_add_str(attachment, "volumeId", volume_id);
+	cs_json_add_bool(attachment, "delete_on_termination", true);
+	json_object_object_add(body, "volumeAttachment", attachment);
+	return end_change(begin_as(nova, header, "PUT", url, body), err);
 }

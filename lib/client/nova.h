@@ -49,6 +49,7 @@ struct cs_server {
 	char *mark_draining; /* clusterscale.draining: wall ms as decimal text */
 	char *mark_address;  /* clusterscale.address */
 	struct cs_strings tags;
+	struct cs_strings kept_volumes; /* ids of its volumes that outlive it */
 };
 
 struct cs_server_list {
@@ -130,6 +131,10 @@ int cs_nova_metadata_unset(struct cs_nova *nova, const char *id, const char *key
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_tag_add(struct cs_nova *nova, const char *id, const char *tag,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* From now on a volume of the server is deleted with it. CS_E_CONFIG: below 2.85. */
+int cs_nova_volume_goes(struct cs_nova *nova, const char *server_id,
+	const char *volume_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Name or id to id. Two of one name: CS_E_CONFLICT listing their ids; none:
  * CS_E_NOT_FOUND listing the names that are most like it. */

@@ -7,11 +7,14 @@
 #include "client/nova.h"
 #include "format/json.h"
 
+#define CS_NOVA_HEADER_SIZE 48 /* "OpenStack-API-Version: compute 2.N" */
+
 struct cs_nova {
 	struct cs_keystone *session; /* borrowed */
 	char *base;		     /* ".../v2.1" */
 	int minor;		     /* of the microversion 2.N */
-	char header[48];	     /* "OpenStack-API-Version: compute 2.N" */
+	int newest;		     /* likewise, that the cloud offers */
+	char header[CS_NOVA_HEADER_SIZE];
 };
 
 /* Sends what changes something, with the microversion. Takes `url`, and `body` (or NULL).

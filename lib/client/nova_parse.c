@@ -27,6 +27,7 @@ void cs_server_done(struct cs_server *server)
 	}
 	free(server->addresses);
 	cs_strings_done(&server->tags);
+	cs_strings_done(&server->kept_volumes);
 	*server = (struct cs_server){0};
 }
 
@@ -85,6 +86,20 @@ static void parse_tags(struct json_object *tags, struct cs_server *ret)
 	}
 }
 
+/* Each has "delete_on_termination" from 2.3 on. */
+static void parse_volumes(struct json_object *volumes, struct cs_server *ret)
+{
+	for (size_t i = 0; volumes && i < json_object_array_length(volumes); i++) {
+		struct json_object *volume = json_object_array_get_idx(volumes, i);
+		const char *id = cs_json_str(volume, "id");
+		bool goes = true;
+
+		cs_json_bool(volume, "delete_on_termination", &goes);
+		if (id && !goes)
+			cs_strings_add(&ret->kept_volumes, id);
+	}
+}
+
 /* A server that boots from a volume has "image": "". */
 static char *image_of(struct json_object *row, struct json_object *metadata)
 {
@@ -128,6 +143,7 @@ static int parse_server(
 	cs_json_bool(row, "locked", &ret->locked);
 	parse_addresses(cs_json_obj(row, "addresses"), ret);
 	parse_tags(cs_json_arr(row, "tags"), ret);
+	parse_volumes(cs_json_arr(row, "os-extended-volumes:volumes_attached"), ret);
 	return 0;
 }
 

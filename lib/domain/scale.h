@@ -61,6 +61,9 @@ struct cs_scale_ports {
 	 * May be NULL. */
 	int (*settle)(
 		void *context, const struct cs_fleet_view *view, struct cs_error *err);
+	/* The volume will be deleted with the server. */
+	int (*volume_goes)(void *context, const char *id, const char *volume_id,
+		struct cs_error *err);
 
 	/* Does the service port answer? */
 	int (*probe)(void *context, const char *address, struct cs_error *err);

@@ -186,6 +186,28 @@ static int act_fail(struct cs_act *act, const struct cs_step *step, struct cs_er
 	return cs_act_append_create_failed(act, step->op->op, step->op->zone, why, err);
 }
 
+/* It never served: what is on its volume is in the image. With others attached to it
+ * nothing tells which one that is. */
+static void let_volume_go(struct cs_act *act, const struct cs_step *step)
+{
+	const struct cs_scale_ports *ports = act->scale->ports;
+	const struct cs_server *server = step->member->server;
+	const char *id = server->kept_volumes.n > 0 ? server->kept_volumes.items[0] : "";
+	struct cs_error err;
+
+	if (act->scale->cluster->servers.boot_volume.size_gib == 0 || !*id)
+		return;
+	if (server->kept_volumes.n > 1)
+		cs_error_set(
+			&err, CS_E_REFUSED, "it has %zu of them", server->kept_volumes.n);
+	else if (ports->volume_goes(ports->context, server->id, id, &err) == 0)
+		return;
+	cs_act_say(act, LOG_WARNING,
+		"volume %s of '%s' stays, and costs: %s; type: openstack volume delete "
+		"%s",
+		id, server->name, err.message, id);
+}
+
 /* The DELETE itself is the next pass's, whose plan finds the intent. */
 static int remove_failed(struct cs_act *act, const struct cs_step *step,
 	const char *detail, struct cs_error *err)
@@ -194,6 +216,8 @@ static int remove_failed(struct cs_act *act, const struct cs_step *step,
 
 	cs_act_say(act, LOG_ERR, "server '%s' (%s) failed and is removed: %s",
 		cs_act_name_of(step), step->server_id, why);
+	if (step->op)
+		let_volume_go(act, step);
 	if (cs_act_append_delete_intent(act, step, why, NULL, err) < 0)
 		return err->code;
 	if (!step->op)

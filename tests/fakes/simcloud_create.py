@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import uuid
 
 from simcloud_http import json_reply
 from simcloud_lifecycle import Plan
@@ -132,6 +133,9 @@ class Creator:
                 zone_wanted=given.get("availability_zone") or "", group=group,
                 security_groups=[g["name"] for g in groups]))
         for server in servers:
+            if server.volume:  # its own state counts from now on
+                server.change(volume=dict(server.volume), volume_id=str(uuid.uuid4()))
+                self.cloud.lifecycle.volumes.add(server.volume_id)
             self.cloud.lifecycle.build(server, wanted, plan)
         return servers
 

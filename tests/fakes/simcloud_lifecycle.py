@@ -61,6 +61,7 @@ class Lifecycle:
         self.build_seconds, self.delete_seconds = build_seconds, delete_seconds
         self.on_spawn, self.on_destroy = on_spawn, on_destroy
         self.servers = {}  # id -> SimServer, oldest first
+        self.volumes = set()  # ids of those that servers boot, or booted, from
         self.gone = collections.deque(maxlen=1000)  # deleted ones, which changes-since lists
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -127,6 +128,8 @@ class Lifecycle:
         with self.changed:
             self.servers.pop(server.id, None)
             self._release(server.ports)
+            if server.volume and server.volume.get("delete_on_termination"):
+                self.volumes.discard(server.volume_id)
             server.change(vm_state="deleted", task_state=None, ports=[])
             self.gone.append(server)
             self.changed.notify_all()

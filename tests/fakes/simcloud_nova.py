@@ -31,6 +31,8 @@ ROUTES = [(method, re.compile(path), handler, since, until, policy)
      "server-metadata:update"),
     ("DELETE", f"{SERVER}/metadata/(?P<key>[^/]+)", "metadata_delete", 1, 99,
      "server-metadata:delete"),
+    ("PUT", f"{SERVER}/os-volume_attachments/(?P<volume>[^/]+)", "attachment", 85, 99,
+     "os-volumes-attachments:update"),
     ("GET", f"{SERVER}/tags", "tags", 26, 99, None),
     ("PUT", f"{SERVER}/tags", "tags_replace", 26, 99, "os-server-tags:update_all"),
     ("DELETE", f"{SERVER}/tags", "tags_clear", 26, 99, "os-server-tags:delete_all"),
@@ -280,6 +282,14 @@ class Nova:
     def _ips(self, request, token, minor, id):
         server = self._server(token, id)
         return json_reply(200, {"addresses": self.view.addresses(server, plain=True)})
+
+    def _attachment(self, request, token, minor, id, volume):
+        """Whether the volume goes with the server; another volume in its place is not for this cloud."""
+        server, given = self._server(token, id), self._body(request, "volumeAttachment")
+        if volume != server.volume_id or given.get("volumeId") != volume:
+            raise NovaError(404, f"Instance {id} is not attached to volume {volume}.")
+        server.change(volume=server.volume | {"delete_on_termination": given["delete_on_termination"]})
+        return empty(202)
 
     # Metadata
 

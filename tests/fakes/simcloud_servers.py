@@ -24,7 +24,7 @@ VM_STATE = {status: state for state, status in STATUS.items()}
 POWER = {"active": 1, "paused": 3, "stopped": 4, "suspended": 4}
 WITH_PROGRESS = ("ACTIVE", "BUILD", "DELETED")
 # Microversions (minor numbers) at which the shape of a server changes.
-BANDS = (9, 19, 26, 47, 63, 69, 71, 73, 75, 90)
+BANDS = (3, 9, 19, 26, 47, 63, 69, 71, 73, 75, 90)
 
 
 @dataclasses.dataclass
@@ -63,6 +63,7 @@ class SimServer:
     zone_wanted: str = ""  # what is shown before there is one
     config_drive: bool = False
     volume: dict | None = None  # it boots from, as the create named it
+    volume_id: str | None = None
     group: str | None = None  # id of its server group
     created: float = dataclasses.field(default_factory=time.time)
     updated: float = dataclasses.field(default_factory=time.time)
@@ -203,10 +204,17 @@ class View:
                  "OS-EXT-STS:task_state": server.task_state,
                  "OS-EXT-STS:vm_state": server.vm_state,
                  "OS-EXT-STS:power_state": POWER.get(server.vm_state, 0),
-                 "os-extended-volumes:volumes_attached": []}
+                 "os-extended-volumes:volumes_attached": self._volumes(server, minor)}
         if server.host and server.networks:
             body["security_groups"] = [{"name": name} for name in server.security_groups]
         return body | self._later(server, minor, in_list)
+
+    @staticmethod
+    def _volumes(server, minor):
+        if not server.volume_id:
+            return []
+        kept = {"delete_on_termination": server.volume.get("delete_on_termination", False)} if minor >= 3 else {}
+        return [{"id": server.volume_id} | kept]
 
     @staticmethod
     def _later(server, minor, in_list):

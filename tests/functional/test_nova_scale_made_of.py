@@ -78,6 +78,48 @@ def test_a_volume_goes_with_its_server_by_default(make):
     assert device["delete_on_termination"] is True and "volume_type" not in device
 
 
+KEPT = "boot-volume: {size: 5, delete-on-termination: false}"
+
+
+def kept(lab, **build):
+    """What is left of volumes, and said, after a create whose first build goes as BUILD."""
+    lab.cloud.plan_builds(1, **build)
+    status, out, err = lab.run("--create", "1")
+    return status, len(lab.cloud.lifecycle.volumes), err
+
+
+@pytest.mark.parametrize("build", [{"outcome": "error", "message": "No."}, {"outcome": "hang"}])
+def test_the_volume_of_a_failed_server_goes_with_it(make, build):
+    """It never served, so the image has all that is on it."""
+    lab = make(servers=KEPT, build_timeout=2)
+    lab.add(2)
+    status, left, err = kept(lab, **build)
+    assert (status, left) == (2, 0) and "volume" not in err
+    asked, = lab.cloud.requests("PUT", r"/os-volume_attachments/[^/]*$")
+    assert asked["headers"]["openstack-api-version"] == "compute 2.85"
+    lab.check_settled(2)
+
+
+def test_the_volume_of_a_server_that_served_stays(make):
+    lab = make(servers=KEPT, min=1)
+    assert lab.run("--create", "2")[0] == 0
+    assert lab.run("--delete", "1")[0] == 0
+    assert len(lab.ours()) == 1 and len(lab.cloud.lifecycle.volumes) == 2
+    assert lab.cloud.requests("PUT", r"/os-volume_attachments/") == []
+
+
+def test_a_volume_that_cannot_go_is_named(make, monkeypatch):
+    monkeypatch.setattr("simcloud_nova.Nova._version.__defaults__", ("v2.1", "CURRENT", "2.79", "2.1"))
+    lab = make(servers=KEPT)
+    lab.add(2)
+    status, left, err = kept(lab, outcome="error", message="No.")
+    volume, = lab.cloud.lifecycle.volumes
+    assert (status, left) == (2, 1)
+    assert (f"volume {volume} of 'web' stays, and costs: to have it deleted needs Nova's microversion 2.85, this cloud has "
+            f"2.79; type: openstack volume delete {volume}\n") in err
+    lab.check_settled(2)
+
+
 def test_fixed_addresses_are_used_once_each(make):
     addresses = ["127.18.0.21", "127.18.0.22", "127.18.0.23"]
     lab = make(servers=f"fixed-addresses: [{', '.join(addresses)}]", max=3)

@@ -362,6 +362,14 @@ static int port_set_metadata(void *context, const char *id, const char *key,
 	return answer(context, err);
 }
 
+/* Their servers boot from images. */
+static int port_volume_goes(
+	void *context, const char *id, const char *volume_id, struct cs_error *err)
+{
+	(void)context;
+	return cs_error_set(err, CS_E_NOT_FOUND, "%s of %s", volume_id, id);
+}
+
 static int port_add_tag(
 	void *context, const char *id, const char *tag, struct cs_error *err)
 {
@@ -483,6 +491,7 @@ static const struct cs_scale_ports ports = {
 	.remove = port_remove,
 	.set_metadata = port_set_metadata,
 	.add_tag = port_add_tag,
+	.volume_goes = port_volume_goes,
 	.probe = port_probe,
 	.sync = port_sync,
 	.now = port_now,
