@@ -2,6 +2,7 @@
 """tests/tools/kill_at: the tool that others rely on kills exactly where it says."""
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -81,6 +82,41 @@ os.mkdir("not made")
     while time.monotonic() < end and not list(tmp_path.iterdir()):
         time.sleep(0.01)
     assert {path.name for path in tmp_path.iterdir()} == {"made by the child"}
+
+
+DISK = """
+import os
+def attempt(what):
+    try: return what() or "made"
+    except OSError as error: return os.strerror(error.errno)
+print(*(attempt(lambda: os.mkdir(name)) for name in ("a", "b", "c")), attempt(lambda: os.rmdir("a")), sep=", ")
+"""
+FULL, READ_ONLY = "No space left on device", "Read-only file system"
+
+
+@pytest.mark.parametrize("options, said, left", [
+    ("--point 2 --fail ENOSPC --match ^(mk|rm)dir", f"made, {FULL}, {FULL}, {FULL}", {"a"}),
+    ("--point 2 --fail ENOSPC --match ^mkdir", f"made, {FULL}, {FULL}, made", set()),
+    ("--point 2 --fail EIO --once --match ^mkdir", "made, Input/output error, made, made", {"c"}),
+    ("--point 1 --fail EROFS --when after --match ^mkdir", f"{READ_ONLY}, {READ_ONLY}, {READ_ONLY}, made", {"b", "c"}),
+    ("--point 4 --fail EROFS --match ^mkdir", "made, made, made, made", {"b", "c"})])
+def test_it_makes_calls_fail(tmp_path, options, said, left):
+    done = run(tmp_path, "--list", tmp_path / "list", *options.split(), code=DISK)
+    lines = (tmp_path / "list").read_text().splitlines()
+    (tmp_path / "list").unlink()
+    assert (done.returncode, done.stdout, {path.name for path in tmp_path.iterdir()}) == (0, said + "\n", left)
+    assert sum(line.endswith(" -> " + options.split()[3]) for line in lines) == 4 - said.count("made")
+
+
+def test_every_call_counts_when_asked_for(tmp_path):
+    status, found = calls(tmp_path, "--every")
+    rest = iter(found)
+    assert status == 0 and len(found) > 50 and all(call in rest for call in EXPECTED)
+
+
+def test_a_process_that_crashes_is_told(tmp_path):
+    done = run(tmp_path, "--list", tmp_path / "list", code="import os; os.fork() or os.abort(); os.wait()")
+    assert done.returncode == 0 and re.fullmatch(r"kill_at: process \d+ died of signal 6 \(Aborted\)\n", done.stderr)
 
 
 def test_it_reports_what_the_command_returned(tmp_path):

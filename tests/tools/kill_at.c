@@ -1,151 +1,87 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* kill -9 of a program exactly before or after the N-th of its calls that leave a trace
  * outside the process: what creates, writes, syncs, renames or removes a file, takes a
- * lock, connects or sends, starts a process or ends one (the table below).
+ * lock, connects or sends, starts a process or ends one (calls.c).
  *
  *     kill_at --list FILE [--all] [--user UID] -- COMMAND...
  *     kill_at --point N --when before|after [--match REGEX] [--all] [--alone]
+ *             -- COMMAND...
+ *     kill_at --point N --fail ERROR [--when before|after] [--once] [--match REGEX]
  *             -- COMMAND...
  *
  * Counted are the calls of COMMAND itself, of its threads and of processes that it forks,
  * until these run another program; with --all those of the other programs too; with
  * --match only those whose line in the list matches, so that a point stays the same call
- * when COMMAND polls more often in one run than in another. The kill
- * ends the whole tree, with --alone only the process that made the call: a kill -9 by
- * hand leaves the children alive. --user UID: root traces, COMMAND runs as that user and
- * group; only root sees the paths of a program that keeps its memory from others.
+ * when COMMAND polls more often in one run than in another; with --every all system
+ * calls, whatever they do. The kill ends the whole tree, with --alone only the process
+ * that made the call: a kill -9 by hand leaves the children alive. --user UID: root
+ * traces, COMMAND runs as that user and group; only root sees the paths of a program that
+ * keeps its memory from others.
+ *
+ * With --fail nothing is killed: from that call on all of them that match fail with ERROR
+ * (ENOSPC, EROFS, EIO, ECONNRESET), with --once that call alone. `before`: it is not
+ * made; `after`: it is made and said to have failed, as an answer that is lost. In the
+ * list " -> ERROR" stands behind them.
  *
  * Exit status: 137 when it killed, else that of COMMAND; 99 when tracing is not possible
  * (a sandbox that forbids ptrace), 98 for a usage error. */
 #include <config.h>
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
-#include <linux/sched.h>
 #include <regex.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <netinet/in.h>
 #include <sys/ptrace.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "calls.h"
 
 #define EXIT_KILLED 137
 #define EXIT_NO_TRACE 99
 #define EXIT_USAGE 98
+#define NO_CALL (-1L) /* a number that no call has */
 #define TRACEES_MAX 256
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define OPTIONS                                                             \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | \
 		PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
 
-/* Where a call says what it acts on, and when it counts. */
-enum shape {
-	OPEN,	/* path, flags: counts when it creates or empties */
-	OPENAT, /* folder, path, flags: the same */
-	PATH,	/* path */
-	PATHAT, /* folder, path */
-	FD,
-	BYTES,	 /* fd, bytes, length */
-	ADDRESS, /* fd, address */
-	LOCK,	 /* fd, command: counts when it locks or unlocks */
-	CLONE,	 /* flags: counts when it makes a process */
-	CLONE3,
-	PLAIN,
-};
-
-static const struct call {
-	long number;
-	enum shape shape;
-	const char *name;
-} calls[] = {
-#define CALL(name, shape)                \
-	{                                \
-		SYS_##name, shape, #name \
-	}
-#ifdef SYS_open /* the older half; newer machines (arm64) have only the rest */
-	CALL(open, OPEN),
-	CALL(creat, PATH),
-	CALL(mkdir, PATH),
-	CALL(rmdir, PATH),
-	CALL(rename, PATH),
-	CALL(unlink, PATH),
-	CALL(link, PATH),
-	CALL(symlink, PATH),
-	CALL(chmod, PATH),
-	CALL(chown, PATH),
-	CALL(lchown, PATH),
-	CALL(mknod, PATH),
-	CALL(fork, PLAIN),
-	CALL(vfork, PLAIN),
-#endif
-#ifdef SYS_renameat
-	CALL(renameat, PATHAT),
-#endif
-	CALL(openat, OPENAT),
-	CALL(mkdirat, PATHAT),
-	CALL(renameat2, PATHAT),
-	CALL(unlinkat, PATHAT),
-	CALL(linkat, PATHAT),
-	CALL(symlinkat, PATH),
-	CALL(fchmodat, PATHAT),
-	CALL(fchownat, PATHAT),
-	CALL(mknodat, PATHAT),
-	CALL(truncate, PATH),
-	CALL(fchmod, FD),
-	CALL(fchown, FD),
-	CALL(ftruncate, FD),
-	CALL(fallocate, FD),
-	CALL(fsync, FD),
-	CALL(fdatasync, FD),
-	CALL(write, BYTES),
-	CALL(pwrite64, BYTES),
-	CALL(writev, FD),
-	CALL(pwritev, FD),
-	CALL(sendfile, FD),
-	CALL(sendto, BYTES),
-	CALL(sendmsg, FD),
-	CALL(sendmmsg, FD),
-	CALL(connect, ADDRESS),
-	CALL(bind, ADDRESS),
-	CALL(flock, FD),
-	CALL(fcntl, LOCK),
-	CALL(clone, CLONE),
-	CALL(clone3, CLONE3),
-	CALL(execve, PATH),
-	CALL(execveat, PATHAT),
-	CALL(kill, PLAIN),
-	CALL(tgkill, PLAIN),
-	CALL(tkill, PLAIN),
-#undef CALL
-};
-
 /* A thread that is traced. */
 struct tracee {
 	pid_t tid;
-	bool foreign;	    /* runs another program than COMMAND */
-	bool announced;	    /* by its parent, so that the above is known */
-	bool waiting;	    /* stopped until then */
-	const char *inside; /* the counted call that it is in, for --when after */
+	bool foreign;	/* runs another program than COMMAND */
+	bool announced; /* by its parent, so that the above is known */
+	bool waiting;	/* stopped until then */
+	bool struck;	/* it is in the call that was waited for: --when after, --fail */
 };
 
 static struct {
 	FILE *list;
 	long point;
 	regex_t pattern;
-	bool match, after, all, alone;
+	bool match, after, all, alone, every, once;
+	int fail;      /* an errno; 0: kill */
 	unsigned user; /* who runs COMMAND; 0: who runs this */
 } wish;
+
+static const struct error {
+	const char *name;
+	int number;
+} errors[] = {
+	{"ENOSPC", ENOSPC}, {"EROFS", EROFS}, {"EIO", EIO}, {"ECONNRESET", ECONNRESET}};
 
 static struct tracee tracees[TRACEES_MAX];
 static size_t n_tracees;
@@ -178,177 +114,79 @@ static void forget(pid_t tid)
 	n_tracees--;
 }
 
-/* Up to `size` bytes of the tracee's memory; fewer at the end of a mapping, and none of a
- * process that has made itself undumpable, unless we are root. */
-static size_t peek(pid_t tid, uint64_t address, void *to, size_t size)
+/* Another call in place of the one that is entered, or another result of the one that is
+ * left. */
+static void put(pid_t tid, bool entry, long value)
 {
-	size_t done = 0;
+#if defined __x86_64__
+	size_t where = entry ? offsetof(struct user, regs.orig_rax)
+			     : offsetof(struct user, regs.rax);
 
-	while (done < size) {
-		errno = 0;
-		long word = ptrace(
-			PTRACE_PEEKDATA, tid, (void *)(uintptr_t)(address + done), 0);
-		size_t n = size - done < sizeof word ? size - done : sizeof word;
+	if (ptrace(PTRACE_POKEUSER, tid, where, value) < 0)
+		fail("cannot change a call");
+#elif defined __aarch64__
+	struct user_regs_struct registers;
+	int number = (int)value;
+	struct iovec part = {&registers, sizeof registers};
+	struct iovec call = {&number, sizeof number};
+	bool done = entry ? ptrace(PTRACE_SETREGSET, tid, NT_ARM_SYSTEM_CALL, &call) == 0
+			  : ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &part) == 0;
 
-		if (errno)
-			break;
-		memcpy((char *)to + done, &word, n);
-		done += n;
-	}
-	return done;
+	registers.regs[0] = (unsigned long long)value;
+	if (!done || (!entry && ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &part) < 0))
+		fail("cannot change a call");
+#else
+	errno = ENOSYS;
+	fail("--fail on this machine");
+#endif
 }
 
-static void print_bytes(FILE *to, pid_t tid, uint64_t address, size_t len)
+/* Is it the call, or one behind it that fails as well? */
+static bool is_waited_for(const char *line)
 {
-	char bytes[60];
-	size_t n = peek(tid, address, bytes, len < sizeof bytes ? len : sizeof bytes);
-
-	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] >= ' ' && bytes[i] <= '~')
-			fputc(bytes[i], to);
-		else
-			fputc(bytes[i] == '\n' ? '$' : '.', to);
-	}
-}
-
-static void print_path(FILE *to, pid_t tid, uint64_t address)
-{
-	char path[256];
-	size_t n = peek(tid, address, path, sizeof path - 1);
-
-	path[n] = '\0';
-	fputs(path, to);
-}
-
-static void print_fd(FILE *to, pid_t tid, uint64_t fd)
-{
-	char link[64], target[256];
-
-	snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)tid, (int)fd);
-	ssize_t n = readlink(link, target, sizeof target);
-	if (n < 0)
-		fprintf(to, "fd %d", (int)fd);
-	else
-		fprintf(to, "%.*s", (int)n, target);
-}
-
-static void print_address(FILE *to, pid_t tid, uint64_t address)
-{
-	struct sockaddr_un un = {0};
-	struct sockaddr_in in;
-
-	peek(tid, address, &un, sizeof un - 1);
-	memcpy(&in, &un, sizeof in);
-	if (un.sun_family == AF_UNIX)
-		fputs(un.sun_path, to);
-	else
-		fprintf(to, "port %d", ntohs(in.sin_port));
-}
-
-/* Its line in the list, without the number. Owned by the caller. */
-static char *describe(pid_t tid, const struct call *call, const uint64_t *args)
-{
-	char *line = NULL;
-	size_t size;
-	FILE *to = open_memstream(&line, &size);
-
-	if (!to)
-		fail("a line of the list");
-	fprintf(to, "%s ", call->name);
-	switch (call->shape) {
-	case OPEN:
-	case PATH:
-		print_path(to, tid, args[0]);
-		break;
-	case OPENAT:
-	case PATHAT:
-		print_path(to, tid, args[1]);
-		break;
-	case FD:
-	case LOCK:
-		print_fd(to, tid, args[0]);
-		break;
-	case BYTES:
-		print_fd(to, tid, args[0]);
-		fputs(" ", to);
-		print_bytes(to, tid, args[1], args[2]);
-		break;
-	case ADDRESS:
-		print_address(to, tid, args[1]);
-		break;
-	case CLONE:
-	case CLONE3:
-	case PLAIN:
-		break;
-	}
-	if (fclose(to) != 0)
-		fail("a line of the list");
-	return line;
-}
-
-static bool makes_file(uint64_t flags)
-{
-	return flags & (O_CREAT | O_TRUNC);
-}
-
-static bool locks(uint64_t command)
-{
-	return command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK ||
-	       command == F_OFD_SETLKW;
-}
-
-static bool leaves_a_trace(pid_t tid, const struct call *call, const uint64_t *args)
-{
-	uint64_t flags = 0;
-
-	switch (call->shape) {
-	case OPEN:
-		return makes_file(args[1]);
-	case OPENAT:
-		return makes_file(args[2]);
-	case LOCK:
-		return locks(args[1]);
-	case CLONE:
-		return !(args[0] & CLONE_THREAD);
-	case CLONE3:
-		peek(tid, args[0], &flags, sizeof flags);
-		return !(flags & CLONE_THREAD);
-	default:
-		return true;
-	}
-}
-
-static const struct call *find_call(uint64_t number)
-{
-	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-		if (calls[i].number == (long)number)
-			return &calls[i];
-	}
-	return NULL;
+	if (wish.match && regexec(&wish.pattern, line, 0, NULL, 0) != 0)
+		return false;
+	matched++;
+	if (wish.point == 0)
+		return false;
+	return wish.fail && !wish.once ? matched >= wish.point : matched == wish.point;
 }
 
 /* True at the moment to kill. */
 static bool on_entry(struct tracee *tracee, uint64_t number, const uint64_t *args)
 {
-	const struct call *call = find_call(number);
+	const struct call *call = call_find(number);
+	bool counts = call && call_leaves_a_trace(tracee->tid, call, args);
 
-	tracee->inside = NULL;
-	if (!started || (tracee->foreign && !wish.all) || !call ||
-		!leaves_a_trace(tracee->tid, call, args))
+	tracee->struck = false;
+	if (!started || (tracee->foreign && !wish.all) || !(counts || wish.every))
 		return false;
-	char *line = describe(tracee->tid, call, args);
+	char *line = call_text(tracee->tid, number, call, args);
+	if (!line)
+		fail("a line of the list");
 	counted++;
+	tracee->struck = is_waited_for(line);
 	if (wish.list) {
-		fprintf(wish.list, "%ld %s\n", counted, line);
+		fprintf(wish.list, "%ld %s%s%s\n", counted, line,
+			tracee->struck && wish.fail ? " -> " : "",
+			tracee->struck && wish.fail ? strerrorname_np(wish.fail) : "");
 		fflush(wish.list);
 	}
-	bool matches = !wish.match || regexec(&wish.pattern, line, 0, NULL, 0) == 0;
-	matched += matches;
 	free(line);
-	if (!matches || matched != wish.point)
-		return false;
-	tracee->inside = call->name;
-	return !wish.after;
+	if (tracee->struck && wish.fail && !wish.after)
+		put(tracee->tid, true, NO_CALL);
+	return tracee->struck && !wish.fail && !wish.after;
+}
+
+/* True at the moment to kill. */
+static bool on_exit_of(struct tracee *tracee)
+{
+	bool struck = tracee->struck;
+
+	tracee->struck = false;
+	if (struck && wish.fail)
+		put(tracee->tid, false, -(long)wish.fail);
+	return struck && !wish.fail;
 }
 
 static bool on_syscall_stop(struct tracee *tracee)
@@ -364,7 +202,7 @@ static bool on_syscall_stop(struct tracee *tracee)
 			args[i] = info.entry.args[i];
 		return on_entry(tracee, info.entry.nr, args);
 	}
-	return info.op == PTRACE_SYSCALL_INFO_EXIT && tracee->inside;
+	return info.op == PTRACE_SYSCALL_INFO_EXIT && on_exit_of(tracee);
 }
 
 /* A new thread or process inherits whose program it runs. An exec makes it another one's,
@@ -469,6 +307,9 @@ static int trace(pid_t command)
 			on_stop(tid, status);
 			continue;
 		}
+		if (WIFSIGNALED(status) && !find(tid)->foreign)
+			fprintf(stderr, "kill_at: process %d died of signal %d (%s)\n",
+				(int)tid, WTERMSIG(status), strsignal(WTERMSIG(status)));
 		if (tid == command)
 			result = WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 						     : WEXITSTATUS(status);
@@ -521,11 +362,22 @@ static pid_t start(char **command)
 
 static _Noreturn void usage(void)
 {
-	fputs("usage: kill_at --list FILE [--all] [--user UID] -- COMMAND...\n"
+	fputs("usage: kill_at --list FILE [--all] [--every] [--user UID] -- COMMAND...\n"
 	      "       kill_at --point N --when before|after [--match REGEX] [--all] "
-	      "[--alone] [--user UID] -- COMMAND...\n",
+	      "[--every] [--alone] [--user UID] -- COMMAND...\n"
+	      "       kill_at --point N --fail ERROR [--when before|after] [--once] "
+	      "[--match REGEX] [--user UID] -- COMMAND...\n",
 		stderr);
 	exit(EXIT_USAGE);
+}
+
+static int find_error(const char *name)
+{
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+		if (strcmp(errors[i].name, name) == 0)
+			return errors[i].number;
+	}
+	usage();
 }
 
 static void parse(int argc, char **argv)
@@ -535,7 +387,8 @@ static void parse(int argc, char **argv)
 		{"when", required_argument, NULL, 'w'},
 		{"match", required_argument, NULL, 'm'}, {"all", no_argument, NULL, 'A'},
 		{"alone", no_argument, NULL, 'a'}, {"user", required_argument, NULL, 'u'},
-		{0}};
+		{"every", no_argument, NULL, 'e'}, {"once", no_argument, NULL, 'o'},
+		{"fail", required_argument, NULL, 'f'}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -550,6 +403,12 @@ static void parse(int argc, char **argv)
 			usage();
 		else if (option == 'm')
 			wish.match = true;
+		else if (option == 'f')
+			wish.fail = find_error(optarg);
+		else if (option == 'e')
+			wish.every = true;
+		else if (option == 'o')
+			wish.once = true;
 		else if (option == 'u')
 			wish.user = (unsigned)strtoul(optarg, NULL, 10);
 		else if (option == 'A')

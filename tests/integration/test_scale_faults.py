@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full disk, one that can only be read, one that is broken, and lost answers, from each call of nova_scale on.
+
+From that call on every one that touches the state fails, or that one answer is lost. Whatever was done then is in the
+journal, no server is there that it does not know, and once all is well again the next firing comes to the same end as an
+undisturbed one. CS_STRIDE=N tries every N-th point of each fault; 1 takes ten minutes.
+"""
+import os
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from scale_scene import BOTH_WAYS, ONLY, Scene  # noqa: E402
+
+STRIDE = int(os.environ.get("CS_STRIDE", 4))
+STATE = "^(open|openat|mkdir|rename|unlink|ftruncate|fchmod|fchown|write|fsync|fdatasync) [^ ]*/state/"
+SEND = "^send(to|msg) "
+FAULTS = {
+    "full disk": (STATE, ["--fail", "ENOSPC"], "No space left on device"),
+    "read-only": (STATE, ["--fail", "EROFS"], "Read-only file system"),
+    "broken disk": (STATE, ["--fail", "EIO"], "Input/output error"),
+    "lost answer": (SEND, ["--fail", "ECONNRESET", "--when", "after", "--once"], None),
+}
+
+
+def check_left(scene, lab, done, words):
+    """What a run leaves that could not go on."""
+    assert done.stderr == "" or "died of signal" not in done.stderr, done.stderr
+    assert len(lab.servers()) <= 5
+    known = {line["op"] for line in lab.journal(type="intent")}
+    assert {server["metadata"].get("clusterscale.op") for server in lab.ours()} - {None} <= known
+    told = done.stdout + done.stderr + scene.log(lab)
+    if words:  # it says what is wrong, unless it could do all of its work
+        assert words in told or len(lab.servers()) == scene.after, told
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("fault", FAULTS)
+def test_it_stops_and_goes_on_later(tmp_path, capfd, way, fault):
+    scene = Scene(tmp_path, capfd, way)
+    match, options, words = FAULTS[fault]
+
+    def attempt(point):
+        lab = scene.lab(str(point))
+        try:
+            done, calls = scene.fire(lab, "--match", match, "--point", str(point), *options)
+            if not any(" -> " in call for call in calls):
+                return None
+            try:
+                check_left(scene, lab, done, words)
+                scene.converges(lab)
+            except AssertionError as wrong:
+                first = next(call for call in calls if " -> " in call)
+                return f"{fault} from {scene.told(lab, first, wrong)}"
+            return ""
+        finally:
+            lab.close()
+
+    calls = [call for call in scene.undisturbed() if re.search(match, call.split(" ", 1)[1])]
+    stride = STRIDE if words else max(1, STRIDE // 4)  # fewer calls
+    first = 1 + list(FAULTS).index(fault) * stride // len(FAULTS)  # each fault has other points
+    points = [ONLY] if ONLY else range(first, len(calls) + 1, stride)
+    struck = scene.each(points, attempt)
+    scene.say(f"{fault}: {len(calls)} calls, {struck} of them tried")
+    assert struck >= (1 if ONLY else len(points) - 2)
