@@ -139,6 +139,7 @@ static int publish(const struct cs_config *config, const struct cs_cluster *clus
 	if (cs_publish_site_open(config, cluster, &site, err) < 0)
 		return err->code;
 	site.allow_empty = values->allow_empty;
+	CS_CLEANUP(cs_publish_world_done)
 	struct cs_publish_world world = {
 		.config = config, .site = &site, .deadline = deadline, .say = say};
 	struct cs_publish_ports ports = cs_publish_world_ports(&world);

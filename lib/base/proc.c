@@ -65,26 +65,46 @@ static bool drain(int fd, struct cs_strbuf *into)
 	return len > 0;
 }
 
-/* False when the deadline passed before both pipes were closed. */
-static bool collect(
-	int out, int err, struct cs_deadline deadline, struct cs_proc_result *result)
+/* As much as the pipe takes; closes it behind the last byte. */
+static void feed(struct cs_proc *proc)
 {
-	struct pollfd fds[2] = {
-		{.fd = out, .events = POLLIN}, {.fd = err, .events = POLLIN}};
+	while (proc->input_len > 0) {
+		ssize_t len = write(proc->in, proc->input, proc->input_len);
+
+		if (len < 0 && errno == EAGAIN)
+			return;
+		if (len < 0 && errno != EINTR)
+			break;
+		proc->input += len > 0 ? len : 0;
+		proc->input_len -= len > 0 ? (size_t)len : 0;
+	}
+	cs_closep(&proc->in);
+}
+
+/* False when the deadline passed before both outputs were closed. */
+static bool collect(
+	struct cs_proc *proc, struct cs_deadline deadline, struct cs_proc_result *result)
+{
+	struct pollfd fds[3] = {{.fd = proc->out, .events = POLLIN},
+		{.fd = proc->err, .events = POLLIN}, {.fd = proc->in, .events = POLLOUT}};
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		int64_t left = cs_deadline_left_ms(deadline);
 
 		if (left == 0)
 			return false;
-		if (poll(fds, 2, (int)(left < 60000 ? left : 60000)) < 0 &&
+		if (poll(fds, 3, (int)(left < 60000 ? left : 60000)) < 0 &&
 			errno != EINTR)
 			return false;
-		if (fds[0].revents && !drain(out, &result->out))
+		if (fds[2].revents) {
+			feed(proc);
+			fds[2].fd = proc->in;
+		}
+		if (fds[0].revents && !drain(proc->out, &result->out))
 			fds[0].fd = -1;
-		if (fds[1].revents && !drain(err, &result->err))
+		if (fds[1].revents && !drain(proc->err, &result->err))
 			fds[1].fd = -1;
-		fds[0].revents = fds[1].revents = 0;
+		fds[0].revents = fds[1].revents = fds[2].revents = 0;
 	}
 	return true;
 }
@@ -137,7 +157,7 @@ static int pipe_open(struct pipe_pair *ret, struct cs_error *err)
 
 /* What its child is to be like. Nothing of ours is copied for it (vfork), which counts
  * for a process of some size. */
-static int spawn(char *const argv[], int out, int err, pid_t *ret_pid)
+static int spawn(char *const argv[], int in, int out, int err, pid_t *ret_pid)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
@@ -154,7 +174,7 @@ static int spawn(char *const argv[], int out, int err, pid_t *ret_pid)
 	posix_spawn_file_actions_init(&files);
 	/* Fired or by hand it is the same folder; and one that its user may enter. */
 	posix_spawn_file_actions_addchdir_np(&files, "/");
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO);
 	posix_spawn_file_actions_addclosefrom_np(&files, 3);
@@ -166,22 +186,49 @@ static int spawn(char *const argv[], int out, int err, pid_t *ret_pid)
 
 int cs_proc_start(char *const argv[], struct cs_proc *ret, struct cs_error *err)
 {
+	CS_CLEANUP(pipe_done) struct pipe_pair in = PIPE_NONE;
 	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
 	CS_CLEANUP(pipe_done) struct pipe_pair errors = PIPE_NONE;
 	pid_t pid;
 
-	if (pipe_open(&out, err) < 0 || pipe_open(&errors, err) < 0)
+	if (pipe_open(&in, err) < 0 || pipe_open(&out, err) < 0 ||
+		pipe_open(&errors, err) < 0)
 		return err->code;
-	int errnum = spawn(argv, out.write, errors.write, &pid);
+	if (fcntl(in.write, F_SETFL, O_NONBLOCK) < 0)
+		return cs_error_set_errno(err, errno, "cannot make a pipe");
+	int errnum = spawn(argv, in.read, out.write, errors.write, &pid);
 	if (errnum != 0) {
 		cs_error_set_errno(err, errnum, "cannot start %s", argv[0]);
 		err->code = CS_E_NOT_FOUND;
 		return err->code;
 	}
-	*ret = (struct cs_proc){
-		.name = argv[0], .pid = pid, .out = out.read, .err = errors.read};
-	out.read = errors.read = -1;
+	*ret = (struct cs_proc){.name = argv[0],
+		.pid = pid,
+		.out = out.read,
+		.err = errors.read,
+		.in = in.write};
+	out.read = errors.read = in.write = -1;
 	return 0;
+}
+
+void cs_proc_feed(struct cs_proc *proc, const char *text, size_t len)
+{
+	proc->input = text;
+	proc->input_len = len;
+	feed(proc);
+}
+
+void cs_proc_end(struct cs_proc *proc)
+{
+	if (proc->pid == 0)
+		return;
+	cs_closep(&proc->in);
+	cs_closep(&proc->out);
+	cs_closep(&proc->err);
+	kill(-proc->pid, SIGKILL);
+	while (waitpid(proc->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	proc->pid = 0;
 }
 
 int cs_proc_finish(struct cs_proc *proc, struct cs_deadline deadline,
@@ -191,16 +238,17 @@ int cs_proc_finish(struct cs_proc *proc, struct cs_deadline deadline,
 
 	*ret = (struct cs_proc_result){
 		.out = CS_STRBUF(OUTPUT_MAX), .err = CS_STRBUF(OUTPUT_MAX)};
-	bool in_time = collect(proc->out, proc->err, deadline, ret);
-	cs_closep(&proc->out);
-	cs_closep(&proc->err);
-	if (!in_time || !reap(proc->pid, deadline, &status)) {
-		kill(-proc->pid, SIGKILL);
-		while (waitpid(proc->pid, &status, 0) < 0 && errno == EINTR)
-			;
+	if (proc->input_len == 0)
+		cs_closep(&proc->in);
+	if (!collect(proc, deadline, ret) || !reap(proc->pid, deadline, &status)) {
+		cs_proc_end(proc);
 		return cs_error_set(err, CS_E_TIMEOUT,
 			"%s did not end in time and was killed", proc->name);
 	}
+	proc->pid = 0;
+	cs_closep(&proc->in);
+	cs_closep(&proc->out);
+	cs_closep(&proc->err);
 	ret->exit_status =
 		WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	return 0;

@@ -18,24 +18,36 @@ struct cs_proc_result {
 };
 
 /* Runs argv[0] (searched in PATH) in the folder / and in a process group of its own, with
- * /dev/null as stdin and no other descriptor than 0-2, and reads both outputs up to 1 MiB
+ * an empty stdin and no other descriptor than 0-2, and reads both outputs up to 1 MiB
  * each (more is dropped). CS_E_NOT_FOUND when it cannot be started, CS_E_TIMEOUT when the
  * deadline ended it (the whole group is killed and reaped). Any exit status is a success
  * of this call. */
 int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* The same in two steps, for what can be done meanwhile. Whatever was started has to be
- * finished, and is gone afterwards; it borrows argv[0] until then. */
+/* The same in steps, for what can be done meanwhile. Whatever was started has to be
+ * finished or ended, and is gone afterwards; it borrows argv[0] until then. Its stdin is
+ * a pipe, at whose end it comes when it is finished. */
 struct cs_proc {
 	const char *name;
-	pid_t pid;
+	pid_t pid;    /* 0: it is not there */
 	int out, err; /* where its outputs come from */
+	int in;
+	const char *input; /* what it has not been given yet */
+	size_t input_len;
 };
 int cs_proc_start(char *const argv[], struct cs_proc *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Gives it `text`, borrowed until it is finished: as much as it takes now, the rest then.
+ * What it does not want is dropped. */
+void cs_proc_feed(struct cs_proc *proc, const char *text, size_t len) CS_NONNULL_ALL;
+
 int cs_proc_finish(struct cs_proc *proc, struct cs_deadline deadline,
 	struct cs_proc_result *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Kills and reaps it, if it is there. */
+void cs_proc_end(struct cs_proc *proc) CS_NONNULL_ALL;
 
 void cs_proc_result_done(struct cs_proc_result *result) CS_NONNULL_ALL;
 

@@ -43,6 +43,7 @@
 #include "base/file.h"
 #include "base/macros.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/strbuf.h"
 #include "client/probe.h"
 #include "domain/config.h"
@@ -158,8 +159,10 @@ struct cs_publish_world {
 	const struct cs_publish_site *site;
 	struct cs_deadline deadline; /* for the whole run */
 	void (*say)(int priority, const char *text);
+	struct cs_proc early; /* HAProxy's check that waits for its file, if any */
 };
 struct cs_publish_ports cs_publish_world_ports(
 	struct cs_publish_world *world) CS_NONNULL_ALL;
+void cs_publish_world_done(struct cs_publish_world *world) CS_NONNULL_ALL;
 
 #endif

@@ -221,17 +221,23 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 		BACKUP_MODE, err);
 }
 
-static int install(struct cs_publish_pass *pass, bool by_reload, struct cs_error *err)
+/* What has to be on disk before the file is. */
+static int announce(struct cs_publish_pass *pass, bool by_reload, struct cs_error *err)
 {
-	const struct cs_publish_ports *ports = pass->ports;
-
 	if (back_up(pass, err) < 0)
 		return err->code;
-	/* On disk before it happens: a pass that dies of it has reloaded all the same. */
+	/* Before it happens: a pass that dies of it has reloaded all the same. */
 	if (by_reload)
 		pass->reloaded = pass->now;
 	cs_publish_hash(&pass->rendered, pass->installing);
-	if (cs_publish_save_record(pass, NULL, err) < 0 || rest_leavers(pass, err) < 0)
+	return cs_publish_save_record(pass, NULL, err);
+}
+
+static int install(struct cs_publish_pass *pass, struct cs_error *err)
+{
+	const struct cs_publish_ports *ports = pass->ports;
+
+	if (rest_leavers(pass, err) < 0)
 		return err->code;
 	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
 		BACKUP_MODE, err);
@@ -268,7 +274,8 @@ static int bring_in_line(struct cs_publish_pass *pass,
 	return reload(pass, "it was refused without", err);
 }
 
-/* What is found out while HAProxy looks at the new file: reads and questions alone. */
+/* What is done while HAProxy looks at the new file: reads, questions, and what does no
+ * harm when it does not like it. */
 struct preparation {
 	struct cs_publish_pass *pass;
 	struct cs_publish_change change;
@@ -295,8 +302,11 @@ static void prepare(void *context)
 	cs_haproxy_outline_read(
 		cs_strbuf_text(&pass->rendered), pass->rendered.len, &change->after);
 	preparation->result = cs_publish_ask_info(pass, &change->info, &preparation->err);
-	if (preparation->result == 0)
-		preparation->obstacle = cs_publish_runtime_obstacle(pass, change);
+	if (preparation->result < 0)
+		return;
+	preparation->obstacle = cs_publish_runtime_obstacle(pass, change);
+	if (!preparation->obstacle)
+		preparation->result = announce(pass, false, &preparation->err);
 }
 
 int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
@@ -318,8 +328,9 @@ int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
 		return 0;
 	if (obstacle && check_failed_before(pass, err) < 0)
 		return err->code;
-	if ((obstacle && save_state(pass, change, err) < 0) ||
-		install(pass, obstacle != NULL, err) < 0)
+	if ((obstacle && (save_state(pass, change, err) < 0 ||
+				 announce(pass, true, err) < 0)) ||
+		install(pass, err) < 0)
 		return err->code;
 	return bring_in_line(pass, change, obstacle, err);
 }

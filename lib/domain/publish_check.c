@@ -91,6 +91,29 @@ static int begin_trial(const struct cs_publish_world *world, const struct cs_str
 	return cs_proc_start(argv, &trial->proc, err);
 }
 
+void cs_publish_check_early(struct cs_publish_world *world)
+{
+	char *argv[] = {world->site->clusters[world->site->asked]->haproxy.program,
+		(char *)"-c", (char *)"-f", (char *)"/dev/stdin", NULL};
+	struct cs_error ignored; /* the check proper will say it */
+
+	if (!world->early.name && cs_proc_start(argv, &world->early, &ignored) < 0)
+		world->early = (struct cs_proc){.name = argv[0]};
+}
+
+/* Whether the one that waited accepts what it was given. Its no may be about where it
+ * read that from, and the other's words are better. */
+static bool accepts_early(struct cs_publish_world *world)
+{
+	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
+	struct cs_error ignored;
+
+	return cs_proc_finish(&world->early,
+		       cs_deadline_within(world->deadline, VALIDATE_LIMIT_MS), &result,
+		       &ignored) == 0 &&
+	       result.exit_status == 0;
+}
+
 static int end_trial(
 	const struct cs_publish_world *world, struct trial *trial, struct cs_error *err)
 {
@@ -296,7 +319,7 @@ static int check_limits(const struct cs_haproxy_needs *needs,
 		(long long)wanted, (long long)peer->files_max, (long long)peer->parent);
 }
 
-int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbuf *text,
+int cs_publish_check(struct cs_publish_world *world, const struct cs_strbuf *text,
 	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done)
@@ -304,9 +327,12 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs needs = {0};
 	CS_CLEANUP(cs_haproxy_needs_done) struct cs_haproxy_needs running = {0};
 	CS_CLEANUP(trial_done) struct trial trial = {0};
+	bool early = world->early.pid != 0;
 	struct cs_error unread;
 
-	if (begin_trial(world, text, &trial, err) < 0)
+	if (early)
+		cs_proc_feed(&world->early, cs_strbuf_text(text), text->len);
+	else if (begin_trial(world, text, &trial, err) < 0)
 		return err->code;
 	int r = cs_file_read(world->site->config_path, &installed, &unread);
 	cs_haproxy_needs_read(cs_strbuf_text(text), &needs);
@@ -314,7 +340,9 @@ int cs_publish_check(const struct cs_publish_world *world, const struct cs_strbu
 	struct peer peer = look_at_peer(world);
 	if (meanwhile)
 		meanwhile->call(meanwhile->context);
-	if (end_trial(world, &trial, err) < 0)
+	if (!(early && accepts_early(world)) &&
+		((early && begin_trial(world, text, &trial, err) < 0) ||
+			end_trial(world, &trial, err) < 0))
 		return err->code;
 	if (r < 0) {
 		*err = unread;

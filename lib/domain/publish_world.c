@@ -19,8 +19,9 @@
 static int world_list(void *context, const struct cs_cluster *cluster,
 	struct cs_fleet_view *ret, struct cs_error *err)
 {
-	const struct cs_publish_world *world = context;
+	struct cs_publish_world *world = context;
 
+	cs_publish_check_early(world);
 	cs_probe_prepare(); /* the child that asks the cloud needs the same */
 	return cs_fleet_look_apart(world->config, cluster, cluster->haproxy.cloud,
 		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
@@ -145,4 +146,9 @@ struct cs_publish_ports cs_publish_world_ports(struct cs_publish_world *world)
 		.run = world_run,
 		.pause = world_pause,
 		.say = world_say};
+}
+
+void cs_publish_world_done(struct cs_publish_world *world)
+{
+	cs_proc_end(&world->early);
 }

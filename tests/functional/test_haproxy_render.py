@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What haproxy_sync makes of templates and options, and what HAProxy makes of that."""
+import pathlib
+
 import pytest
 
 pytest.register_assert_rewrite("balancer")
@@ -152,3 +154,33 @@ def test_options_are_checked_before_anything_else(lb):
         set_options(lb, options)
         refused(lb, f"{lb.yaml}:{number}: key 'clusters.web.haproxy.server.options': {why}")
         lb.yaml.write_text(good)
+
+
+CHECKER = """\
+#!/bin/sh
+echo "$*" >>{calls}
+echo $$ >>{calls}.pids
+exec haproxy "$@"
+"""
+
+
+def test_haproxy_waits_for_what_it_is_to_check(lb):
+    """It starts while the cloud is asked. What it accepts it is not asked again, its no is heard twice, and none is left."""
+    calls, program = lb.dir / "calls", lb.dir / "checker"
+    program.write_text(CHECKER.format(calls=calls))
+    program.chmod(0o755)
+    lb.yaml.write_text(lb.yaml.read_text().replace("      backend: web\n", f"      backend: web\n      program: {program}\n"))
+    early, late = "-c -f /dev/stdin", f"-c -f {lb.config}.clusterscale-candidate"
+
+    def asked(code):
+        calls.unlink(missing_ok=True)
+        assert lb.sync().returncode == code
+        for pid in (lb.dir / "calls.pids").read_text().split():
+            assert not pathlib.Path("/proc", pid).exists()
+        return calls.read_text().splitlines()
+    lb.add("web1")
+    lb.start()
+    assert asked(0) == [early]
+    assert asked(0) == [early]  # nothing to check
+    lb.template.write_text(lb.template.read_text().replace("timeout connect", "timeout conect"))
+    assert asked(3) == [early, late]

@@ -371,6 +371,49 @@ static void test_proc_says_when_it_cannot_start(void **state)
 		"cannot start /nonexistent/program: No such file or directory");
 }
 
+/* More than a pipe holds, to one that reads all of it and to one that reads nothing. */
+static void test_proc_gets_its_input(void **state)
+{
+	static const char *const programs[] = {"wc -c", "exit 3"};
+	const size_t len = 3000000;
+	CS_AUTO_FREE char *text = cs_calloc(len, 1);
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < CS_ARRAY_SIZE(programs); i++) {
+		char *const argv[] = {
+			(char *)"sh", (char *)"-c", (char *)programs[i], NULL};
+		CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result;
+		struct cs_proc proc;
+		struct cs_error err;
+
+		assert_int_equal(cs_proc_start(argv, &proc, &err), 0);
+		cs_proc_feed(&proc, text, len);
+		assert_int_equal(
+			cs_proc_finish(&proc, cs_deadline_in(5000), &result, &err), 0);
+		assert_int_equal(result.exit_status, i == 0 ? 0 : 3);
+		assert_string_equal(
+			cs_strbuf_text(&result.out), i == 0 ? "3000000\n" : "");
+		assert_int_equal(proc.pid, 0);
+		cs_proc_end(&proc);
+	}
+}
+
+static void test_proc_ends_one_that_waits(void **state)
+{
+	char *const argv[] = {(char *)"cat", NULL};
+	struct cs_proc proc;
+	struct cs_error err;
+
+	(void)state;
+	assert_int_equal(cs_proc_start(argv, &proc, &err), 0);
+	pid_t pid = proc.pid;
+	assert_int_equal(kill(pid, 0), 0);
+	cs_proc_end(&proc);
+	assert_int_equal(kill(pid, 0), -1);
+	assert_int_equal(proc.in, -1);
+}
+
 static void test_proc_kills_the_whole_group_in_time(void **state)
 {
 	char *const argv[] = {
@@ -424,6 +467,8 @@ int main(void)
 		cmocka_unit_test(test_lock_names_its_holder),
 		cmocka_unit_test(test_proc_reports_output_and_status),
 		cmocka_unit_test(test_proc_says_when_it_cannot_start),
+		cmocka_unit_test(test_proc_gets_its_input),
+		cmocka_unit_test(test_proc_ends_one_that_waits),
 		cmocka_unit_test(test_map_finds_pairs),
 		cmocka_unit_test(test_proc_kills_the_whole_group_in_time),
 	};
