@@ -102,6 +102,7 @@ struct cs_publish_site {
 	char *config_path; /* resolved */
 	char *record_path, *backup_path;
 	struct cs_lock lock;
+	bool waited; /* for it: another run has just left little to do */
 };
 
 /* Finds every cluster of `config` whose haproxy.config is the same file, and takes the

@@ -101,6 +101,7 @@ static int take_lock(const char *path, struct cs_publish_site *site, struct cs_e
 
 	do {
 		r = cs_lock_take(path, "sync", &site->lock, err);
+		site->waited |= r == CS_E_LOCKED;
 	} while (r == CS_E_LOCKED && cs_deadline_sleep(deadline, LOCK_POLL_MS));
 	return r;
 }

@@ -21,7 +21,8 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 {
 	struct cs_publish_world *world = context;
 
-	cs_publish_check_early(world);
+	if (!world->site->waited)
+		cs_publish_check_early(world);
 	cs_probe_prepare(); /* the child that asks the cloud needs the same */
 	return cs_fleet_look_apart(world->config, cluster, cluster->haproxy.cloud,
 		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
