@@ -3,7 +3,7 @@
 
 From that call on every one that touches the state fails, or that one answer is lost. Whatever was done then is in the
 journal, no server is there that it does not know, and once all is well again the next firing comes to the same end as an
-undisturbed one. CS_STRIDE=N tries every N-th point of each fault; 1 takes ten minutes.
+undisturbed one. CS_STRIDE=N tries every N-th point of each fault.
 """
 import os
 import re
@@ -16,12 +16,12 @@ from scale_scene import BOTH_WAYS, ONLY, Scene  # noqa: E402
 
 STRIDE = int(os.environ.get("CS_STRIDE", 4))
 STATE = "^(open|openat|mkdir|rename|unlink|ftruncate|fchmod|fchown|write|fsync|fdatasync) [^ ]*/state/"
-SEND = "^send(to|msg) "
+ANSWER = "^recvfrom socket:"
 FAULTS = {
-    "full disk": (STATE, ["--fail", "ENOSPC"], "No space left on device"),
-    "read-only": (STATE, ["--fail", "EROFS"], "Read-only file system"),
-    "broken disk": (STATE, ["--fail", "EIO"], "Input/output error"),
-    "lost answer": (SEND, ["--fail", "ECONNRESET", "--when", "after", "--once"], None),
+    "full disk": (STATE, [], ["--fail", "ENOSPC"], "No space left on device"),
+    "read-only": (STATE, [], ["--fail", "EROFS"], "Read-only file system"),
+    "broken disk": (STATE, [], ["--fail", "EIO"], "Input/output error"),
+    "lost answer": (ANSWER, ["--every"], ["--fail", "ECONNRESET", "--once"], None),
 }
 
 
@@ -40,12 +40,12 @@ def check_left(scene, lab, done, words):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_it_stops_and_goes_on_later(tmp_path, capfd, way, fault):
     scene = Scene(tmp_path, capfd, way)
-    match, options, words = FAULTS[fault]
+    match, counted, options, words = FAULTS[fault]
 
     def attempt(point):
         lab = scene.lab(str(point))
         try:
-            done, calls = scene.fire(lab, "--match", match, "--point", str(point), *options)
+            done, calls = scene.fire(lab, *counted, "--match", match, "--point", str(point), *options)
             if not any(" -> " in call for call in calls):
                 return None
             try:
@@ -58,10 +58,10 @@ def test_it_stops_and_goes_on_later(tmp_path, capfd, way, fault):
         finally:
             lab.close()
 
-    calls = [call for call in scene.undisturbed() if re.search(match, call.split(" ", 1)[1])]
-    stride = STRIDE if words else max(1, STRIDE // 4)  # fewer calls
-    first = 1 + list(FAULTS).index(fault) * stride // len(FAULTS)  # each fault has other points
-    points = [ONLY] if ONLY else range(first, len(calls) + 1, stride)
+    calls = [call for call in scene.undisturbed(*counted) if re.search(match, call.split(" ", 1)[1])]
+    first = 1 + list(FAULTS).index(fault) * STRIDE // len(FAULTS)  # each fault has other points
+    points = [ONLY] if ONLY else range(first, len(calls) + 1, STRIDE)
     struck = scene.each(points, attempt)
     scene.say(f"{fault}: {len(calls)} calls, {struck} of them tried")
-    assert struck >= (1 if ONLY else len(points) - 2)
+    # how many pieces an answer comes in depends on how fast they come
+    assert struck >= (1 if ONLY else len(points) * 0.7)

@@ -20,8 +20,9 @@
  *
  * With --fail nothing is killed: from that call on all of them that match fail with ERROR
  * (ENOSPC, EROFS, EIO, ECONNRESET), with --once that call alone. `before`: it is not
- * made; `after`: it is made and said to have failed, as an answer that is lost. In the
- * list " -> ERROR" stands behind them.
+ * made; `after`: it is made and said to have failed. In the list " -> ERROR" stands
+ * behind them. A lost answer is --every --match '^recvfrom socket' --fail ECONNRESET
+ * --once.
  *
  * Exit status: 137 when it killed, else that of COMMAND; 99 when tracing is not possible
  * (a sandbox that forbids ptrace), 98 for a usage error. */
