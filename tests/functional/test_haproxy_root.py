@@ -243,6 +243,18 @@ def test_the_folder_of_the_master_socket(up):
     up.refused(folder, "can be written by everybody (mode 0777)", f"type: chmod o-w {folder}", folder / "master.sock")
 
 
+def test_the_way_to_the_folder_of_a_socket(up):
+    """Only the folder itself may be open to a group, or be another's."""
+    outer, socket_path = up.dir / "outer", up.dir / "outer/run/master.sock"
+    socket_path.parent.mkdir(parents=True)
+    up.yaml.write_text(up.yaml.read_text().replace(str(up.master), str(socket_path)))
+    outer.chmod(0o775)
+    up.refused(outer, "can be written by others than root (mode 0775)", f"type: chmod go-w {outer}", socket_path)
+    outer.chmod(0o755)
+    os.chown(outer, NOBODY, 0)
+    up.refused(outer, "belongs to user nobody", f"type: chown -h root {outer}", socket_path)
+
+
 def test_a_socket_that_is_a_link(as_debian):
     lb = as_debian
     real = lb.stats.rename(lb.sockets / "real.sock")
