@@ -221,11 +221,9 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 		BACKUP_MODE, err);
 }
 
-/* What has to be on disk before the file is. */
+/* In the record, before the file is there. */
 static int announce(struct cs_publish_pass *pass, bool by_reload, struct cs_error *err)
 {
-	if (back_up(pass, err) < 0)
-		return err->code;
 	/* Before it happens: a pass that dies of it has reloaded all the same. */
 	if (by_reload)
 		pass->reloaded = pass->now;
@@ -305,7 +303,8 @@ static void prepare(void *context)
 	if (preparation->result < 0)
 		return;
 	preparation->obstacle = cs_publish_runtime_obstacle(pass, change);
-	if (!preparation->obstacle)
+	preparation->result = back_up(pass, &preparation->err);
+	if (preparation->result == 0 && !preparation->obstacle)
 		preparation->result = announce(pass, false, &preparation->err);
 }
 
