@@ -237,8 +237,12 @@ static int install(struct cs_publish_pass *pass, struct cs_error *err)
 
 	if (rest_leavers(pass, err) < 0)
 		return err->code;
-	return ports->write(ports->context, pass->site->config_path, &pass->rendered,
-		BACKUP_MODE, err);
+	if (ports->write(ports->context, pass->site->config_path, &pass->rendered,
+		    BACKUP_MODE, err) < 0) {
+		wake_leavers(pass);
+		return err->code;
+	}
+	return 0;
 }
 
 static int reload(struct cs_publish_pass *pass, const char *why, struct cs_error *err)

@@ -196,7 +196,7 @@ def _(lb):
 def _(lb):
     template(lb, "global\n", "global\n    # something to write\n")
     lb.dir.chmod(0o555)
-    yield 2, f"cannot create a file beside {lb.config}.clusterscale-candidate: Permission denied"
+    yield 2, f"cannot create a file beside {lb.config}: Permission denied"
     lb.dir.chmod(0o755)
 
 
@@ -205,7 +205,7 @@ def _(lb):
     """By a limit on the size of files."""
     template(lb, "global\n", "global\n" + "    # a longer file\n" * 200)
     lb.file_size_limit = 2000
-    yield 2, f"cannot replace {lb.config}.clusterscale-candidate: File too large"
+    yield 2, f"cannot replace {lb.config}: File too large"
     lb.file_size_limit = None
 
 
