@@ -182,5 +182,5 @@ def test_haproxy_waits_for_what_it_is_to_check(lb):
     lb.start()
     assert asked(0) == [early]
     assert asked(0) == [early]  # nothing to check
-    lb.template.write_text(lb.template.read_text().replace("timeout connect", "timeout conect"))
+    lb.template.write_text(lb.template.read_text().replace("timeout connect", "timeout nothing"))
     assert asked(3) == [early, late]
