@@ -405,7 +405,9 @@ def asking(up):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, extra_groups=[4, 27])
     balancer.procs_wait(lambda: fault.count == 0, "the cloud is asked")
     children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children")
-    yield running, int(children.read_text().split()[0])
+    # the other one is HAProxy, which waits for what it is to check
+    yield running, next(int(pid) for pid in children.read_text().split()
+                        if pathlib.Path(f"/proc/{pid}/comm").read_text() == "haproxy_sync\n")
     running.kill()
     running.communicate()
 
