@@ -12,7 +12,7 @@ import settings
 from crowd import copies_of
 from lab_cluster import BUILD, ENVIRONMENT, wait_until
 
-SERVERS, TURNS, CLIENT_TURNS = 1000, 5, 2
+SERVERS, TURNS, CLIENT_TURNS = 1000, 4, 2
 CREATES = 10
 MICROVERSION = "2.73"  # what our programs ask for
 LIMIT_S = 120
