@@ -322,6 +322,40 @@ static void check_group(struct doctor *doctor)
 		doctor_say(DOCTOR_GOOD, "server group", "'%s' (%s)", name, id);
 }
 
+static void check_security_groups(struct doctor *doctor)
+{
+	const struct cs_strings *groups =
+		&doctor->program->cluster->servers.security_groups;
+
+	for (size_t i = 0; i < groups->n; i++) {
+		CS_AUTO_FREE char *id = NULL;
+		struct cs_error err;
+
+		if (cs_nova_security_group_id(cs_fleet_nova(doctor->program->fleet),
+			    groups->items[i], &id, &err) < 0)
+			doctor_fault(doctor, "security group", &err,
+				"openstack security group list shows what there is");
+		else
+			doctor_say(DOCTOR_GOOD, "security group", "'%s' (%s)",
+				groups->items[i], id);
+	}
+}
+
+static void check_keypair(struct doctor *doctor)
+{
+	const char *name = doctor->program->cluster->servers.key_name;
+	struct cs_error err;
+
+	if (!name)
+		return;
+	if (cs_nova_keypair_check(cs_fleet_nova(doctor->program->fleet), name, &err) < 0)
+		doctor_fault(doctor, "key pair", &err,
+			"openstack keypair list, with these credentials, shows what "
+			"there is");
+	else
+		doctor_say(DOCTOR_GOOD, "key pair", "'%s'", name);
+}
+
 static void list_members(struct doctor *doctor)
 {
 	struct cs_fleet *fleet = doctor->program->fleet;
@@ -350,6 +384,11 @@ static void check_quota(struct doctor *doctor)
 		doctor_fault(doctor, "quota", &err,
 			"have the project's quota raised, or lower size.max (%lld)",
 			(long long)max);
+	else if (more > 0 && !cs_fleet_tells_limits(doctor->program->fleet))
+		doctor_say(DOCTOR_NOTE, "quota",
+			"this cloud tells no limits: whether there is room for %lld more "
+			"servers, up to size.max, shows when they are created",
+			(long long)more);
 	else
 		doctor_say(DOCTOR_GOOD, "quota",
 			"room for %lld more servers, up to size.max",
@@ -361,7 +400,8 @@ static void check_cloud(struct doctor *doctor)
 	CS_CLEANUP(cs_nova_image_done) struct cs_nova_image image = {0};
 
 	if (!open_cloud(doctor)) {
-		doctor_skip("catalogue, image, flavor, network, quota, members",
+		doctor_skip("catalogue, image, flavor, networks, groups, key pair, "
+			    "quota, members",
 			"the cloud is not open to us");
 		return;
 	}
@@ -371,6 +411,8 @@ static void check_cloud(struct doctor *doctor)
 	check_group(doctor);
 	check_networks(doctor);
 	check_floating_network(doctor);
+	check_security_groups(doctor);
+	check_keypair(doctor);
 	list_members(doctor);
 	if (doctor->listed)
 		check_quota(doctor);

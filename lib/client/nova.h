@@ -144,6 +144,12 @@ int cs_nova_flavor_id(struct cs_nova *nova, const char *name_or_id, char **ret_i
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_nova_security_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* Key pairs have names alone, and belong to the user of the credentials, not to the
+ * project. CS_E_NOT_FOUND as above. */
+int cs_nova_keypair_check(struct cs_nova *nova, const char *name,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 /* Both, because Nova lists addresses under the network's name. */
 int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	char **ret_name, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

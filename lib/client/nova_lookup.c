@@ -333,3 +333,55 @@ int cs_nova_network_find(struct cs_nova *nova, const char *name_or_id, char **re
 	found_done(&found);
 	return r;
 }
+
+/* https://docs.openstack.org/api-ref/network/v2/#list-security-groups */
+int cs_nova_security_group_id(
+	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
+{
+	struct collection groups = {"security group", "security_groups", "security_group",
+		NULL, "?name=", ""};
+
+	if (collection_url(
+		    nova, "network", "/v2.0", "/security-groups", &groups.url, err) < 0)
+		return err->code;
+	int r = find_id(nova, &groups, name_or_id, cs_uuid_ok(name_or_id), ret_id, err);
+	free(groups.url);
+	return r;
+}
+
+/* Each row of the list is an object in an object. */
+static void add_near_keypairs(
+	struct cs_nova *nova, const char *url, const char *name, struct cs_strbuf *ret)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	CS_AUTO_JSON struct json_object *names = json_object_new_array();
+	struct json_object *list;
+	struct cs_error ignored;
+
+	if (cs_nova_get(nova, url, &body, &ignored) < 0 ||
+		!(list = cs_json_arr(body, "keypairs")))
+		return;
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		json_object_array_add(
+			names, json_object_get(cs_json_obj(
+				       json_object_array_get_idx(list, i), "keypair")));
+	add_near(names, name, ret);
+}
+
+/* https://docs.openstack.org/api-ref/compute/#show-keypair-details */
+int cs_nova_keypair_check(struct cs_nova *nova, const char *name, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf near = CS_STRBUF(400);
+	CS_AUTO_JSON struct json_object *body = NULL;
+	CS_AUTO_FREE char *escaped = cs_http_escape(name);
+	CS_AUTO_FREE char *all = cs_asprintf("%s/os-keypairs", nova->base);
+	CS_AUTO_FREE char *one = cs_asprintf("%s/%s", all, escaped);
+	int r = cs_nova_get(nova, one, &body, err);
+
+	if (r != CS_E_NOT_FOUND)
+		return r;
+	add_near_keypairs(nova, all, name, &near);
+	return cs_error_set(err, CS_E_NOT_FOUND,
+		"the cloud has no key pair '%s' for this user%s", name,
+		cs_strbuf_text(&near));
+}

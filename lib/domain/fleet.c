@@ -260,6 +260,11 @@ int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *
 	return cs_nova_limits_check(&fleet->limits, &fleet->size, servers, err);
 }
 
+bool cs_fleet_tells_limits(const struct cs_fleet *fleet)
+{
+	return fleet->limited;
+}
+
 int cs_fleet_network_ids(
 	struct cs_fleet *fleet, const struct cs_strings **ret, struct cs_error *err)
 {

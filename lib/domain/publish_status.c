@@ -41,6 +41,20 @@ static int read_record(const struct cs_publish_site *site,
 	return 0;
 }
 
+/* Nothing of what it says is needed here, but no drain and no reload goes without it. */
+static int ask_master(
+	const struct cs_publish_ports *ports, const char *path, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(FILE_MAX);
+	CS_CLEANUP(cs_haproxy_procs_done) struct cs_haproxy_procs procs = {0};
+
+	if (ports->ask(ports->context, path, "show proc", &text, err) < 0)
+		return err->code;
+	if (cs_haproxy_parse_proc(cs_strbuf_text(&text), text.len, &procs, err) < 0)
+		return cs_error_prefix(err, "HAProxy's master socket %s", path);
+	return 0;
+}
+
 static int read_all(const struct cs_publish_site *site,
 	const struct cs_publish_ports *ports, struct look *look, struct cs_error *err)
 {
@@ -61,7 +75,7 @@ static int read_all(const struct cs_publish_site *site,
 	if (cs_haproxy_parse_stat(cs_strbuf_text(&text), text.len, &look->running, err) <
 		0)
 		return cs_error_prefix(err, "HAProxy's socket %s", spec->stats_socket);
-	return 0;
+	return spec->master_socket ? ask_master(ports, spec->master_socket, err) : 0;
 }
 
 static const struct cs_publish_entry *entry_of(const struct look *look, const char *name)

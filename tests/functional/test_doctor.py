@@ -168,6 +168,29 @@ def test_network(doctor):
     doctor.fault("network", "no network with name or id 'backstage'", "openstack network list")
 
 
+def test_security_group(doctor):
+    doctor.change("networks: [private]", "networks: [private]\n      security-groups: [default, wbe]")
+    doctor.lab.cloud.groups["web"] = "b7e2e5b6-1d0f-4c5e-9a36-0d9a6f6a2b11"
+    said = doctor.fault("security group", "no security group with name or id 'wbe'", "'web'", "openstack security group list")
+    assert any(line.startswith("ok 'default' (") for line in said["security group"])
+
+
+def test_key_pair(doctor):
+    doctor.change("networks: [private]", "networks: [private]\n      key-name: keypiar")
+    doctor.fault("key pair", "no key pair 'keypiar' for this user; it has 'keypair'", "openstack keypair list")
+    doctor.change("key-name: keypiar", "key-name: keypair")
+    code, said = doctor.look()
+    assert code == 0 and said["key pair"] == ["ok 'keypair'"]
+
+
+def test_a_cloud_that_tells_no_limits(doctor):
+    doctor.lab.cloud.inject(method="GET", path="/limits", action="status", status=403, count=9)
+    code, said = doctor.look()
+    assert code == 0
+    assert said["quota"] == ["note this cloud tells no limits: whether there is room for 3 more servers, up to size.max, "
+                             "shows when they are created"]
+
+
 def test_quota(doctor):
     doctor.change("size: {min: 2, max: 5}", "size: {min: 2, max: 50}")
     doctor.fault("quota", "2 of 10 servers are in use", "size.max (50)")

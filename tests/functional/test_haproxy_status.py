@@ -54,3 +54,13 @@ def test_a_line_of_nobody_and_no_haproxy(lb):  # noqa: F811
     assert "is HAProxy running" in done.stderr
     lb.start()
     assert status(lb)["servers"] == [row(lb, web1, known=False)]
+
+
+def test_a_master_socket_that_is_not_there(lb):  # noqa: F811
+    lb.add("web1")
+    lb.start()
+    lb.settle()
+    lb.master.unlink()
+    done = lb.sync("--status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"haproxy_sync: cannot connect to HAProxy's socket {lb.master}"), done.stderr
