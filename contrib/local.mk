@@ -18,16 +18,20 @@ SERVICES = contrib/systemd/clusterscale-reconcile@.service \
 	contrib/systemd/clusterscale-haproxy@.service
 TIMERS = contrib/systemd/clusterscale-reconcile@.timer contrib/systemd/clusterscale-haproxy@.timer
 WITH_PATHS = $(SERVICES) contrib/systemd/reconcile-without-sudo.conf contrib/cron/clusterscale \
-	contrib/sudoers.d/clusterscale contrib/apparmor/clusterscale contrib/nagios/nrpe.cfg
+	contrib/sudoers.d/clusterscale contrib/apparmor/clusterscale contrib/nagios/nrpe.cfg \
+	contrib/zabbix/template.yaml contrib/zabbix/clusterscale.conf
 TEMPLATES = contrib/systemd/clusterscale-reconcile@.service.in \
 	contrib/systemd/clusterscale-haproxy@.service.in \
 	contrib/systemd/reconcile-without-sudo.conf.in contrib/cron/clusterscale.in \
 	contrib/sudoers.d/clusterscale.in contrib/apparmor/clusterscale.in \
-	contrib/nagios/nrpe.cfg.in
+	contrib/nagios/nrpe.cfg.in contrib/zabbix/template.yaml.in contrib/zabbix/clusterscale.conf.in
 EXTRA_DIST += $(TEMPLATES)
 CLEANFILES += $(WITH_PATHS)
 nagiosdir = $(docdir)/nagios
 nagios_DATA = contrib/nagios/nrpe.cfg
+zabbixdir = $(docdir)/zabbix
+zabbix_DATA = contrib/zabbix/template.yaml contrib/zabbix/clusterscale.conf
+dist_zabbix_SCRIPTS = contrib/zabbix/setup
 crondir = $(docdir)/cron
 sudoersdir = $(docdir)/sudoers.d
 profilesdir = $(docdir)/apparmor

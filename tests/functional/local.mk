@@ -43,7 +43,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_icinga_zone.py \
 	tests/integration/test_nagios.py \
 	tests/integration/test_nrpe.py \
-	tests/integration/test_sync_paths.py
+	tests/integration/test_sync_paths.py \
+	tests/integration/test_zabbix.py
 # kill -9 wherever it can strike, and disks and answers that fail there.
 KILL_TESTS = \
 	tests/integration/test_haproxy_killed.py \
@@ -53,7 +54,8 @@ KILL_TESTS = \
 TESTS += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS)
 EXTRA_DIST += $(PYTESTS) $(INTEGRATION_TESTS) $(KILL_TESTS) tests/functional/balancer.py tests/functional/journal_lines.py tests/functional/scale_lab.py \
 	tests/functional/terminal.py \
-	tests/integration/core_lab.py tests/integration/core_scenarios.py tests/integration/icinga.py tests/integration/icinga_zone.py tests/integration/scale_scene.py
+	tests/integration/core_lab.py tests/integration/core_scenarios.py tests/integration/icinga.py tests/integration/icinga_zone.py tests/integration/scale_scene.py \
+	tests/integration/zabbix.py
 
 # A session of cs_fleet by hand, for test_fleet.py.
 check_PROGRAMS += tests/functional/fleet_probe

@@ -10,9 +10,9 @@ run_make() { env -u MAKEFLAGS -u MAKELEVEL make -s -C "${top_builddir:?}" "$@" D
 run_make install >"$root.log" 2>&1 || complain "make install" "$(tail -n 20 "$root.log")"
 rm -f "$root.log"
 # The folders cron, sudoers.d, systemd and apparmor of the documentation have units.sh, sudoers.sh and
-# apparmor.sh, icinga2 and nagios the tests of the cores, the completions completions.sh.
+# apparmor.sh, icinga2, nagios and zabbix the tests of the cores, the completions completions.sh.
 installed=$(find "$root" -type f ! -path '*/cron/*' ! -path '*/sudoers.d/*' ! -path '*/systemd/*' ! -path '*/apparmor/*' \
-	! -path '*/icinga2/*' ! -path '*/doc/*/nagios/*' \
+	! -path '*/icinga2/*' ! -path '*/doc/*/nagios/*' ! -path '*/zabbix/*' \
 	! -path '*/bash-completion/*' ! -path '*/site-functions/*' | sed 's,.*/,,' | sort | tr '\n' ' ')
 wanted="check_cluster_cpu check_cluster_drift clouds.yaml clusterscale.cfg clusterscale.yaml haproxy.cfg.template haproxy_sync nova_scale scale_replay "
 [ ! -f "$top_builddir/handlers/nova_scale.8" ] ||
