@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 from scale_scene import BOTH_WAYS, ONLY, Scene  # noqa: E402
 
-STRIDE = int(os.environ.get("CS_STRIDE", 4))
+STRIDE = int(os.environ.get("CS_STRIDE", 6))
 STATE = "^(open|openat|mkdir|rename|unlink|ftruncate|fchmod|fchown|write|fsync|fdatasync) [^ ]*/state/"
 ANSWER = "^recvfrom socket:"
 FAULTS = {
