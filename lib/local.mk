@@ -39,6 +39,7 @@ lib_libclusterscale_a_SOURCES += lib/format/trace.c lib/format/trace.h
 lib_libclusterscale_a_SOURCES += lib/format/yaml.c lib/format/yaml.h
 
 lib_libclusterscale_a_SOURCES += lib/client/catalog.c
+lib_libclusterscale_a_SOURCES += lib/client/curl.c lib/client/curl.h
 lib_libclusterscale_a_SOURCES += lib/client/floating.c lib/client/floating.h
 lib_libclusterscale_a_SOURCES += lib/client/haproxy_socket.c lib/client/haproxy_socket.h
 lib_libclusterscale_a_SOURCES += lib/client/http.c lib/client/http.h

@@ -4,7 +4,6 @@
 #include <config.h>
 #include "client/http.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/stamp.h"
+#include "client/curl.h"
 
 #define REPLY_MAX ((size_t)64 << 20)
 #define CONNECT_MS 5000
@@ -44,10 +44,13 @@ struct cs_http_call {
 	struct cs_http_reply reply;
 };
 
-struct cs_http *cs_http_new(const struct cs_http_tls *tls)
+int cs_http_new(const struct cs_http_tls *tls, struct cs_http **ret, struct cs_error *err)
 {
-	struct cs_http *http = cs_calloc(1, sizeof *http);
 	char uuid[CS_UUID_SIZE];
+
+	if (cs_curl_load(err) < 0)
+		return err->code;
+	struct cs_http *http = cs_calloc(1, sizeof *http);
 
 	/* Not thread-safe, which is fine: these programs have one thread. */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
@@ -59,7 +62,8 @@ struct cs_http *cs_http_new(const struct cs_http_tls *tls)
 	cs_strset(&http->key_file, tls->key_file);
 	cs_uuid_make(uuid);
 	snprintf(http->id, sizeof http->id, "req-%s", uuid);
-	return http;
+	*ret = http;
+	return 0;
 }
 
 void cs_http_free(struct cs_http *http)

@@ -38,8 +38,9 @@ struct cs_http_tls {
 	const char *key_file;  /* its key; NULL: it lies in cert_file too */
 };
 
-/* Owned by the caller. */
-struct cs_http *cs_http_new(const struct cs_http_tls *tls) CS_MUST_CHECK CS_NONNULL_ALL;
+/* Owned by the caller. CS_E_CONFIG: libcurl is not installed. */
+int cs_http_new(const struct cs_http_tls *tls, struct cs_http **ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_http_free(struct cs_http *http);
 CS_DEFINE_FREEP(struct cs_http, cs_http_free)
 

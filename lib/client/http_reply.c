@@ -3,13 +3,13 @@
 #include <config.h>
 #include "client/http.h"
 
-#include <curl/curl.h>
 #include <nettle/base64.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "client/curl.h"
 #include "format/json.h"
 
 #define ERROR_TEXT_MAX 300

@@ -143,7 +143,8 @@ int cs_keystone_open(const struct cs_credentials *credentials, const char *cache
 
 	session->credentials = credentials;
 	session->deadline = deadline;
-	session->http = cs_http_new(&tls);
+	if (cs_http_new(&tls, &session->http, err) < 0)
+		return err->code;
 	session->base = strip_version(
 		credentials->auth_url ? credentials->auth_url : credentials->endpoint);
 	cs_strset(&session->cache, cache);

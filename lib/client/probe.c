@@ -3,12 +3,12 @@
 #include <config.h>
 #include "client/probe.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "client/curl.h"
 
 #define AT_ONCE 256 /* well below the 1024 descriptors that a process may have */
 #define POLL_MS 1000
@@ -130,18 +130,23 @@ static size_t reap(CURLM *multi)
 }
 
 /* Not thread-safe, which is fine: these programs have one thread. */
-void cs_probe_prepare(void)
+int cs_probe_prepare(struct cs_error *err)
 {
+	if (cs_curl_load(err) < 0)
+		return err->code;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		cs_out_of_memory();
+	return 0;
 }
 
 void cs_probe(struct cs_probe *probes, size_t n, int64_t timeout_ms)
 {
 	size_t next = 0, flying = 0;
+	struct cs_error err; /* the list of the servers came by libcurl, too */
 	int running;
 
-	cs_probe_prepare();
+	if (cs_probe_prepare(&err) < 0)
+		cs_out_of_memory();
 	CURLM *multi = curl_multi_init();
 	if (!multi)
 		cs_out_of_memory();

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "base/macros.h"
 
 /* What has to be answered. */
@@ -25,8 +26,8 @@ struct cs_probe {
 };
 
 /* What the first cs_probe() of a process does anyway, a few ms of it: for those who have
- * nothing else to do now, and are in a hurry later. */
-void cs_probe_prepare(void);
+ * nothing else to do now, and are in a hurry later. CS_E_CONFIG: libcurl is missing. */
+int cs_probe_prepare(struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* Tries them side by side, a few hundred at a time, each for at most `timeout_ms`; so one
  * whose packets are dropped holds nobody up. Redirects are an answer and not followed. */

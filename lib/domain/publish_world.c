@@ -23,7 +23,9 @@ static int world_list(void *context, const struct cs_cluster *cluster,
 
 	if (!world->site->waited)
 		cs_publish_check_early(world);
-	cs_probe_prepare(); /* the child that asks the cloud needs the same */
+	/* The child that asks the cloud needs the same. */
+	if (cs_probe_prepare(err) < 0)
+		return err->code;
 	return cs_fleet_look_apart(world->config, cluster, cluster->haproxy.cloud,
 		cs_deadline_within(world->deadline, LIST_LIMIT_MS), ret, err);
 }

@@ -69,6 +69,7 @@ done
 in_root su -s /bin/sh nagios -c "
 	cp /usr/share/doc/clusterscale/clusterscale.yaml /tmp/ && test -w /var/lib/clusterscale &&
 	$plugins/eventhandlers/nova_scale -n web -f /tmp/clusterscale.yaml --status" >"$work/first.log" 2>&1 && fail "it scales without a cloud"
+in_root sh -c 'ldconfig -p | grep -q libcurl-gnutls.so.4' || fail "libcurl, which is loaded when it is needed, did not come along"
 grep -q 'clouds.yaml' "$work/first.log" || { cat "$work/first.log"; fail "without clouds.yaml nova_scale should name it"; }
 say "without credentials: $(head -n 1 "$work/first.log")"
 
