@@ -278,9 +278,9 @@ static void add_server(
 	struct cs_strbuf *out, const struct cs_measured *server, int verbose)
 {
 	const struct cs_evidence evidence = evidence_of(server);
-	CS_AUTO_FREE char *line = cs_evidence_text(&evidence);
 
-	cs_strbuf_addf(out, "%s\n", line);
+	cs_evidence_add(out, &evidence);
+	cs_strbuf_add(out, "\n");
 	if (verbose && server->has_load && server->load.total_ticks > 0)
 		add_breakdown(out, &server->load);
 }

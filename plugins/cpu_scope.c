@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/strbuf.h"
 #include "client/snmp.h"
 
@@ -36,23 +37,16 @@ static int read_hosts(const char *path, struct cs_strings *ret, struct cs_error 
 	return 0;
 }
 
-static int compare_names(const void *one, const void *two)
-{
-	return strcmp(*(char *const *)one, *(char *const *)two);
-}
-
 /* A host that is given twice would count twice. */
 static int refuse_doubles(const struct cs_strings *names, struct cs_error *err)
 {
-	CS_AUTO_FREE char **sorted = cs_calloc(names->n, sizeof *sorted);
+	CS_CLEANUP(cs_map_done) struct cs_map seen = {0};
 
-	for (size_t i = 0; i < names->n; i++)
-		sorted[i] = names->items[i];
-	qsort(sorted, names->n, sizeof *sorted, compare_names);
-	for (size_t i = 1; i < names->n; i++) {
-		if (strcmp(sorted[i - 1], sorted[i]) == 0)
-			return cs_error_set(
-				err, CS_E_USAGE, "host '%s' is given twice", sorted[i]);
+	cs_map_reserve(&seen, names->n);
+	for (size_t i = 0; i < names->n; i++) {
+		if (!cs_map_add(&seen, names->items[i], "", names))
+			return cs_error_set(err, CS_E_USAGE, "host '%s' is given twice",
+				names->items[i]);
 	}
 	return 0;
 }

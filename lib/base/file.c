@@ -300,6 +300,8 @@ int cs_file_new_open(
 	int fd = open_new(new.temporary);
 	if (fd >= 0)
 		new.stream = fdopen(fd, "w");
+	if (new.stream)
+		setvbuf(new.stream, NULL, _IOFBF, CS_FILE_BUFFER);
 	if (!new.stream || take_owner_and_mode(fd, &manner) < 0) {
 		int errnum = errno;
 
@@ -317,7 +319,7 @@ int cs_file_new_commit(struct cs_file_new *new, struct cs_error *err)
 {
 	if (fflush(new->stream) != 0 || ferror(new->stream) ||
 		sync_and_rename(
-			fileno(new->stream), new->temporary, new->target, SURELY_NEW) < 0)
+			fileno(new->stream), new->temporary, new->target, ANYTHING) < 0)
 		return cs_error_set_errno(err, errno, "cannot replace %s", new->target);
 	fclose(new->stream);
 	new->stream = NULL;

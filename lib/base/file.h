@@ -37,9 +37,10 @@ int cs_file_replace(const char *path, const void *bytes, size_t len, mode_t mode
 int cs_file_replace_lightly(const char *path, const void *bytes, size_t len, mode_t mode,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 5);
 
-/* As cs_file_replace() in pieces, for what is too large to hold: write to `stream`, then
- * commit. What is not committed changes nothing. Errors of the stream are seen by the
- * commit. */
+/* As cs_file_replace_lightly() in pieces, for what is too large to hold: write to
+ * `stream`, then commit. What is not committed changes nothing. Errors of the stream are
+ * seen by the commit. */
+#define CS_FILE_BUFFER 65536
 struct cs_file_new {
 	FILE *stream;
 	char *temporary, *target; /* owned */

@@ -51,6 +51,14 @@ static void grow(struct cs_map *map)
 	*map = bigger;
 }
 
+void cs_map_reserve(struct cs_map *map, size_t n)
+{
+	map->capacity = SLOTS_MIN;
+	while (map->capacity < 2 * (n + 1))
+		map->capacity *= 2;
+	map->slots = cs_calloc(map->capacity, sizeof *map->slots);
+}
+
 bool cs_map_add(
 	struct cs_map *map, const char *first, const char *second, const void *value)
 {

@@ -20,6 +20,9 @@ struct cs_map {
 	size_t n, capacity;
 };
 
+/* Makes an empty map large enough for `n`, which saves it from growing. */
+void cs_map_reserve(struct cs_map *map, size_t n) CS_NONNULL_ALL;
+
 /* False when the key is there already; the old value stays then. */
 bool cs_map_add(struct cs_map *map, const char *first, const char *second,
 	const void *value) CS_NONNULL_ALL;

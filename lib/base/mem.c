@@ -5,8 +5,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#define TOUCH_MIN (256 << 10)
 
 static void die_on_stderr(void)
 {
@@ -28,9 +32,29 @@ static void *check(void *pointer)
 	return pointer;
 }
 
+/* Pages of large tables one by one, at the first touch of each, cost more than what is
+ * done with them. */
+static void touch(void *table, size_t size_bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)table + page - 1) / page * page;
+
+	if (size_bytes >= TOUCH_MIN && start < (uintptr_t)table + size_bytes)
+		madvise((void *)start, (uintptr_t)table + size_bytes - start,
+			MADV_POPULATE_WRITE); /* or not: then they come one by one */
+#else
+	(void)table;
+	(void)size_bytes;
+#endif
+}
+
 void *cs_calloc(size_t count, size_t size_bytes)
 {
-	return check(calloc(count ? count : 1, size_bytes ? size_bytes : 1));
+	void *table = check(calloc(count ? count : 1, size_bytes ? size_bytes : 1));
+
+	touch(table, count * size_bytes);
+	return table;
 }
 
 void *cs_reallocarray(void *pointer, size_t count, size_t size_bytes)

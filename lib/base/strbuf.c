@@ -66,6 +66,20 @@ void cs_strbuf_addf(struct cs_strbuf *buf, const char *format, ...)
 	}
 }
 
+void cs_strbuf_add_int(struct cs_strbuf *buf, int64_t number)
+{
+	char digits[20], *at = digits + sizeof digits;
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do {
+		*--at = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	if (number < 0)
+		*--at = '-';
+	cs_strbuf_add_bytes(buf, at, (size_t)(digits + sizeof digits - at));
+}
+
 void cs_strbuf_clear(struct cs_strbuf *buf)
 {
 	buf->len = 0;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -34,6 +35,8 @@ void cs_strbuf_add_bytes(struct cs_strbuf *buf, const void *bytes, size_t len)
 	CS_NONNULL(1);
 void cs_strbuf_addf(struct cs_strbuf *buf, const char *format, ...) CS_PRINTF(2, 3)
 	CS_NONNULL(1, 2);
+/* In decimal, at a fifth of the cost of the former. */
+void cs_strbuf_add_int(struct cs_strbuf *buf, int64_t number) CS_NONNULL_ALL;
 void cs_strbuf_clear(struct cs_strbuf *buf) CS_NONNULL_ALL;
 void cs_strbuf_done(struct cs_strbuf *buf) CS_NONNULL_ALL;
 

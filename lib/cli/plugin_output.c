@@ -70,21 +70,28 @@ static void add_without_pipes(struct cs_strbuf *out, const char *text)
 	size_t start = out->len;
 
 	cs_strbuf_add(out, text);
-	for (char *p = out->data + start; *p; p++) {
-		if (*p == '|')
-			*p = '/';
+	for (char *p = out->data + start; (p = strchr(p, '|'));)
+		*p = '/';
+}
+
+/* The same without a copy of what may be megabytes. */
+static void write_without_pipes(const char *text)
+{
+	for (const char *pipe; (pipe = strchr(text, '|')); text = pipe + 1) {
+		write_all(text, (size_t)(pipe - text));
+		write_all("/", 1);
 	}
+	write_all(text, strlen(text));
 }
 
 static void render(struct cs_strbuf *out, enum cs_plugin_state state, const char *summary,
-	const char *perfdata, const char *long_text)
+	const char *perfdata)
 {
 	cs_strbuf_addf(out, "%s %s - ", service, cs_plugin_state_text(state));
 	add_without_pipes(out, summary);
 	if (perfdata[0])
 		cs_strbuf_addf(out, " | %s", perfdata);
 	cs_strbuf_add(out, "\n");
-	add_without_pipes(out, long_text);
 }
 
 static char *failure_text(const char *reason)
@@ -98,7 +105,7 @@ static char *failure_text(const char *reason)
 		cs_json_add_str(document, "summary", reason);
 		cs_strbuf_addf(&out, "%s\n", cs_json_text(document));
 	} else {
-		render(&out, CS_UNKNOWN, reason, "", "");
+		render(&out, CS_UNKNOWN, reason, "");
 	}
 	return cs_strbuf_take(&out);
 }
@@ -160,8 +167,11 @@ void cs_plugin_end(enum cs_plugin_state state, const char *summary, const char *
 {
 	struct cs_strbuf out = CS_STRBUF(OUTPUT_MAX);
 
-	render(&out, state, summary, perfdata, long_text);
-	emit(cs_strbuf_text(&out));
+	render(&out, state, summary, perfdata);
+	writing = 1;
+	write_all(out.data, out.len);
+	write_without_pipes(long_text);
+	wait_until_read();
 	cs_strbuf_done(&out);
 	_exit(state);
 }

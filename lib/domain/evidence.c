@@ -101,28 +101,54 @@ void cs_evidence_collect(const struct cs_members *members,
 	}
 }
 
+static void add_load(struct cs_strbuf *out, const struct cs_evidence *evidence)
+{
+	cs_strbuf_add(out, ": ");
+	cs_strbuf_add_int(out, evidence->load_permille / 10);
+	cs_strbuf_add(out, ".");
+	cs_strbuf_add_int(out, evidence->load_permille % 10);
+	cs_strbuf_add(out, " %, ");
+	cs_strbuf_add_int(out, evidence->cpus);
+	cs_strbuf_add(out, evidence->cpus == 1 ? " CPU, over " : " CPUs, over ");
+	cs_strbuf_add_int(out, SECONDS(evidence->span_ms));
+	cs_strbuf_add(
+		out, evidence->source == CS_CPU_UCD ? " s" : " s, by host-resources");
+}
+
+/* Thousands of lines: by hand, as a format takes most of the time of a report. */
+void cs_evidence_add(struct cs_strbuf *out, const struct cs_evidence *evidence)
+{
+	size_t start = out->len;
+
+	cs_strbuf_add(out, evidence->name);
+	if (evidence->where) {
+		cs_strbuf_add(out, " (");
+		cs_strbuf_add(out, evidence->where);
+		cs_strbuf_add(out, ")");
+	}
+	if (*evidence->why) {
+		cs_strbuf_add(out, ": ");
+		cs_strbuf_add(out, evidence->state);
+		cs_strbuf_add(out, ": ");
+		cs_strbuf_add(out, evidence->why);
+	}
+	if (evidence->cpus > 0)
+		add_load(out, evidence);
+	if (evidence->age_ms >= 0) {
+		bool missing = strcmp(evidence->state, "missing") == 0;
+		cs_strbuf_add(out, missing ? ", last sample " : ", ");
+		cs_strbuf_add_int(out, SECONDS(evidence->age_ms));
+		cs_strbuf_add(out, " s ago");
+	}
+	cs_text_clean(out->data + start);
+}
+
 char *cs_evidence_text(const struct cs_evidence *evidence)
 {
 	struct cs_strbuf text = CS_STRBUF(1024);
-	char load[CS_LOAD_TEXT_SIZE];
 
-	cs_strbuf_add(&text, evidence->name);
-	if (evidence->where)
-		cs_strbuf_addf(&text, " (%s)", evidence->where);
-	if (*evidence->why)
-		cs_strbuf_addf(&text, ": %s: %s", evidence->state, evidence->why);
-	if (evidence->cpus > 0)
-		cs_strbuf_addf(&text, ": %s %%, %" PRId64 " CPU%s, over %lld s%s",
-			cs_load_text(evidence->load_permille, load), evidence->cpus,
-			evidence->cpus == 1 ? "" : "s", SECONDS(evidence->span_ms),
-			evidence->source == CS_CPU_UCD ? "" : ", by host-resources");
-	if (evidence->age_ms >= 0)
-		cs_strbuf_addf(&text, ", %s%lld s ago",
-			strcmp(evidence->state, "missing") == 0 ? "last sample " : "",
-			SECONDS(evidence->age_ms));
-	char *line = cs_strbuf_take(&text);
-	cs_text_clean(line);
-	return line;
+	cs_evidence_add(&text, evidence);
+	return cs_strbuf_take(&text);
 }
 
 struct json_object *cs_evidence_json(const struct cs_evidence *evidence)

@@ -40,8 +40,10 @@ void cs_evidence_collect(const struct cs_members *members,
 	const struct cs_cpu_spec *spec, const struct cs_stamp *now,
 	struct cs_evidence *ret) CS_NONNULL(1, 2, 4, 5, 6);
 
-/* "web1 (10.0.0.5): 80.0 %, 2 CPUs, over 60 s, 7 s ago"; printable, owned by the caller.
- */
+/* Appends "web1 (10.0.0.5): 80.0 %, 2 CPUs, over 60 s, 7 s ago", printable. */
+void cs_evidence_add(
+	struct cs_strbuf *out, const struct cs_evidence *evidence) CS_NONNULL_ALL;
+/* The same alone, owned by the caller. */
 char *cs_evidence_text(const struct cs_evidence *evidence) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* {"id", "name", "address", "state", "reason", "cpu", "cpus", "span_ms", "source",

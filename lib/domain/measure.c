@@ -111,30 +111,42 @@ static void use_baseline(const struct cs_measure_setup *setup, struct cs_measure
 		fall_back_on(setup, &last, now, server);
 }
 
+/* The file mostly has the servers in their own order, so the one behind the last is tried
+ * first; `n` when there is none of this id. */
+static size_t find_server(const struct cs_measured *servers, size_t n, size_t behind,
+	const char *id, struct cs_map *by_id)
+{
+	if (behind < n && strcmp(servers[behind].id, id) == 0)
+		return behind;
+	if (!by_id->capacity)
+		cs_map_reserve(by_id, n);
+	for (size_t i = by_id->n; i < n; i++)
+		cs_map_add(by_id, servers[i].id, "", &servers[i]);
+	const struct cs_measured *found = cs_map_find(by_id, id, "");
+	return found ? (size_t)(found - servers) : n;
+}
+
 static void use_file(const struct cs_measure_setup *setup, struct cs_measured *servers,
 	size_t n, struct cs_sampling *samplings, struct cs_samples_pass *pass)
 {
 	CS_CLEANUP(cs_map_done) struct cs_map by_id = {0};
 	struct cs_baseline baseline;
 	struct cs_stamp now;
+	size_t i = 0;
 
 	cs_stamp_now(&now);
-	for (size_t i = 0; i < n; i++)
-		cs_map_add(&by_id, servers[i].id, "", &samplings[i]);
 	while (cs_samples_pass_next(pass, &baseline)) {
-		const struct cs_sampling *found = cs_map_find(&by_id, baseline.id, "");
-		size_t i = found ? (size_t)(found - samplings) : n;
-
-		if (found && samplings[i].known)
+		i = find_server(servers, n, i, baseline.id, &by_id);
+		if (i < n && samplings[i].known)
 			continue; /* a second line of the same */
-		if (found) {
+		if (i < n) {
 			use_baseline(setup, &servers[i], &samplings[i], &now, &baseline);
-			samplings[i].known = true;
+			samplings[i++].known = true;
 		}
 		if (!cs_baseline_is_expired(&baseline, &now, setup->spans))
 			cs_samples_pass_keep(pass, &baseline);
 	}
-	for (size_t i = 0; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		baseline = (struct cs_baseline){
 			.id = (char *)servers[i].id, .newer = samplings[i].sample};
 		if (samplings[i].answered && !samplings[i].known)

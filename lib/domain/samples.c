@@ -14,7 +14,8 @@
 #include "base/parse.h"
 
 #define NO_BOOT_ID "-"
-#define ID_MAX 512 /* leaves room for two samples of a line */
+#define DIGITS_MAX 18 /* fit into 64 bits */
+#define ID_MAX 512    /* leaves room for two samples of a line */
 #define CPUS_MAX 65536
 #define PERMILLE_MAX 1000
 
@@ -33,23 +34,28 @@ static void add(struct cs_samples *samples, const struct cs_baseline *found)
 		samples->items = cs_reallocarray(
 			samples->items, samples->capacity, sizeof *samples->items);
 	}
-	samples->items[samples->n] = *found;
-	samples->items[samples->n++].id = cs_strdup(found->id);
+	struct cs_baseline *item = &samples->items[samples->n++];
+	*item = *found;
+	item->id = cs_strdup(found->id);
+	item->newer_text = item->older_text = (struct cs_sample_text){0};
 }
 
 /* Numbers are the bulk of a large file: read and written by hand, they take a tenth of
  * the time. A field ends with a blank or the line. */
 static bool take_number(char **at, int64_t max, int64_t *ret)
 {
-	char *digit = *at;
-	int64_t number = 0;
+	const char *text = *at;
+	uint64_t number = 0;
+	unsigned value;
+	int n = 0;
 
-	for (; *digit >= '0' && *digit <= '9' && number <= max; digit++)
-		number = number * 10 + (*digit - '0');
-	if (digit == *at || number > max || (*digit && *digit != ' '))
+	for (; (value = (unsigned)text[n] - '0') <= 9; n++)
+		number = number * 10 + value;
+	if (n == 0 || n > DIGITS_MAX || number > (uint64_t)max ||
+		(text[n] && text[n] != ' '))
 		return false;
-	*at = digit + (*digit == ' ');
-	*ret = number;
+	*at += n + (text[n] == ' ');
+	*ret = (int64_t)number;
 	return true;
 }
 
@@ -65,14 +71,24 @@ static bool take_u32(char **at, uint32_t *ret)
 
 static bool take_boot_id(char **at, char ret[CS_BOOT_ID_SIZE])
 {
-	char *text = strsep(at, " ");
+	static char last[CS_BOOT_ID_SIZE]; /* nearly all are the same */
+	const char *end = strchr(*at, ' ');
+	size_t len = end ? (size_t)(end - *at) : 0;
 
-	if (!*at)
+	if (len == 0 || len >= CS_BOOT_ID_SIZE)
 		return false;
-	if (!cs_uuid_ok(text))
-		return strcmp(text, NO_BOOT_ID) == 0;
-	memcpy(ret, text, CS_BOOT_ID_SIZE);
-	return true;
+	memcpy(ret, *at, len);
+	ret[len] = '\0';
+	*at += len + 1;
+	if (strcmp(ret, last) == 0)
+		return true;
+	if (cs_uuid_ok(ret)) {
+		memcpy(last, ret, sizeof last);
+		return true;
+	}
+	bool none = strcmp(ret, NO_BOOT_ID) == 0;
+	ret[0] = '\0';
+	return none;
 }
 
 static bool take_stamp(char **at, struct cs_stamp *ret)
@@ -108,23 +124,33 @@ static bool take_sample(char **at, struct cs_cpu_sample *ret)
 	return true;
 }
 
-/* Without its end; writes into it, and the id stays in it. */
+static const char told_word[] = "host-resources ";
+
+/* Without its end; ends the id in it with a NUL, and id and texts stay in it. */
 static bool parse_line(char *line, struct cs_baseline *ret)
 {
-	static const char told[] = "host-resources ";
 	char *at = line;
 
 	*ret = (struct cs_baseline){.id = strsep(&at, " ")};
 	if (!at || !ret->id[0] || strlen(ret->id) > ID_MAX)
 		return false;
-	if (strncmp(at, told, sizeof told - 1) == 0) {
-		at += sizeof told - 1;
+	if (strncmp(at, told_word, sizeof told_word - 1) == 0) {
+		at += sizeof told_word - 1;
 		return take_told(&at, &ret->newer) && !*at;
 	}
+	ret->newer_text.at = at;
 	if (!take_sample(&at, &ret->newer))
 		return false;
 	ret->has_older = *at;
-	return !*at || (take_sample(&at, &ret->older) && !*at);
+	/* A blank, if another one follows, is of neither. */
+	ret->newer_text.len = (size_t)(at - ret->newer_text.at) - ret->has_older;
+	if (!*at)
+		return true;
+	ret->older_text.at = at;
+	if (!take_sample(&at, &ret->older) || *at)
+		return false;
+	ret->older_text.len = (size_t)(at - ret->older_text.at);
+	return true;
 }
 
 static int compare_ids(const void *one, const void *two)
@@ -181,8 +207,14 @@ static char *put_stamp(char *at, const struct cs_stamp *stamp)
 	return put_text(at, stamp->boot_id[0] ? stamp->boot_id : NO_BOOT_ID);
 }
 
-static char *put_sample(char *at, const struct cs_cpu_sample *sample)
+static char *put_sample(
+	char *at, const struct cs_cpu_sample *sample, const struct cs_sample_text *text)
 {
+	if (text->at) {
+		*at++ = ' ';
+		memcpy(at, text->at, text->len);
+		return at + text->len;
+	}
 	if (sample->source == CS_CPU_HOST_RESOURCES) {
 		at = put_text(put_text(at, " "), cs_cpu_sources[sample->source]);
 		at = put_stamp(at, &sample->at);
@@ -202,9 +234,10 @@ size_t cs_baseline_render(
 
 	if (strlen(baseline->id) > ID_MAX)
 		return 0; /* neither a host nor a server id is that long */
-	at = put_sample(put_text(at, baseline->id), &baseline->newer);
+	at = put_sample(
+		put_text(at, baseline->id), &baseline->newer, &baseline->newer_text);
 	if (baseline->has_older)
-		at = put_sample(at, &baseline->older);
+		at = put_sample(at, &baseline->older, &baseline->older_text);
 	*at++ = '\n';
 	return (size_t)(at - ret);
 }
@@ -237,19 +270,26 @@ enum cs_cpu_verdict cs_samples_load_of(
 	return cs_cpu_load_between(&baseline->older, &baseline->newer, ret);
 }
 
+static void set_newer(struct cs_baseline *baseline, const struct cs_cpu_sample *now)
+{
+	baseline->newer = *now;
+	baseline->newer_text = (struct cs_sample_text){0};
+}
+
 bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sample *now,
 	struct cs_sample_spans spans, struct cs_cpu_sample *ret_base)
 {
 	if (now->source != CS_CPU_UCD || baseline->newer.source != CS_CPU_UCD) {
-		baseline->newer = *now;
+		set_newer(baseline, now);
 		baseline->has_older = false;
 		return false;
 	}
 	int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, &now->at);
 	if (within(age_ms, spans)) {
 		*ret_base = baseline->older = baseline->newer;
+		baseline->older_text = baseline->newer_text;
 		baseline->has_older = true;
-		baseline->newer = *now;
+		set_newer(baseline, now);
 		return true;
 	}
 	/* Young. A little in the future is a run at the same time that came first. */
@@ -258,7 +298,7 @@ bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sampl
 		return baseline->has_older &&
 		       within(cs_stamp_age_ms(&baseline->older.at, &now->at), spans);
 	}
-	baseline->newer = *now;
+	set_newer(baseline, now);
 	baseline->has_older = false;
 	return false;
 }
@@ -279,14 +319,17 @@ static char *path_in(const char *dir)
 static FILE *open_old(const char *dir)
 {
 	CS_AUTO_FREE char *path = path_in(dir);
+	FILE *old = fopen(path, "re");
 
-	return fopen(path, "re");
+	if (old)
+		setvbuf(old, NULL, _IOFBF, CS_FILE_BUFFER);
+	return old;
 }
 
 /* Whole lines, without their end. */
 static bool next_line(FILE *old, char ret[CS_SAMPLES_LINE_SIZE])
 {
-	while (fgets(ret, CS_SAMPLES_LINE_SIZE, old)) {
+	while (fgets_unlocked(ret, CS_SAMPLES_LINE_SIZE, old)) {
 		size_t len = strlen(ret);
 		if (len > 0 && ret[len - 1] == '\n') {
 			ret[len - 1] = '\0';
@@ -299,8 +342,14 @@ static bool next_line(FILE *old, char ret[CS_SAMPLES_LINE_SIZE])
 	return false;
 }
 
-/* `word` NULL: all lines. */
-static void load(const char *dir, const char *word, struct cs_samples *ret)
+static bool is_told(const char *line)
+{
+	const char *blank = strchr(line, ' ');
+
+	return blank && strncmp(blank + 1, told_word, sizeof told_word - 1) == 0;
+}
+
+static void load(const char *dir, bool told_only, struct cs_samples *ret)
 {
 	char line[CS_SAMPLES_LINE_SIZE];
 	struct cs_baseline found;
@@ -309,7 +358,7 @@ static void load(const char *dir, const char *word, struct cs_samples *ret)
 	if (!old)
 		return;
 	while (next_line(old, line)) {
-		if ((!word || strstr(line, word)) && parse_line(line, &found))
+		if ((!told_only || is_told(line)) && parse_line(line, &found))
 			add(ret, &found);
 	}
 	fclose(old);
@@ -318,12 +367,12 @@ static void load(const char *dir, const char *word, struct cs_samples *ret)
 
 void cs_samples_load(const char *dir, struct cs_samples *ret)
 {
-	load(dir, NULL, ret);
+	load(dir, false, ret);
 }
 
 void cs_samples_load_told(const char *dir, struct cs_samples *ret)
 {
-	load(dir, " host-resources ", ret);
+	load(dir, true, ret);
 }
 
 int cs_samples_pass_open(
@@ -352,7 +401,7 @@ void cs_samples_pass_keep(
 {
 	char line[CS_SAMPLES_LINE_SIZE];
 
-	fwrite(line, 1, cs_baseline_render(baseline, line), pass->new.stream);
+	fwrite_unlocked(line, 1, cs_baseline_render(baseline, line), pass->new.stream);
 }
 
 int cs_samples_pass_commit(struct cs_samples_pass *pass, struct cs_error *err)

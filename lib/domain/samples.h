@@ -15,9 +15,16 @@
 #include "base/macros.h"
 #include "domain/cpuload.h"
 
+/* A sample as its file has it, borrowed: not to be written anew. NULL: to be. */
+struct cs_sample_text {
+	const char *at;
+	size_t len;
+};
+
 struct cs_baseline {
 	char *id; /* without blanks: a server id, host:port */
 	struct cs_cpu_sample newer, older;
+	struct cs_sample_text newer_text, older_text;
 	bool has_older;
 };
 
@@ -76,7 +83,7 @@ struct cs_samples_pass {
 };
 int cs_samples_pass_open(const char *dir, struct cs_samples_pass *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-/* False: there are no more. The id is borrowed until the next call. */
+/* False: there are no more. Id and texts are borrowed until the next call. */
 bool cs_samples_pass_next(struct cs_samples_pass *pass,
 	struct cs_baseline *ret) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_samples_pass_keep(
