@@ -58,8 +58,10 @@ lib_libclusterscale_a_SOURCES += lib/client/probe.c lib/client/probe.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp.c lib/client/snmp.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_engines.c lib/client/snmp_engines.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_exchange.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_io.c lib/client/snmp_io.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_reason.c
+lib_libclusterscale_a_SOURCES += lib/client/snmp_replies.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp_usm.c lib/client/snmp_usm.h
 

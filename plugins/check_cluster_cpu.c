@@ -73,6 +73,8 @@ static const struct cs_option options[] = {
 	{"timeout", 't', "SECONDS", CS_OPTION_SECONDS,
 		offsetof(struct values, timeout_ms), 500, 3600000,
 		"give up after so long (10)"},
+	{"retries", 'e', "NUMBER", CS_OPTION_INT, offsetof(struct values, source.retries),
+		0, CS_SNMP_RETRIES_MAX, "ask a silent host again so often (10)"},
 	{"output", 0, "FORMAT", CS_OPTION_STRING, offsetof(struct values, output),
 		.help = "text, or json: one document"},
 	{"perfdata-per-instance", 0, NULL, CS_OPTION_FLAG,
@@ -176,7 +178,8 @@ int main(int argc, char **argv)
 {
 	struct values values = {.output = "text",
 		.timeout_ms = 10 * CS_MS_PER_S,
-		.source = {.auth_protocol = "SHA", .priv_protocol = "AES"}};
+		.source = {
+			.auth_protocol = "SHA", .priv_protocol = "AES", .retries = -1}};
 	struct cpu_scope scope = {0};
 	struct cs_measure_result result;
 	struct cs_snmp_counts counts = {0};

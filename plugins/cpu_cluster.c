@@ -14,10 +14,10 @@
 #include "domain/journal.h"
 #include "domain/plan.h"
 
-static int open_access(const struct cs_cluster *cluster, struct cs_snmp_access *ret,
+static int open_accesses(const struct cs_cluster *cluster, struct cs_snmp_accesses *ret,
 	struct cs_error *err)
 {
-	if (cs_snmp_access_open(&cluster->cpu.snmp, ret, err) == 0)
+	if (cs_snmp_accesses_open(&cluster->cpu, ret, err) == 0)
 		return 0;
 	return cs_error_prefix(err, "cluster '%s': cpu: snmp", cluster->name);
 }
@@ -26,16 +26,22 @@ static int add_member(const struct cs_member *member, const struct cs_cluster *c
 	struct cpu_scope *ret, struct cs_error *err)
 {
 	struct cs_measured *server = &ret->servers[ret->n++];
+	struct cs_error why;
+	int64_t port;
 
 	cs_strings_add(&ret->names, member->server->name);
 	server->name = ret->names.items[ret->names.n - 1];
 	cs_text_clean(ret->names.items[ret->names.n - 1]);
 	server->id = member->server->id;
 	server->where = member->address;
-	server->credential = &ret->access.credential;
 	server->created_wall_ms = member->server->created_wall_ms;
-	return cs_snmp_resolve(
-		member->address, cluster->cpu.snmp.port, &server->address, err);
+	if (cs_snmp_accesses_find(&ret->accesses, &cluster->cpu, member->server,
+		    &server->credential, &port, &why) < 0) {
+		cs_text_clean(why.message);
+		cs_measured_set_reason(server, why.message);
+		return 0;
+	}
+	return cs_snmp_resolve(member->address, port, &server->address, err);
 }
 
 /* ACTIVE members are measured; the others only explain themselves. */
@@ -177,6 +183,7 @@ static struct cs_measure_setup make_setup(const struct cpu_scope *scope,
 		.warm_up_ms = cpu->warm_up_ms,
 		.grace_ms = cpu->grace_ms,
 		.timeout_ms = cpu->timeout_ms,
+		.retries = cpu->retries,
 		.deadline = deadline};
 }
 
@@ -188,7 +195,7 @@ int cpu_cluster_open(const struct cpu_source *source, struct cs_deadline deadlin
 
 	if (cs_config_load(source->config_file, &ret->config, err) < 0 ||
 		cs_config_cluster(ret->config, source->cluster, &cluster, err) < 0 ||
-		open_access(cluster, &ret->access, err) < 0)
+		open_accesses(cluster, &ret->accesses, err) < 0)
 		return err->code;
 	ret->state_dir = cs_config_cluster_dir(ret->config, cluster);
 	ret->cluster = (struct cpu_cluster){.name = cluster->name,
@@ -230,11 +237,11 @@ int cpu_config_check(
 		return err->code;
 	for (size_t i = 0; i < config->n_clusters; i++) {
 		const struct cs_cluster *cluster = &config->clusters[i];
-		CS_CLEANUP(cs_snmp_access_done) struct cs_snmp_access access = {0};
+		CS_CLEANUP(cs_snmp_accesses_done) struct cs_snmp_accesses accesses = {0};
 
 		if (only && cluster != only)
 			continue;
-		if (open_access(cluster, &access, err) < 0)
+		if (open_accesses(cluster, &accesses, err) < 0)
 			return err->code;
 		cs_strbuf_addf(&names, "%s%s", names.len ? ", " : "", cluster->name);
 	}

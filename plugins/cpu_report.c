@@ -289,8 +289,8 @@ static void add_datagrams(struct cs_strbuf *out, const struct cs_snmp_counts *co
 {
 	cs_strbuf_addf(out,
 		"datagrams: %" PRIu64 " sent, %" PRIu64 " duplicates and %" PRIu64
-		" others dropped\n",
-		counts->sent, counts->duplicates, counts->dropped);
+		" others dropped, %" PRIu64 " without room in the receive buffer\n",
+		counts->sent, counts->duplicates, counts->dropped, counts->overflowed);
 }
 
 static struct json_object *datagrams_object(const struct cs_snmp_counts *counts)
@@ -300,6 +300,7 @@ static struct json_object *datagrams_object(const struct cs_snmp_counts *counts)
 	cs_json_add_int(object, "sent", (int64_t)counts->sent);
 	cs_json_add_int(object, "duplicates", (int64_t)counts->duplicates);
 	cs_json_add_int(object, "dropped", (int64_t)counts->dropped);
+	cs_json_add_int(object, "overflowed", (int64_t)counts->overflowed);
 	return object;
 }
 

@@ -187,6 +187,7 @@ static int adhoc_open(const struct cpu_source *source, struct cs_deadline deadli
 		.spans = {ADHOC_MIN_SPAN_MS, ADHOC_MAX_SPAN_MS},
 		.grace_ms = ADHOC_GRACE_MS,
 		.timeout_ms = ADHOC_TIMEOUT_MS,
+		.retries = source->retries < 0 ? CS_SNMP_RETRIES : source->retries,
 		.deadline = deadline};
 	return 0;
 }
@@ -205,6 +206,10 @@ int cpu_scope_open(const struct cpu_source *source, struct cs_deadline deadline,
 		return cs_error_set(err, CS_E_USAGE,
 			"--cluster takes source and aggregate from the configuration "
 			"(cpu), because nova_scale decides from the figure; see --help");
+	if (source->cluster && source->retries >= 0)
+		return cs_error_set(err, CS_E_USAGE,
+			"--cluster takes retries from the configuration (cpu); see "
+			"--help");
 	if (source->cluster)
 		return cpu_cluster_open(source, deadline, ret, err);
 	if (source->dry_run)

@@ -19,6 +19,7 @@ struct cpu_source {
 	const char *hosts_file;
 	struct cs_secret *community;
 	const char *source, *aggregate; /* or NULL */
+	int64_t retries;		/* -1: not given */
 	bool dry_run;			/* ask once and keep nothing */
 	/* of SNMP, for hosts given by hand; as words */
 	const char *version, *community_file, *user, *level, *context;
@@ -32,11 +33,12 @@ struct cpu_scope {
 	size_t n;
 	struct cs_measure_setup setup; /* borrows from here */
 	struct cs_strings names;       /* of the servers, printable */
-	struct cs_snmp_access access;
-	char *state_dir;	     /* NULL when none can be used */
-	struct cs_error state_error; /* then why */
+	struct cs_snmp_access access;  /* of hosts given by hand */
+	char *state_dir;	       /* NULL when none can be used */
+	struct cs_error state_error;   /* then why */
 
 	/* of a cluster only */
+	struct cs_snmp_accesses accesses;
 	struct cs_config *config;
 	struct cs_fleet_view view;
 	struct cpu_cluster cluster; /* name NULL: ad hoc */

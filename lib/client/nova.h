@@ -44,10 +44,11 @@ struct cs_server {
 	struct cs_server_address *addresses;
 	size_t n_addresses;
 	/* our marks in its metadata, NULL when absent */
-	char *mark_cluster;  /* clusterscale.cluster */
-	char *mark_op;	     /* clusterscale.op */
-	char *mark_draining; /* clusterscale.draining: wall ms as decimal text */
-	char *mark_address;  /* clusterscale.address */
+	char *mark_cluster;   /* clusterscale.cluster */
+	char *mark_op;	      /* clusterscale.op */
+	char *mark_draining;  /* clusterscale.draining: wall ms as decimal text */
+	char *mark_address;   /* clusterscale.address */
+	char *mark_snmp_port; /* clusterscale.snmp-port */
 	struct cs_strings tags;
 	struct cs_strings kept_volumes; /* ids of its volumes that outlive it */
 };
@@ -85,6 +86,8 @@ struct cs_server_request {
 #define CS_NOVA_MARK_IMAGE "clusterscale.image"
 /* The address that was asked for, which Nova does not list before it is there. */
 #define CS_NOVA_MARK_ADDRESS "clusterscale.address"
+/* A person's: the UDP port of its agent, where that is not what is configured. */
+#define CS_NOVA_MARK_SNMP_PORT "clusterscale.snmp-port"
 /* A person's: a metadata key of any value, or a tag. With a point, as a tag with a colon
  * is that of a cluster. */
 #define CS_NOVA_MARK_PROTECTED "clusterscale.protected"

@@ -17,7 +17,7 @@ void cs_server_done(struct cs_server *server)
 	char *texts[] = {server->id, server->name, server->status, server->task_state,
 		server->image_id, server->flavor, server->zone, server->fault,
 		server->mark_cluster, server->mark_op, server->mark_draining,
-		server->mark_address};
+		server->mark_address, server->mark_snmp_port};
 
 	for (size_t i = 0; i < CS_ARRAY_SIZE(texts); i++)
 		free(texts[i]);
@@ -136,6 +136,7 @@ static int parse_server(
 		.mark_op = copy_or(metadata, CS_NOVA_MARK_OP, NULL),
 		.mark_draining = copy_or(metadata, CS_NOVA_MARK_DRAINING, NULL),
 		.mark_address = copy_or(metadata, CS_NOVA_MARK_ADDRESS, NULL),
+		.mark_snmp_port = copy_or(metadata, CS_NOVA_MARK_SNMP_PORT, NULL),
 		.is_protected =
 			json_object_object_get_ex(metadata, CS_NOVA_MARK_PROTECTED, NULL),
 	};

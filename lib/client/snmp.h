@@ -20,6 +20,8 @@
 #define CS_SNMP_ARCS_MAX 16
 #define CS_SNMP_OBJECTS_MAX 16
 #define CS_SNMP_PORT 161
+#define CS_SNMP_RETRIES 10
+#define CS_SNMP_RETRIES_MAX 100
 
 /* A numeric object identifier, with the instance (.0 for a scalar). */
 struct cs_snmp_object {
@@ -109,6 +111,7 @@ struct cs_snmp_counts {
 	uint64_t sent;	     /* requests, repeated ones included */
 	uint64_t duplicates; /* true answers of whom had answered */
 	uint64_t dropped;    /* all else that was not taken */
+	uint64_t overflowed; /* what our receive buffer had no room for */
 };
 
 struct cs_snmp_query {
@@ -117,6 +120,9 @@ struct cs_snmp_query {
 	/* Not 0: objects[0], the only one, is a column of so many arcs, or a row of it
 	 * with one arc more, and what is asked for are the rows behind it (GETBULK). */
 	size_t column_arcs;
+	/* how often a silent target is asked again, as long as there is time; at most
+	 * CS_SNMP_RETRIES_MAX */
+	int64_t retries;
 	/* v3: the folder that remembers the agents' engines between runs, or NULL */
 	const char *engines_dir;
 	struct cs_snmp_counts *counts; /* added to; or NULL */

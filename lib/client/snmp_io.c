@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,9 @@
 #define SEND_ERRORS_MAX 8
 /* Larger than any reply that is taken: what is longer does not fit and is malformed. */
 #define DATAGRAM_MAX 2048
+/* ICMP returns less of a datagram: RFC 1812, 4.3.2.3. */
+#define REQUEST_START 576
+#define CONTROL_SIZE 256
 
 int cs_snmp_family(const union cs_snmp_address *address)
 {
@@ -91,51 +95,72 @@ int cs_snmp_socket(int family, struct cs_error *err)
 	return fd;
 }
 
-/* One entry of the error queue: what ICMP said about a request of ours, whose start it
- * carries. False when the queue is empty. */
-static bool take_error(int fd, const struct cs_snmp_events *events)
+uint64_t cs_snmp_overflowed(int fd)
 {
-	uint8_t request[DATAGRAM_MAX], control[512];
-	union cs_snmp_address asked;
-	struct iovec part = {request, sizeof request};
-	struct msghdr message = {.msg_name = &asked,
-		.msg_namelen = sizeof asked,
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control};
-	ssize_t len = recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof memory;
 
-	if (len < 0)
-		return false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c;
-		c = CMSG_NXTHDR(&message, c)) {
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
+		return 0;
+	return memory[SK_MEMINFO_DROPS];
+}
+
+/* What ICMP said about a request of ours, whose start it carries. */
+static void take_error(struct mmsghdr *message, const struct cs_snmp_events *events)
+{
+	struct msghdr *header = &message->msg_hdr;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
 		struct sock_extended_err what;
 		if (c->cmsg_type != IP_RECVERR && c->cmsg_type != IPV6_RECVERR)
 			continue;
 		memcpy(&what, CMSG_DATA(c), sizeof what);
-		events->bounced(events->context, request, (size_t)len, &asked,
-			(int)what.ee_errno);
+		events->bounced(events->context, header->msg_iov->iov_base,
+			message->msg_len, header->msg_name, (int)what.ee_errno);
 	}
-	return true;
 }
 
-void cs_snmp_drain(
-	int fd, struct cs_deadline deadline, const struct cs_snmp_events *events)
+/* Empties the error queue. */
+static void take_errors(int fd, const struct cs_snmp_events *events)
+{
+	static uint8_t requests[CS_SNMP_BATCH][REQUEST_START];
+	uint8_t control[CS_SNMP_BATCH][CONTROL_SIZE];
+	union cs_snmp_address asked[CS_SNMP_BATCH];
+	struct iovec parts[CS_SNMP_BATCH];
+	struct mmsghdr messages[CS_SNMP_BATCH];
+	int n;
+
+	do {
+		for (size_t i = 0; i < CS_SNMP_BATCH; i++) {
+			parts[i] = (struct iovec){requests[i], sizeof requests[i]};
+			messages[i].msg_hdr = (struct msghdr){.msg_name = &asked[i],
+				.msg_namelen = sizeof asked[i],
+				.msg_iov = &parts[i],
+				.msg_iovlen = 1,
+				.msg_control = control[i],
+				.msg_controllen = sizeof control[i]};
+		}
+		n = recvmmsg(
+			fd, messages, CS_SNMP_BATCH, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
+		for (int i = 0; i < n; i++)
+			take_error(&messages[i], events);
+	} while (n == CS_SNMP_BATCH);
+}
+
+void cs_snmp_drain(int fd, bool errors, struct cs_deadline deadline,
+	const struct cs_snmp_events *events)
 {
 	static uint8_t bytes[CS_SNMP_BATCH][DATAGRAM_MAX];
 	union cs_snmp_address from[CS_SNMP_BATCH];
 	struct iovec parts[CS_SNMP_BATCH];
 	struct mmsghdr messages[CS_SNMP_BATCH];
 
-	if (fd < 0)
-		return;
 	for (size_t i = 0; i < CS_SNMP_BATCH; i++) {
 		parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
 		messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &from[i], .msg_iov = &parts[i], .msg_iovlen = 1};
 	}
-	while (cs_deadline_left_ms(deadline) > 0) {
+	do {
 		for (size_t i = 0; i < CS_SNMP_BATCH; i++)
 			messages[i].msg_hdr.msg_namelen = sizeof from[i];
 		int n = recvmmsg(fd, messages, CS_SNMP_BATCH, MSG_DONTWAIT, NULL);
@@ -145,14 +170,15 @@ void cs_snmp_drain(
 				events->context, bytes[i], messages[i].msg_len, &from[i]);
 		if (n == CS_SNMP_BATCH)
 			continue;
-		/* Any other error is the echo of an entry in the error queue. */
-		if (n >= 0 || errnum == EAGAIN || errnum == EBADF) {
-			if (!take_error(fd, events))
-				return;
-		}
-		while (take_error(fd, events))
-			;
-	}
+		/* Any other error is the echo of an entry in the error queue; behind it
+		 * there may be datagrams. */
+		bool echo = n < 0 && errnum != EAGAIN && errnum != EBADF;
+		if (errors || echo)
+			take_errors(fd, events);
+		if (!echo)
+			return;
+		errors = false;
+	} while (cs_deadline_left_ms(deadline) > 0);
 }
 
 /* After a failed sendmmsg(): true when the same message should be tried again. An error
@@ -163,19 +189,20 @@ static bool send_again(int fd, int errnum, int errors, struct cs_deadline deadli
 	if (errnum == EAGAIN || errnum == ENOBUFS) {
 		struct pollfd ready = {.fd = fd, .events = POLLOUT | POLLIN};
 		poll(&ready, 1, 1);
-		cs_snmp_drain(fd, deadline, events);
+		cs_snmp_drain(fd, true, deadline, events);
 		return true;
 	}
-	cs_snmp_drain(fd, deadline, events);
+	cs_snmp_drain(fd, true, deadline, events);
 	return errnum == EINTR || errnum == ECONNREFUSED || errors < SEND_ERRORS_MAX;
 }
 
-void cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadline,
+bool cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadline,
 	const struct cs_snmp_events *events)
 {
 	struct mmsghdr messages[CS_SNMP_BATCH];
 	struct iovec parts[CS_SNMP_BATCH];
 	int errors = 0;
+	bool any = false;
 
 	for (size_t i = 0; i < batch->n; i++) {
 		parts[i] = (struct iovec){batch->bytes[i], batch->lens[i]};
@@ -189,6 +216,8 @@ void cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadli
 		if (done > 0) {
 			sent += (size_t)done;
 			errors = 0;
+			/* What stopped it is told to nobody. */
+			any |= sent < batch->n;
 			continue;
 		}
 		int errnum = errno;
@@ -198,4 +227,5 @@ void cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadli
 		}
 	}
 	batch->n = 0;
+	return any;
 }

@@ -44,12 +44,16 @@ struct cs_snmp_events {
 	void (*refused)(void *context, uint32_t label, int errnum);
 };
 
-/* Sends the batch and empties it. */
-void cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadline,
+/* Sends the batch and empties it. True: there may be something in the error queue. */
+bool cs_snmp_send(int fd, struct cs_snmp_batch *batch, struct cs_deadline deadline,
 	const struct cs_snmp_events *events) CS_NONNULL_ALL;
 
-/* Reads whatever has arrived. */
-void cs_snmp_drain(int fd, struct cs_deadline deadline,
+/* Reads whatever has arrived; `errors`: the error queue, too, which is also read when the
+ * socket says so. */
+void cs_snmp_drain(int fd, bool errors, struct cs_deadline deadline,
 	const struct cs_snmp_events *events) CS_NONNULL_ALL;
+
+/* Datagrams that the receive buffer had no room for. */
+uint64_t cs_snmp_overflowed(int fd);
 
 #endif

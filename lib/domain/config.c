@@ -71,27 +71,39 @@ const char *const cs_snmp_level_names[] = {[CS_SNMP_NO_AUTH_NO_PRIV] = "noAuthNo
 	[CS_SNMP_AUTH_PRIV] = "authPriv",
 	NULL};
 
-#define AT(member) .offset = offsetof(struct cs_cpu_spec, member)
+#define AT(member) .offset = offsetof(struct cs_snmp_spec, member)
 static const struct cs_schema_key snmp_keys[] = {
-	{"version", CS_SCHEMA_CHOICE, AT(snmp.version), .choices = cs_snmp_version_names,
+	{"version", CS_SCHEMA_CHOICE, AT(version), .choices = cs_snmp_version_names,
 		.fallback = "2c"},
-	{"community-file", CS_SCHEMA_PATH, AT(snmp.community_file)},
-	{"user", CS_SCHEMA_STRING, AT(snmp.user)},
-	{"level", CS_SCHEMA_CHOICE, AT(snmp.level), .choices = cs_snmp_level_names,
+	{"community-file", CS_SCHEMA_PATH, AT(community_file)},
+	{"user", CS_SCHEMA_STRING, AT(user)},
+	{"level", CS_SCHEMA_CHOICE, AT(level), .choices = cs_snmp_level_names,
 		.fallback = "authPriv"},
-	{"auth-protocol", CS_SCHEMA_STRING, AT(snmp.auth_protocol), .fallback = "SHA"},
-	{"auth-password-file", CS_SCHEMA_PATH, AT(snmp.auth_password_file)},
-	{"priv-protocol", CS_SCHEMA_STRING, AT(snmp.priv_protocol), .fallback = "AES"},
-	{"priv-password-file", CS_SCHEMA_PATH, AT(snmp.priv_password_file)},
-	{"context", CS_SCHEMA_STRING, AT(snmp.context)},
-	{"port", CS_SCHEMA_INT, AT(snmp.port), 1, 65535, .fallback = "161"}, {0}};
+	{"auth-protocol", CS_SCHEMA_STRING, AT(auth_protocol), .fallback = "SHA"},
+	{"auth-password-file", CS_SCHEMA_PATH, AT(auth_password_file)},
+	{"priv-protocol", CS_SCHEMA_STRING, AT(priv_protocol), .fallback = "AES"},
+	{"priv-password-file", CS_SCHEMA_PATH, AT(priv_password_file)},
+	{"context", CS_SCHEMA_STRING, AT(context)},
+	{"port", CS_SCHEMA_INT, AT(port), 1, 65535, .fallback = "161"}, {0}};
+#undef AT
 
+#define AT(member) .offset = offsetof(struct cs_cpu_group, member)
+static const struct cs_schema_key group_keys[] = {
+	{"names", CS_SCHEMA_STRING, AT(names), .required = true},
+	{"snmp", CS_SCHEMA_SECTION, AT(snmp), .keys = snmp_keys}, {0}};
+#undef AT
+
+#define AT(member) .offset = offsetof(struct cs_cpu_spec, member)
 static const struct cs_schema_key cpu_keys[] = {
-	{"snmp", CS_SCHEMA_SECTION, .keys = snmp_keys},
+	{"snmp", CS_SCHEMA_SECTION, AT(snmp), .keys = snmp_keys},
+	{"groups", CS_SCHEMA_LIST, AT(groups), .keys = group_keys,
+		.size_bytes = sizeof(struct cs_cpu_group),
+		.count_offset = offsetof(struct cs_cpu_spec, n_groups)},
 	{"min-span", CS_SCHEMA_SECONDS, AT(min_span_ms), 1000, HOUR_MS, .fallback = "10"},
 	{"max-span", CS_SCHEMA_SECONDS, AT(max_span_ms), 1000, HOUR_MS,
 		.fallback = "180"},
 	{"timeout", CS_SCHEMA_SECONDS, AT(timeout_ms), 100, 60000, .fallback = "3"},
+	{"retries", CS_SCHEMA_INT, AT(retries), 0, CS_SNMP_RETRIES_MAX, .fallback = "10"},
 	{"source", CS_SCHEMA_CHOICE, AT(source), .choices = cs_cpu_sources,
 		.fallback = "auto"},
 	{"aggregate", CS_SCHEMA_CHOICE, AT(aggregate), .choices = cs_cpu_aggregates,

@@ -57,12 +57,21 @@ struct cs_snmp_spec {
 	int64_t port; /* 161 */
 };
 
+/* cpu.groups: members that are asked otherwise */
+struct cs_cpu_group {
+	char *names; /* pattern of fnmatch(3) of their names */
+	struct cs_snmp_spec snmp;
+};
+
 /* cpu: how members are measured */
 struct cs_cpu_spec {
 	struct cs_snmp_spec snmp;
+	struct cs_cpu_group *groups; /* the first one that has a member counts */
+	size_t n_groups;
 	int64_t min_span_ms;	 /* min-span, 10 s */
 	int64_t max_span_ms;	 /* max-span, 180 s */
 	int64_t timeout_ms;	 /* timeout, 3 s: for one poll of all members */
+	int64_t retries;	 /* retries, 10: of a silent member within it */
 	int source;		 /* enum cs_cpu_source; auto */
 	int aggregate;		 /* enum cs_cpu_aggregate; mean */
 	int64_t warm_up_ms;	 /* warm-up, 0: members up for less do not count */

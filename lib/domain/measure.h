@@ -47,6 +47,7 @@ struct cs_measure_setup {
 	int64_t warm_up_ms; /* who is up for less does not count; 0: everyone does */
 	int64_t grace_ms;   /* so long the last load stands for a missing one; 0: not */
 	int64_t timeout_ms; /* of one poll */
+	int64_t retries;    /* of a silent server within it */
 	bool once;	    /* no second sample, whatever is missing */
 	struct cs_deadline deadline;
 	struct cs_snmp_counts *counts; /* added to; or NULL */

@@ -124,6 +124,7 @@ static int poll_counters(struct round *round, struct cs_error *err)
 	const struct cs_measure_setup *setup = round->setup;
 	struct cs_snmp_query query = {.objects = objects,
 		.n_objects = OBJECT_COUNT,
+		.retries = setup->retries,
 		.engines_dir = setup->state_dir,
 		.counts = setup->counts};
 	bool any = false;
@@ -171,6 +172,7 @@ static int poll_rows_behind(struct round *round, uint32_t next, struct cs_error 
 	struct cs_snmp_query query = {.objects = &from,
 		.n_objects = 1,
 		.column_arcs = column.n_arcs,
+		.retries = setup->retries,
 		.engines_dir = setup->state_dir,
 		.counts = setup->counts};
 

@@ -3,7 +3,11 @@
 #include <config.h>
 #include "domain/snmp_access.h"
 
+#include <fnmatch.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
 
 void cs_snmp_access_done(struct cs_snmp_access *access)
 {
@@ -69,4 +73,44 @@ int cs_snmp_access_open(
 	if (spec->version == CS_SNMP_V3)
 		return open_user(spec, ret, err);
 	return open_community(spec, ret, err);
+}
+
+void cs_snmp_accesses_done(struct cs_snmp_accesses *accesses)
+{
+	for (size_t i = 0; i < accesses->n; i++)
+		cs_snmp_access_done(&accesses->items[i]);
+	free(accesses->items);
+	*accesses = (struct cs_snmp_accesses){0};
+}
+
+int cs_snmp_accesses_open(
+	const struct cs_cpu_spec *cpu, struct cs_snmp_accesses *ret, struct cs_error *err)
+{
+	*ret = (struct cs_snmp_accesses){.n = cpu->n_groups + 1};
+	ret->items = cs_calloc(ret->n, sizeof *ret->items);
+	for (size_t i = 0; i < cpu->n_groups; i++) {
+		const struct cs_cpu_group *group = &cpu->groups[i];
+
+		if (cs_snmp_access_open(&group->snmp, &ret->items[i], err) < 0)
+			return cs_error_prefix(err, "group '%s'", group->names);
+	}
+	return cs_snmp_access_open(&cpu->snmp, &ret->items[cpu->n_groups], err);
+}
+
+int cs_snmp_accesses_find(const struct cs_snmp_accesses *accesses,
+	const struct cs_cpu_spec *cpu, const struct cs_server *server,
+	const struct cs_snmp_credential **ret, int64_t *ret_port, struct cs_error *err)
+{
+	size_t i = 0;
+
+	while (i < cpu->n_groups && fnmatch(cpu->groups[i].names, server->name, 0) != 0)
+		i++;
+	*ret = &accesses->items[i].credential;
+	*ret_port = i < cpu->n_groups ? cpu->groups[i].snmp.port : cpu->snmp.port;
+	if (!server->mark_snmp_port ||
+		cs_parse_int(server->mark_snmp_port, 1, 65535, ret_port))
+		return 0;
+	return cs_error_set(err, CS_E_CONFIG,
+		"its metadata " CS_NOVA_MARK_SNMP_PORT " is '%.20s', which is no port",
+		server->mark_snmp_port);
 }

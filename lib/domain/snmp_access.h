@@ -21,4 +21,22 @@ void cs_snmp_access_done(struct cs_snmp_access *access) CS_NONNULL_ALL;
 int cs_snmp_access_open(const struct cs_snmp_spec *spec, struct cs_snmp_access *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* The ways to ask a cluster's members: of each group, and at the end of all others. */
+struct cs_snmp_accesses {
+	struct cs_snmp_access *items;
+	size_t n;
+};
+void cs_snmp_accesses_done(struct cs_snmp_accesses *accesses) CS_NONNULL_ALL;
+
+/* As above; `cpu` has to outlive `ret`. */
+int cs_snmp_accesses_open(const struct cs_cpu_spec *cpu, struct cs_snmp_accesses *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* How a server is asked: its credential, borrowed, and the port of its agent, by its own
+ * metadata before its group. CS_E_CONFIG: its metadata names no port. */
+int cs_snmp_accesses_find(const struct cs_snmp_accesses *accesses,
+	const struct cs_cpu_spec *cpu, const struct cs_server *server,
+	const struct cs_snmp_credential **ret, int64_t *ret_port,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 #endif

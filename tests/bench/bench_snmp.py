@@ -1,8 +1,10 @@
 """check_cluster_cpu over SNMP, as a whole process, against a blind client (the limit), braa and check_snmp.
 
-Agents are tests/bench/snmp_stub.c: one socket for all of 127.0.0.0/8, with known loads.
+Agents are tests/bench/snmp_stub.c: one socket for all of 127.0.0.0/8, with known loads. Beside the rows it writes
+the table of check_cluster_cpu(8), SPEED, as it stands there: build/bench_snmp.scd.
 """
 import contextlib
+import datetime
 import os
 import pathlib
 import re
@@ -27,17 +29,47 @@ def run(bench):
     parts = {"zero delay": at_once, "growth": growth, "braa": braa_at_once, "check_snmp": check_snmp, "20 ms": delayed,
              "loss": loss, "dead": dead, "closed": closed, "v3": version_3, "figures": figures}
 
+    table = Table()
+
     def part(function):
         def run_part(bench):
             with tempfile.TemporaryDirectory() as folder:
-                function(Lab(bench, pathlib.Path(folder)))
+                function(Lab(bench, pathlib.Path(folder), table))
         return run_part
     bench.run_parts({name: part(function) for name, function in parts.items()})
+    path = bench.build / "bench_snmp.scd"
+    path.write_text(table.text())
+    print(f"table for the manual: {path}")
+
+
+class Table:
+    """What a run measured, as check_cluster_cpu(8) has it."""
+
+    def __init__(self):
+        self.lines = []
+
+    def add(self, what, n, who, rows):
+        wall, cpu, rss = (median(rows, key) for key in ("wall", "cpu", "rss"))
+        self.lines.append((what, f"{n}", who, f"{1e3 * wall:.0f} ms", f"{1e3 * cpu:.0f} ms", f"{rss:.0f} MB"))
+        print(f"{what}, N={n}: {who}: wall {1e3 * wall:.1f} ms, CPU {1e3 * cpu:.1f} ms, RSS {rss:.1f} MB", flush=True)
+
+    def text(self):
+        date = datetime.date.today().isoformat()
+        head = ("Agents", "N", "Client", "Wall", "CPU", "Memory")
+        lines = [f"Measured on {date}, {os.cpu_count()} cores, {cpu_model()}:", "",
+                 "[[ *" + "*\n:- *".join(head) + "*"]
+        for words in self.lines:
+            lines.append("|  " + "\n:  ".join(word.replace("_", "\\_") for word in words))
+        return "\n".join(lines) + "\n"
+
+
+def cpu_model():
+    return re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M).group(1)
 
 
 class Lab:
-    def __init__(self, bench, folder):
-        self.bench, self.folder = bench, folder
+    def __init__(self, bench, folder, table):
+        self.bench, self.folder, self.table = bench, folder, table
         self.tools = bench.build / "tests/bench"
         self.port = procs.free_port(socket.SOCK_DGRAM)
         self.repeat = 3 if bench.short else 7
@@ -116,9 +148,9 @@ def own_cpu(rows):
     return statistics.median(took) if took else None
 
 
-def buffer_errors():
-    lines = [line.split() for line in pathlib.Path("/proc/net/snmp").read_text().splitlines() if line[:4] == "Udp:"]
-    return int(lines[1][lines[0].index("RcvbufErrors")])
+def overflowed(row):
+    """Answers that found no room in the receive buffer of the process itself."""
+    return int(re.search(r"^datagrams: .*, (\d+) without room", row["stdout"], re.M).group(1))
 
 
 def silent(row):
@@ -134,6 +166,7 @@ def compare_with_limit(lab, n):
     limit, poll = own_cpu(rows["limit"]), own_cpu(rows["poll"])
     if not limit or not poll:
         sys.exit(f"bench: N={n}: answers were lost in every run: no quiet machine")
+    lab.table.add("zero delay", n, "check_cluster_cpu", rows["check"])
     return limit, poll, {key: median(rows["check"], key) for key in ("wall", "cpu", "rss")}
 
 
@@ -141,13 +174,11 @@ def at_once(lab):
     bar = lab.bench.bar
     lab.prime(100, 1000, 10000, 50000)
     with lab.agents():
-        before = buffer_errors()
-        lab.compare({"check": lab.check(10000)})
-        bar("zero delay, N=10000: receive-buffer errors", buffer_errors() - before, 0)
+        rows = lab.compare({"check": [*lab.check(10000), "-v"]})
+        bar("zero delay, N=10000: receive-buffer errors", sum(map(overflowed, rows["check"])), 0)
         for n in (100, 1000, 10000, 50000):
             limit, poll, whole = compare_with_limit(lab, n)
-            print(f"zero delay, N={n}: wall {1e3 * whole['wall']:.1f} ms, CPU {1e3 * whole['cpu']:.1f} ms, RSS "
-                  f"{whole['rss']:.1f} MB; limit {1e3 * limit:.1f} ms CPU, poll {1e3 * poll:.1f} ms CPU", flush=True)
+            print(f"zero delay, N={n}: CPU of the limit {1e3 * limit:.1f} ms, of the poll {1e3 * poll:.1f} ms", flush=True)
             if n == 100:
                 continue
             bar(f"zero delay, N={n}: CPU of the poll against the limit", poll / limit, 1.4, " x")
@@ -172,18 +203,13 @@ def braa(lab, n):
     return [*command, *[f"public@127.0.0.1-127.0.{n // 256}.{n % 256}:{lab.port}:{q}" for q in queries[1:]]]
 
 
-def print_costs(scenario, rows):
-    for label, runs in rows.items():
-        print(f"{scenario}: {label}: wall {1e3 * median(runs, 'wall'):.1f} ms, CPU {1e3 * median(runs, 'cpu'):.1f} ms, "
-              f"RSS {median(runs, 'rss'):.1f} MB", flush=True)
-
-
 def against_peer(lab, scenario, n, peer, command, at_least, **agents):
     """Wall of the peer over ours; our rows."""
     lab.prime(n)
     with lab.agents(**agents):
         rows = lab.compare({"check_cluster_cpu": lab.check(n), peer: command}, 3)
-    print_costs(f"{scenario}, N={n}", rows)
+    for who, runs in rows.items():
+        lab.table.add(scenario, n, who, runs)
     ours = median(rows["check_cluster_cpu"], "wall")
     lab.bench.bar(f"{scenario}, N={n}: wall of {peer} against ours", median(rows[peer], "wall") / ours, at_least, " x",
                   at_most=False)
@@ -209,10 +235,10 @@ def delayed(lab):
 def loss(lab):
     lab.prime(10000)
     with lab.agents(loss=10):
-        rows = lab.compare({"1 % loss": lab.check(10000)}, 20)
-    print_costs("N=10000", rows)
-    lab.bench.bar("1 % loss, N=10000: wall", 1e3 * median(rows["1 % loss"], "wall"), 250, " ms")
-    lab.bench.bar("1 % loss, N=10000: live hosts called dead in 20 runs", sum(map(silent, rows["1 % loss"])), 0)
+        rows = lab.compare({"check_cluster_cpu": lab.check(10000)}, 20)["check_cluster_cpu"]
+    lab.table.add("1 % loss", 10000, "check_cluster_cpu", rows)
+    lab.bench.bar("1 % loss, N=10000: wall", 1e3 * median(rows, "wall"), 250, " ms")
+    lab.bench.bar("1 % loss, N=10000: live hosts called dead in 20 runs", sum(map(silent, rows)), 0)
 
 
 def dead(lab):
@@ -221,16 +247,16 @@ def dead(lab):
         zero = median(lab.compare({"check": lab.check(10000)})["check"], "wall")
     budget = lab.check(10000, "--community-file", lab.folder / "community", "-t", "2.667")
     with lab.agents(dead=50):
-        rows = lab.compare({"5 % dead": budget}, 3)
-    print_costs("N=10000, 2 s budget", rows)
+        rows = lab.compare({"check_cluster_cpu": budget}, 3)["check_cluster_cpu"]
+    lab.table.add("5 % dead, 2 s", 10000, "check_cluster_cpu", rows)
     lab.bench.bar("5 % dead, N=10000, 2 s budget: wall beyond 2.0 s and zero delay",
-                  1e3 * (median(rows["5 % dead"], "wall") - 2.0 - zero), 50, " ms")
+                  1e3 * (median(rows, "wall") - 2.0 - zero), 50, " ms")
 
 
 def closed(lab):
-    rows = lab.compare({"every port closed": lab.check(10000)})
-    print_costs("N=10000", rows)
-    lab.bench.bar("every port closed, N=10000: wall", 1e3 * median(rows["every port closed"], "wall"), 200, " ms")
+    rows = lab.compare({"check_cluster_cpu": lab.check(10000)})["check_cluster_cpu"]
+    lab.table.add("every port closed", 10000, "check_cluster_cpu", rows)
+    lab.bench.bar("every port closed, N=10000: wall", 1e3 * median(rows, "wall"), 200, " ms")
 
 
 def forget_engines(lab):
@@ -242,14 +268,14 @@ def version_3(lab):
     per_host = {}
     with lab.agents():
         for n in (1000, 10000):
-            took = []
+            rows = []
             for _ in range(3):
                 forget_engines(lab)
-                row = lab.usage(f"v3 {n}", lab.check_v3(n))
-                took.append(row["cpu"])
-                if silent(row):
-                    print(f"v3, N={n}: {silent(row)} silent")
-            per_host[n] = statistics.median(took) / n
+                rows.append(lab.usage(f"v3 {n}", lab.check_v3(n)))
+                if silent(rows[-1]):
+                    print(f"v3, N={n}: {silent(rows[-1])} silent")
+            lab.table.add("v3 authPriv, unknown engines", n, "check_cluster_cpu", rows)
+            per_host[n] = median(rows, "cpu") / n
     lab.bench.bar("v3 authPriv, N=1000, with discovery: CPU of the process per host", 1e6 * per_host[1000], 60, " us")
     lab.bench.bar("v3, 10000 distinct engines: CPU against 1000", 10 * per_host[10000] / per_host[1000], 12, " x")
 

@@ -51,7 +51,9 @@ int main(int argc, char **argv)
 	make_objects(objects);
 	struct cs_secret *community = cs_secret_new("public");
 	struct cs_snmp_credential credential = {.community = community};
-	struct cs_snmp_query query = {.objects = objects, .n_objects = OBJECT_COUNT};
+	struct cs_snmp_query query = {.objects = objects,
+		.n_objects = OBJECT_COUNT,
+		.retries = CS_SNMP_RETRIES};
 	struct cs_snmp_target *targets = cs_calloc(count, sizeof *targets);
 	uint32_t step = 0xfffff0U / (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real snmpd on a free port of 127.0.0.1, unprivileged, for the length of a `with`."""
+"""A real snmpd, on a free port of 127.0.0.1 unless told otherwise, unprivileged, for the length of a `with`."""
 import pathlib
 import shutil
 import socket
@@ -12,16 +12,16 @@ PATHS = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Snmpd:
-    """`options`: more words for its command line, `lines`: more lines for its configuration."""
+    """`options`: more words for its command line, `lines`: more lines for its configuration, `name`: ADDRESS:PORT."""
 
-    def __init__(self, folder, community="public", lines=(), options=()):
+    def __init__(self, folder, community="public", lines=(), options=(), name=None):
         self.program = shutil.which("snmpd", path=PATHS)
         if not self.program:
             pytest.skip("needs snmpd, which is not installed")
         self.folder = pathlib.Path(folder)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", 0))
-            self.name = "127.0.0.1:%d" % free.getsockname()[1]
+            self.name = name or "127.0.0.1:%d" % free.getsockname()[1]
         (self.folder / "snmpd.conf").write_text("\n".join(
             [f"rocommunity {community} 127.0.0.1", f"agentaddress udp:{self.name}", *lines, ""]))
         self.options = options

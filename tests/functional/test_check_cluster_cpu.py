@@ -153,6 +153,15 @@ def test_a_lost_request_is_sent_again(plugin):
     assert all(len(agent.requests) >= 3 for agent in agents[:4])
 
 
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_silent_host_is_asked_again_as_often_as_it_is_told(plugin, retries):
+    with agents_of(300) as (agent,):
+        agent.behave = lambda n, reply: []
+        done = plugin.check("--retries", str(retries), "-t", "2", agents=[agent])
+        assert len(agent.requests) == 1 + retries
+    assert f"{agent.name}: missing: no answer" in done.stdout
+
+
 def test_a_slow_agent_is_waited_for(plugin):
     with agents_of(200, 400) as (fast, slow):
         plugin.baseline(fast, slow)
@@ -223,8 +232,9 @@ def test_duplicates_and_strays_are_counted(plugin):
         document = json.loads(plugin.check("--output", "json", agents=[agent]).stdout)
     assert "load 20.0 % of 1 server (1 sampled)" in plain.stdout
     assert "datagrams" not in plain.stdout
-    assert re.search(r"^datagrams: [12] sent, [0-2] duplicates and 3 others dropped$", told.stdout, re.M)
-    assert document["datagrams"].keys() == {"sent", "duplicates", "dropped"}
+    assert re.search(r"^datagrams: [12] sent, [0-2] duplicates and 3 others dropped, 0 without room in the "
+                     "receive buffer$", told.stdout, re.M)
+    assert document["datagrams"].keys() == {"sent", "duplicates", "dropped", "overflowed"}
     assert document["datagrams"]["dropped"] == 3
 
 

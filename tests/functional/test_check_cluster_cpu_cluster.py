@@ -15,9 +15,10 @@ import pytest
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "fakes"), str(TESTS / "demo")]
 import procs  # noqa: E402
-from cpu_plugin import PROGRAM, Plugin, busy  # noqa: E402
+from cpu_plugin import PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
-from snmp_agent import cpu  # noqa: E402
+from snmp_agent import COUNTERS, cpu  # noqa: E402
+from snmpd import Snmpd  # noqa: E402
 
 COMMUNITY = "Marker-community"
 PASSWORD = "Marker-password"
@@ -347,6 +348,67 @@ def test_an_unmarked_server_of_the_image_counts_when_adopted(cluster):
 WORK = ", work is open: {} without result, {} draining, {} not published"
 
 
+TIMEOUT = "      timeout: 5\n"
+
+
+def test_members_of_a_group_and_single_ones_are_asked_in_their_own_way(cluster):
+    other_port, own_port = procs.free_port(socket.SOCK_DGRAM), procs.free_port(socket.SOCK_DGRAM)
+    cluster.write("other", "Other-community\n", 0o600)
+    cluster.configure(change=(TIMEOUT, TIMEOUT + f"""      groups:
+        - {{names: "win-*", snmp: {{version: 1, community-file: {cluster.folder}/other, port: {other_port}}}}}
+"""))
+    cluster.add(200)
+    for name, port, community, metadata in (
+            ("win-1", other_port, "Other-community", {}),
+            ("win-2", own_port, "Other-community", {"clusterscale.snmp-port": str(own_port)}),
+            ("linux-win-1", own_port, COMMUNITY, {"clusterscale.snmp-port": str(own_port)})):
+        server = cluster.cloud.add_server(name, metadata={"clusterscale.cluster": "web"} | metadata)
+        cluster.baseline(server.id)
+        agent = busy(600, host=server.address, port=port)
+        agent.community = community.encode()
+        cluster.agents.append(agent.__enter__())
+    bad = cluster.cloud.add_server("web9", metadata={"clusterscale.cluster": "web", "clusterscale.snmp-port": "snmp"})
+    done = cluster.check_cluster()
+    assert "load 50.0 % of 5 servers (4 sampled, 1 missing: web9)" in first_line(done)
+    assert (f"web9 ({bad.address}): missing: its metadata clusterscale.snmp-port is 'snmp', which is no port\n"
+            in done.stdout)
+
+
+def test_a_group_without_credentials_is_named(cluster):
+    cluster.configure(change=(TIMEOUT, TIMEOUT + "      groups: [{names: 'win-*', snmp: {port: 1161}}]\n"))
+    done = cluster.check_cluster("--check-config")
+    assert first_line(done) == ("CLUSTER CPU UNKNOWN - cluster 'web': cpu: snmp: group 'win-*': no read community of snmpd: "
+                                "the key community-file is missing")
+
+
+def test_members_are_asked_by_snmp_v3(cluster):
+    """Of a real agent, whose counters are scripted."""
+    server = cluster.add(None)
+    busy_ticks = {"user": 3 * PER_CPU // 5, "idle": 1 + 2 * PER_CPU - 3 * PER_CPU // 5}
+    counters = "".join(f"{n} counter {busy_ticks.get(name, 0)}\n" for name, n in COUNTERS.items()) + "67 integer 2\n"
+    cluster.write("counters", counters)
+    for name in ("auth", "priv"):
+        cluster.write(name, f"Marker-{name}-password\n", 0o600)
+    cluster.configure(change=("version: 2c, community-file", f"""version: 3, user: monitor, level: authPriv,
+        auth-protocol: SHA-256, auth-password-file: {cluster.folder}/auth,
+        priv-protocol: AES-256, priv-password-file: {cluster.folder}/priv, community-file"""))
+    lines = [f"pass_persist .1.3.6.1.4.1.2021.11 /usr/bin/python3 {TESTS}/fakes/pass_counters.py {cluster.folder}/counters",
+             "createUser monitor SHA-256 Marker-auth-password AES-256 Marker-priv-password", "rouser monitor authpriv"]
+    with Snmpd(cluster.folder, lines=lines, options=["-I", "-vmstat"], name=f"{server.address}:{cluster.port}"):
+        done = cluster.check_cluster()
+    assert "load 30.0 % of 1 server (1 sampled)" in first_line(done)
+    assert server.address in (cluster.state / "engines").read_text()
+    assert "Marker" not in done.stdout
+
+
+def test_retries_are_configured(cluster):
+    cluster.configure(change=(TIMEOUT, "      timeout: 0.5\n      retries: 1\n"))
+    cluster.add(300)
+    cluster.agents[0].behave = lambda n, reply: []
+    cluster.check_cluster()
+    assert len(cluster.agents[0].requests) == 2
+
+
 def test_a_request_without_result_is_open_work(cluster):
     cluster.add(300, 400)
     cluster.journal(type="intent", op="0b8cdfd6-6a0e-4bd7-b1a1-4ac3b2f0a1ce", action="create", name="web3", why="test")
@@ -424,7 +486,7 @@ def test_json_has_the_cluster_and_its_members_by_id(cluster):
     document = json.loads(done.stdout)
     span = document["members"][0].pop("span_ms")
     assert 59000 < span < 90000
-    assert document.pop("datagrams").keys() == {"sent", "duplicates", "dropped"}
+    assert document.pop("datagrams").keys() == {"sent", "duplicates", "dropped", "overflowed"}
     decision = document.pop("decision")
     assert (decision["direction"], decision["wanted"], decision["desired"], decision["limiters"]) == ("hold", 2, 2, [])
     assert decision["reasons"][1] == "load 30.0 % on 1 of 2 servers, measured 0 s ago"

@@ -169,6 +169,8 @@ static void test_wrong_values_name_file_line_key_and_both_sides(void **state)
 		"c.yaml:6: key 'clusters.web.cpu.snmp.port': expected a whole number "
 		"from "
 		"1 to 65535, found '0'");
+	refuse_text(LEAST "    cpu: {groups: [{snmp: {port: 1161}}]}\n",
+		"c.yaml:6: key 'clusters.web.cpu.groups[0].names' is missing");
 	refuse_text(LEAST "    cpu: {timeout: soon}\n",
 		"c.yaml:6: key 'clusters.web.cpu.timeout': expected seconds (or 90s, 5m, "
 		"1h) from 0.100 to 60, found 'soon'");
