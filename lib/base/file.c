@@ -300,8 +300,11 @@ int cs_file_new_open(
 	int fd = open_new(new.temporary);
 	if (fd >= 0)
 		new.stream = fdopen(fd, "w");
-	if (new.stream)
-		setvbuf(new.stream, NULL, _IOFBF, CS_FILE_BUFFER);
+	/* Without one of ours glibc takes 4 KiB, whatever size is asked for. */
+	if (new.stream) {
+		new.buffer = cs_calloc(1, CS_FILE_BUFFER);
+		setvbuf(new.stream, new.buffer, _IOFBF, CS_FILE_BUFFER);
+	}
 	if (!new.stream || take_owner_and_mode(fd, &manner) < 0) {
 		int errnum = errno;
 
@@ -334,6 +337,7 @@ void cs_file_new_done(struct cs_file_new *new)
 	}
 	free(new->temporary);
 	free(new->target);
+	free(new->buffer);
 	*new = (struct cs_file_new){0};
 }
 

@@ -43,7 +43,7 @@ int cs_file_replace_lightly(const char *path, const void *bytes, size_t len, mod
 #define CS_FILE_BUFFER 65536
 struct cs_file_new {
 	FILE *stream;
-	char *temporary, *target; /* owned */
+	char *temporary, *target, *buffer; /* owned */
 };
 int cs_file_new_open(const char *path, mode_t mode, struct cs_file_new *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;

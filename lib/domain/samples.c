@@ -316,13 +316,15 @@ static char *path_in(const char *dir)
 	return cs_asprintf("%s/samples", dir);
 }
 
+/* One at a time. */
 static FILE *open_old(const char *dir)
 {
+	static char buffer[CS_FILE_BUFFER];
 	CS_AUTO_FREE char *path = path_in(dir);
 	FILE *old = fopen(path, "re");
 
 	if (old)
-		setvbuf(old, NULL, _IOFBF, CS_FILE_BUFFER);
+		setvbuf(old, buffer, _IOFBF, sizeof buffer);
 	return old;
 }
 
