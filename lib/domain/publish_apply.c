@@ -210,6 +210,8 @@ static int back_up(struct cs_publish_pass *pass, struct cs_error *err)
 		return r;
 	cs_publish_hash(&pass->previous, hash);
 	cs_publish_hash(&pass->installed, found);
+	if (r == 0 && strcmp(hash, found) == 0)
+		return 0;
 	if (r == 0 && strcmp(hash, pass->record.applied) == 0 &&
 		strcmp(found, pass->record.installing) == 0 &&
 		strcmp(found, pass->record.applied) != 0)

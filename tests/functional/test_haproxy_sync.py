@@ -18,9 +18,9 @@ def found(lb, *servers):
     return "".join(f"Found matched server {s.name} {lb.address(s)}, add to haproxy\n" for s in servers)
 
 
-def stamps(lb):
-    return {path.name: path.stat().st_mtime_ns for path in (lb.config, *lb.dir.glob("sync/*applied"),
-                                                            *lb.dir.glob("sync/*backup"))}
+def stamps(lb, *kinds):
+    return {path.name: path.stat().st_mtime_ns for kind in kinds or ("applied", "backup")
+            for path in (lb.config, *lb.dir.glob(f"sync/*{kind}"))}
 
 
 def test_servers_come_up_and_an_unchanged_run_touches_nothing(lb):
@@ -54,8 +54,8 @@ def needs_reload(lb):
 
 
 def changed_nothing(lb):
-    """What must be the same when a run refuses or fails."""
-    return stamps(lb), lb.config.read_text(), lb.workers()[0], lb.status()
+    """What must be the same when a run refuses or fails; the backup is made while HAProxy checks."""
+    return stamps(lb, "applied"), lb.config.read_text(), lb.workers()[0], lb.status()
 
 
 # --- reloads are rare
@@ -548,6 +548,10 @@ def test_a_template_that_haproxy_refuses_is_not_installed(lb):
         f"config : parsing [{candidate}:16] : balance only supports ")
     assert changed_nothing(lb) == before
     assert lb.line(one) in candidate.read_text()
+    assert next(lb.dir.glob("sync/*backup")).read_text() == lb.config.read_text()
+    all_stamps = stamps(lb)
+    assert lb.sync().returncode == 3
+    assert stamps(lb) == all_stamps
 
 
 def test_our_own_checks_of_the_template(lb):
