@@ -24,6 +24,8 @@ enum field {
 	FIELD_FLAVOR,
 	FIELD_VCPUS,
 	FIELD_ZONE,
+	FIELD_CREATED,
+	FIELD_SNMP_PORT,
 	FIELD_COUNT
 };
 
@@ -51,7 +53,9 @@ void cs_fleet_rows_write(const struct cs_fleet_view *view, struct cs_strbuf *ret
 		cs_strbuf_add(ret, "\t");
 		add_text(ret, server->flavor, "\t");
 		cs_strbuf_addf(ret, "%" PRId64 "\t", server->vcpus);
-		add_text(ret, server->zone, "\n");
+		add_text(ret, server->zone, "\t");
+		cs_strbuf_addf(ret, "%" PRId64 "\t", server->created_wall_ms);
+		add_text(ret, server->mark_snmp_port, "\n");
 	}
 	cs_strbuf_addf(ret, "complete %zu\n", view->members.n);
 }
@@ -130,7 +134,7 @@ static bool read_address(const char *text, char ret[INET6_ADDRSTRLEN])
 static bool read_row(char *line, struct cs_server *server, struct cs_member *member)
 {
 	char *fields[FIELD_COUNT];
-	int64_t ours, vcpus;
+	int64_t ours, vcpus, created_wall_ms;
 
 	*member = (struct cs_member){0};
 	if (!split(line, fields) || !cs_uuid_ok(fields[FIELD_ID]) ||
@@ -138,6 +142,7 @@ static bool read_row(char *line, struct cs_server *server, struct cs_member *mem
 		!read_address(fields[FIELD_ADDRESS], member->address) ||
 		!cs_parse_int(fields[FIELD_OURS], 0, 1, &ours) ||
 		!cs_parse_int(fields[FIELD_VCPUS], 0, VCPUS_MAX, &vcpus) ||
+		!cs_parse_int(fields[FIELD_CREATED], -1, INT64_MAX, &created_wall_ms) ||
 		(*fields[FIELD_DRAINING] &&
 			!cs_parse_int(fields[FIELD_DRAINING], 0, INT64_MAX,
 				&member->draining_since_wall_ms)))
@@ -146,9 +151,12 @@ static bool read_row(char *line, struct cs_server *server, struct cs_member *mem
 	*server = (struct cs_server){.id = cs_strdup(fields[FIELD_ID]),
 		.name = cs_strdup(fields[FIELD_NAME]),
 		.flavor = cs_strdup(fields[FIELD_FLAVOR]),
-		.vcpus = vcpus};
+		.vcpus = vcpus,
+		.created_wall_ms = created_wall_ms};
 	if (*fields[FIELD_ZONE])
 		server->zone = cs_strdup(fields[FIELD_ZONE]);
+	if (*fields[FIELD_SNMP_PORT])
+		server->mark_snmp_port = cs_strdup(fields[FIELD_SNMP_PORT]);
 	if (*fields[FIELD_DRAINING])
 		server->mark_draining = cs_strdup(fields[FIELD_DRAINING]);
 	return true;

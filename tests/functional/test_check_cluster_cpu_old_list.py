@@ -67,6 +67,15 @@ def test_a_new_list_takes_its_place(known):
     assert PASSWORD not in (known.state / "list").read_text()
 
 
+def test_the_port_of_a_member_is_kept(known):
+    bad = known.cloud.add_server("web9", metadata={"clusterscale.cluster": "web", "clusterscale.snmp-port": "snmp"})
+    said = f"web9 ({bad.address}): missing: its metadata clusterscale.snmp-port is 'snmp', which is no port\n"
+    assert said in known.check_cluster().stdout
+    fail_lists(known)
+    done = known.check_cluster()
+    assert said in done.stdout and ", by the list of " in first_line(done)
+
+
 def test_high_load_is_critical_and_nothing_is_promised(known):
     known.cloud.servers.clear()
     for agent in known.agents:

@@ -26,7 +26,7 @@
 #define ID "11111111-2222-4333-8444-555555555555"
 #define ID2 "11111111-2222-4333-8444-666666666666"
 #define LIST "list 1700000000000\n"
-#define GOOD ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1.small\t2\tnova\n"
+#define GOOD ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1.small\t2\tnova\t5\t\n"
 
 /* --- the rows */
 
@@ -36,11 +36,14 @@ static void test_a_view_comes_back_as_it_was(void **state)
 					      .name = (char *)"web\t1\xc3\xa4",
 					      .flavor = (char *)"m1",
 					      .vcpus = 4,
-					      .zone = (char *)"az1"},
+					      .zone = (char *)"az1",
+					      .created_wall_ms = -1,
+					      .mark_snmp_port = (char *)"1161"},
 		{.id = (char *)ID2,
 			.name = (char *)"",
 			.flavor = (char *)"",
-			.mark_draining = (char *)"soon"}};
+			.mark_draining = (char *)"soon",
+			.created_wall_ms = 1699999999000}};
 	struct cs_member members[] = {{.server = &servers[0],
 					      .state = CS_MEMBER_ACTIVE,
 					      .ours = true,
@@ -70,12 +73,16 @@ static void test_a_view_comes_back_as_it_was(void **state)
 	assert_string_equal(one->server->zone, "az1");
 	assert_string_equal(one->address, "10.0.0.1");
 	assert_int_equal(one->server->vcpus, 4);
+	assert_int_equal(one->server->created_wall_ms, -1);
+	assert_string_equal(one->server->mark_snmp_port, "1161");
 	assert_true(one->ours);
 	assert_null(one->server->mark_draining);
 	assert_int_equal(one->draining_since_wall_ms, 0);
 	assert_false(two->ours);
 	assert_int_equal(two->state, CS_MEMBER_DRAINING);
 	assert_null(two->server->zone);
+	assert_int_equal(two->server->created_wall_ms, 1699999999000);
+	assert_null(two->server->mark_snmp_port);
 	assert_non_null(two->server->mark_draining);
 	assert_int_equal(two->draining_since_wall_ms, INT64_MAX);
 }
@@ -106,18 +113,21 @@ static void test_what_is_no_list_is_refused(void **state)
 		LIST GOOD "complete 1 x\n", LIST GOOD GOOD "complete 2\n",
 		"list -1\n" GOOD "complete 1\n", "list 1 \n" GOOD "complete 1\n",
 		"lists 1\n" GOOD "complete 1\n", GOOD "complete 1\n",
-		LIST "x\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tgone\t10.0.0.1\t1\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1:80\t1\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0\t1\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t2\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t-5\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t1\tx\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t\tnova\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tn\ta\ncomplete 1\n",
-		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\ncomplete 1\n",
-		LIST ID "\tw\x7f\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\ncomplete 1\n",
-		LIST ID "\tw\xc3\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\ncomplete 1\n",
+		LIST "x\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tgone\t10.0.0.1\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID
+		"\tweb1\tactive\t10.0.0.1:80\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t2\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t-5\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\tx\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tn\ta\t5\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\t5\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\tx\t\ncomplete 1\n",
+		LIST ID "\tweb1\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\t-2\t\ncomplete 1\n",
+		LIST ID "\tw\x7f\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
+		LIST ID "\tw\xc3\tactive\t10.0.0.1\t1\t\tm1\t2\tnova\t5\t\ncomplete 1\n",
 		"failed -1 0 \n", "failed 1 0 x\n", "failed -99 0 x\n",
 		"failed -1 1000 x\n", "failed -1 0 x\nfailed -1 0 x\n", "failed -1 0 x"};
 	CS_CLEANUP(cs_fleet_view_done) struct cs_fleet_view good = {0};
@@ -135,8 +145,8 @@ static void test_what_is_no_list_is_refused(void **state)
 	assert_int_equal(cs_fleet_rows_parse(LIST "complete 0\n\0x",
 				 strlen(LIST "complete 0\n") + 2, &view, &err),
 		CS_E_PROTOCOL);
-	snprintf(long_name, 600, LIST ID "\t%0256d\tactive\t\t1\t\tm1\t2\t\ncomplete 1\n",
-		0);
+	snprintf(long_name, 600,
+		LIST ID "\t%0256d\tactive\t\t1\t\tm1\t2\t\t5\t\ncomplete 1\n", 0);
 	assert_int_equal(cs_fleet_rows_parse(long_name, strlen(long_name), &view, &err),
 		CS_E_PROTOCOL);
 	assert_int_equal(cs_fleet_rows_parse(LIST GOOD "complete 1\n",
