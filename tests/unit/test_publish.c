@@ -61,6 +61,7 @@ struct fake {
 	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool old_ends;		    /* while it is asked */
+	bool old_is_silent;	    /* and ends */
 	const char *reloads_before; /* the next order to a server that begins so */
 	bool allow_empty;
 	const char *version;
@@ -376,6 +377,10 @@ static int port_ask(void *context, const char *socket_path, const char *command,
 
 	if (goes_wrong(fake, err))
 		return err->code;
+	if (fake->old_is_silent && fake->old.pid && strncmp(command, "@!", 2) == 0) {
+		fake->old.pid = 0;
+		return cs_error_set(err, CS_E_TIMEOUT, "no whole answer in time");
+	}
 	answer(fake, socket_path, command, ret);
 	return 0;
 }
@@ -632,6 +637,17 @@ static void test_a_worker_that_was_never_told_keeps_it_too(void **state)
 	assert_string_equal(find(&fake.old, "web2")->status, "UP");
 	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
 	fake.old_ends = true;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+static void test_a_worker_that_ends_without_an_answer_keeps_nothing(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	load(&fake);
+	fake.old_is_silent = true;
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
@@ -1258,6 +1274,7 @@ int main(void)
 		cmocka_unit_test(test_a_refused_server_is_a_reload),
 		cmocka_unit_test(test_sessions_keep_a_server_in_the_file),
 		cmocka_unit_test(test_sticky_clients_of_an_old_worker_keep_a_server),
+		cmocka_unit_test(test_a_worker_that_ends_without_an_answer_keeps_nothing),
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
 		cmocka_unit_test(test_a_server_may_go_meanwhile),
