@@ -122,4 +122,5 @@ def test_a_browser_sends_its_cookie_back():
     with Server(GOOD.replace(b"\r\n", b"\r\nSet-Cookie: SRV=web1; path=/\r\n", 1)) as server:
         got, _ = load(server.port, ",sticky,close", requests=65, rate=200)  # the 65th is the first browser again
         assert got["ok"] == 65 and got["moved"] == 0
-        assert [b"Cookie: SRV=web1\r\n" in request for request in server.seen] == [False] * 64 + [True]
+        # On a busy machine it may be heard before the last of the others.
+        assert sorted(b"Cookie: SRV=web1\r\n" in request for request in server.seen) == [False] * 64 + [True]
