@@ -49,25 +49,16 @@ static int take_row(struct json_object *row, const char *cluster,
 	return 0;
 }
 
-/* Only the query: host and path are what the service believes itself to be. */
 static int find_next(struct json_object *links, char **ret_next, struct cs_error *err)
 {
-	for (size_t i = 0; links && i < json_object_array_length(links); i++) {
-		struct json_object *link = json_object_array_get_idx(links, i);
-		const char *rel = cs_json_str(link, "rel");
-		const char *href = cs_json_str(link, "href");
+	const char *href, *query;
 
-		if (!rel || strcmp(rel, "next") != 0)
-			continue;
-		const char *query = href ? strchr(href, '?') : NULL;
-		if (!query || !strstr(query, "marker=") ||
-			strcspn(query, " \t\r\n\"<>#") != strlen(query))
-			return cs_error_set(err, CS_E_PROTOCOL,
-				"the list of floating addresses has a next page but no "
-				"usable link to it");
+	if (!cs_nova_next_page(links, &href, &query))
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"the list of floating addresses has a next page but no usable "
+			"link to it");
+	if (query)
 		*ret_next = cs_strdup(query);
-		return 0;
-	}
 	return 0;
 }
 
@@ -105,12 +96,9 @@ static int list_page(struct cs_nova *nova, const char *url, const char *cluster,
 	struct cs_floating_list *list, char **ret_next, struct cs_error *err)
 {
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (cs_nova_send(nova, &request, &reply, err) < 0)
+	if (cs_nova_fetch(nova, url, &reply, err) < 0)
 		return err->code;
-	if (reply.status != 200)
-		return cs_http_fail(&request, &reply, err);
 	if (cs_floating_parse_page(cs_strbuf_text(&reply.body), reply.body.len, cluster,
 		    list, ret_next, err) < 0)
 		return cs_error_prefix(err, "GET %s", url);

@@ -77,16 +77,23 @@ int cs_nova_end(
 	return 0;
 }
 
+int cs_nova_fetch(struct cs_nova *nova, const char *url, struct cs_http_reply *reply,
+	struct cs_error *err)
+{
+	const struct cs_http_request request = {.method = "GET", .url = url};
+
+	if (cs_nova_send(nova, &request, reply, err) < 0)
+		return err->code;
+	return reply->status == 200 ? 0 : cs_http_fail(&request, reply, err);
+}
+
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err)
 {
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
-	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (cs_nova_send(nova, &request, &reply, err) < 0)
+	if (cs_nova_fetch(nova, url, &reply, err) < 0)
 		return err->code;
-	if (reply.status != 200)
-		return cs_http_fail(&request, &reply, err);
 	return cs_json_parse(cs_strbuf_text(&reply.body), reply.body.len, url, ret, err);
 }
 
@@ -174,12 +181,9 @@ static int list_page(struct cs_nova *nova, const char *query, struct cs_server_l
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
 	CS_AUTO_FREE char *url = cs_asprintf(
 		"%s/servers/detail%s%s", nova->base, *query ? "?" : "", query);
-	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (cs_nova_send(nova, &request, &reply, err) < 0)
+	if (cs_nova_fetch(nova, url, &reply, err) < 0)
 		return err->code;
-	if (reply.status != 200)
-		return cs_http_fail(&request, &reply, err);
 	if (cs_nova_parse_page(
 		    cs_strbuf_text(&reply.body), reply.body.len, list, ret_next, err) < 0)
 		return cs_error_prefix(err, "GET %s", url);
@@ -277,12 +281,9 @@ int cs_nova_show(
 {
 	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
 	CS_AUTO_FREE char *url = server_url(nova, id, "", "");
-	const struct cs_http_request request = {.method = "GET", .url = url};
 
-	if (cs_nova_send(nova, &request, &reply, err) < 0)
+	if (cs_nova_fetch(nova, url, &reply, err) < 0)
 		return err->code;
-	if (reply.status != 200)
-		return cs_http_fail(&request, &reply, err);
 	if (cs_nova_parse_server(cs_strbuf_text(&reply.body), reply.body.len, ret, err) <
 		0)
 		return cs_error_prefix(err, "GET %s", url);

@@ -38,7 +38,17 @@ int cs_nova_images_url(struct cs_nova *nova, char **ret,
 int cs_nova_network_url(struct cs_nova *nova, const char *path, char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* GET `url` (whole). 0 only for status 200 with a JSON body, which the caller puts. */
+/* GET `url` (whole). 0 only for status 200, whose body is in `reply`. */
+int cs_nova_fetch(struct cs_nova *nova, const char *url, struct cs_http_reply *reply,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The link to the next page among `links` (or NULL), and its query from the "?" on, NULL
+ * on the last page; both borrowed. Only the query is of use: host and path are what the
+ * service believes itself to be. False: there is such a link, and it is none. */
+bool cs_nova_next_page(struct json_object *links, const char **ret_href,
+	const char **ret_query) CS_MUST_CHECK CS_NONNULL(2, 3);
+
+/* The same. 0 only for status 200 with a JSON body, which the caller puts. */
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

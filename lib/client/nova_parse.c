@@ -2,13 +2,12 @@
 /* Nova's servers as structs; see nova.h. Only the id is insisted on: fields depend on the
  * microversion, and rows of a cell that is down lack nearly everything. */
 #include <config.h>
-#include "client/nova.h"
+#include "client/nova_internal.h"
 
 #include <string.h>
 
 #include "base/parse.h"
 #include "base/stamp.h"
-#include "format/json.h"
 
 #define LIST_STEP 256 /* servers for which room is made at a time */
 
@@ -173,25 +172,35 @@ static bool is_list(const char *href, const char *query)
 	return false;
 }
 
-/* "http://internal/v2.1/servers/detail?limit=2&marker=ID" -> "limit=2&marker=ID" */
-static int parse_next(struct json_object *links, char **ret, struct cs_error *err)
+bool cs_nova_next_page(
+	struct json_object *links, const char **ret_href, const char **ret_query)
 {
-	*ret = NULL;
+	*ret_query = NULL;
 	for (size_t i = 0; links && i < json_object_array_length(links); i++) {
 		struct json_object *link = json_object_array_get_idx(links, i);
 		const char *rel = cs_json_str(link, "rel");
-		const char *href = cs_json_str(link, "href");
 
 		if (!rel || strcmp(rel, "next") != 0)
 			continue;
-		const char *query = href ? strchr(href, '?') : NULL;
-		if (!query || !is_list(href, query) || !strstr(query, "marker=") ||
-			strcspn(query, " \t\r\n\"<>#") != strlen(query))
-			return cs_error_set(err, CS_E_PROTOCOL,
-				"Nova's list has a next page but no usable link to it");
-		*ret = cs_strdup(query + 1);
-		return 0;
+		*ret_href = cs_json_str(link, "href");
+		*ret_query = *ret_href ? strchr(*ret_href, '?') : NULL;
+		return *ret_query && strstr(*ret_query, "marker=") &&
+		       strcspn(*ret_query, " \t\r\n\"<>#") == strlen(*ret_query);
 	}
+	return true;
+}
+
+/* "http://internal/v2.1/servers/detail?limit=2&marker=ID" -> "limit=2&marker=ID" */
+static int parse_next(struct json_object *links, char **ret, struct cs_error *err)
+{
+	const char *href, *query;
+
+	*ret = NULL;
+	if (!cs_nova_next_page(links, &href, &query) || (query && !is_list(href, query)))
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"Nova's list has a next page but no usable link to it");
+	if (query)
+		*ret = cs_strdup(query + 1);
 	return 0;
 }
 
