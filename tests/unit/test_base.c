@@ -362,7 +362,7 @@ static void test_proc_reports_output_and_status(void **state)
 static void test_proc_says_when_it_cannot_start(void **state)
 {
 	char *const argv[] = {(char *)"/nonexistent/program", NULL};
-	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result;
+	CS_CLEANUP(cs_proc_result_done) struct cs_proc_result result = {0};
 	struct cs_error err;
 
 	(void)state;
