@@ -187,7 +187,7 @@ class Lab:
                 words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
             except OSError:
                 continue
-            if words and words[0].endswith(b"nova_scale") and str(self.dir).encode() in b" ".join(words):
+            if words and words[0].endswith(b"nova_scale") and f"{self.dir}/".encode() in b" ".join(words):
                 found.append(int(entry.name))
         return found
 

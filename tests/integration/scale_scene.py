@@ -92,9 +92,13 @@ class Scene:
     def converges(self, lab):
         """The next firing comes to the end of an undisturbed one."""
         self.disprove(lab)
-        lab.fire(self.state)
+        status, out, err = lab.fire(self.state)
         lab.settle(60)
-        self.check(lab)
+        try:
+            self.check(lab)
+        except AssertionError as wrong:
+            told = f"the next firing ended with {status}: {out}{err}{wrong or 'it did not converge'}"
+            raise AssertionError(told) from wrong
 
     def each(self, points, attempt):
         """attempt(point) is None when the run ended before it, else what went wrong ("": nothing). How many there were."""
