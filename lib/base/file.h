@@ -47,6 +47,10 @@ struct cs_file_new {
 };
 int cs_file_new_open(const char *path, mode_t mode, struct cs_file_new *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* Waits until what was written is on disk, so that the commit, then only a rename, leaves
+ * the old file or the new one after a power failure. */
+int cs_file_new_sync(
+	struct cs_file_new *new, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_file_new_commit(
 	struct cs_file_new *new, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_file_new_done(struct cs_file_new *new) CS_NONNULL_ALL;

@@ -71,6 +71,11 @@ struct cs_publish_ports {
 		struct cs_error *err);
 	int (*write)(void *context, const char *path, const struct cs_strbuf *text,
 		mode_t mode, struct cs_error *err);
+	/* The same for the configuration in two steps, of which the first takes the time
+	 * and changes nothing yet. After a power failure the old one may be back. */
+	int (*stage)(void *context, const struct cs_strbuf *text, mode_t mode,
+		struct cs_error *err);
+	int (*commit)(void *context, struct cs_error *err);
 
 	/* CS_E_CONFIG with HAProxy's own words when it does not accept `text`. It looks
 	 * at it in a process of its own; `meanwhile`, if any, is called during that. */
@@ -161,6 +166,7 @@ struct cs_publish_world {
 	struct cs_deadline deadline; /* for the whole run */
 	void (*say)(int priority, const char *text);
 	struct cs_proc early; /* HAProxy's check that waits for its file, if any */
+	struct cs_file_new staged;
 };
 struct cs_publish_ports cs_publish_world_ports(
 	struct cs_publish_world *world) CS_NONNULL_ALL;

@@ -233,14 +233,24 @@ static int announce(struct cs_publish_pass *pass, bool by_reload, struct cs_erro
 	return cs_publish_save_record(pass, NULL, err);
 }
 
+/* HAProxy did not like the file: there is no reload that a later one would have to keep
+ * its distance from. */
+static void revoke(struct cs_publish_pass *pass, const struct cs_stamp *reloaded)
+{
+	struct cs_error err;
+
+	if (pass->reloaded.wall_ms == reloaded->wall_ms)
+		return;
+	pass->reloaded = *reloaded;
+	if (cs_publish_save_record(pass, NULL, &err) < 0)
+		cs_publish_say(pass, LOG_WARNING, "%s", err.message);
+}
+
 static int install(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	const struct cs_publish_ports *ports = pass->ports;
-
 	if (rest_leavers(pass, err) < 0)
 		return err->code;
-	if (ports->write(ports->context, pass->site->config_path, &pass->rendered,
-		    BACKUP_MODE, err) < 0) {
+	if (pass->ports->commit(pass->ports->context, err) < 0) {
 		wake_leavers(pass);
 		return err->code;
 	}
@@ -309,9 +319,15 @@ static void prepare(void *context)
 	if (preparation->result < 0)
 		return;
 	preparation->obstacle = cs_publish_runtime_obstacle(pass, change);
-	preparation->result = back_up(pass, &preparation->err);
-	if (preparation->result == 0 && !preparation->obstacle)
-		preparation->result = announce(pass, false, &preparation->err);
+	if (preparation->obstacle && is_too_early(pass, preparation->obstacle))
+		return;
+	struct cs_error *err = &preparation->err;
+	if ((preparation->obstacle && check_failed_before(pass, err) < 0) ||
+		back_up(pass, err) < 0 ||
+		pass->ports->stage(
+			pass->ports->context, &pass->rendered, BACKUP_MODE, err) < 0 ||
+		announce(pass, preparation->obstacle != NULL, err) < 0)
+		preparation->result = err->code;
 }
 
 int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
@@ -320,22 +336,21 @@ int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
 	struct preparation prepared = {.pass = pass};
 	const struct cs_publish_meanwhile meanwhile = {prepare, &prepared};
 	const struct cs_publish_change *change = &prepared.change;
+	const struct cs_stamp reloaded = pass->reloaded;
 
 	if (pass->ports->validate(
-		    pass->ports->context, &pass->rendered, &meanwhile, err) < 0)
+		    pass->ports->context, &pass->rendered, &meanwhile, err) < 0) {
+		revoke(pass, &reloaded);
 		return err->code;
+	}
 	if (prepared.result < 0) {
 		*err = prepared.err;
 		return err->code;
 	}
 	const char *obstacle = prepared.obstacle;
-	if (obstacle && is_too_early(pass, obstacle))
+	if (pass->deferred)
 		return 0;
-	if (obstacle && check_failed_before(pass, err) < 0)
-		return err->code;
-	if ((obstacle && (save_state(pass, change, err) < 0 ||
-				 announce(pass, true, err) < 0)) ||
-		install(pass, err) < 0)
+	if ((obstacle && save_state(pass, change, err) < 0) || install(pass, err) < 0)
 		return err->code;
 	return bring_in_line(pass, change, obstacle, err);
 }

@@ -66,6 +66,24 @@ static int world_write(void *context, const char *path, const struct cs_strbuf *
 		path, cs_strbuf_text(text), text->len, mode, err);
 }
 
+static int world_stage(
+	void *context, const struct cs_strbuf *text, mode_t mode, struct cs_error *err)
+{
+	struct cs_publish_world *world = context;
+
+	if (cs_file_new_open(world->site->config_path, mode, &world->staged, err) < 0)
+		return err->code;
+	fwrite(cs_strbuf_text(text), 1, text->len, world->staged.stream);
+	return cs_file_new_sync(&world->staged, err);
+}
+
+static int world_commit(void *context, struct cs_error *err)
+{
+	struct cs_publish_world *world = context;
+
+	return cs_file_new_commit(&world->staged, err);
+}
+
 static int world_validate(void *context, const struct cs_strbuf *text,
 	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
@@ -143,6 +161,8 @@ struct cs_publish_ports cs_publish_world_ports(struct cs_publish_world *world)
 		.probe = world_probe,
 		.read = world_read,
 		.write = world_write,
+		.stage = world_stage,
+		.commit = world_commit,
 		.validate = world_validate,
 		.diff = world_diff,
 		.ask = world_ask,
@@ -154,4 +174,5 @@ struct cs_publish_ports cs_publish_world_ports(struct cs_publish_world *world)
 void cs_publish_world_done(struct cs_publish_world *world)
 {
 	cs_proc_end(&world->early);
+	cs_file_new_done(&world->staged);
 }

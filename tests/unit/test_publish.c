@@ -58,8 +58,10 @@ struct fake {
 	size_t n_files;
 	struct fake_worker current, old;
 	char loaded[4096]; /* the text that `current` runs with */
+	char staged[4096];
 	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
+	bool rejects;		    /* every file, when it is checked */
 	bool old_ends;		    /* while it is asked */
 	bool old_is_silent;	    /* and ends */
 	const char *reloads_before; /* the next order to a server that begins so */
@@ -344,6 +346,29 @@ static int port_write(void *context, const char *path, const struct cs_strbuf *t
 	return 0;
 }
 
+static int port_stage(
+	void *context, const struct cs_strbuf *text, mode_t mode, struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	(void)mode;
+	if (goes_wrong(fake, err))
+		return err->code;
+	snprintf(fake->staged, sizeof fake->staged, "%s", cs_strbuf_text(text));
+	return 0;
+}
+
+static int port_commit(void *context, struct cs_error *err)
+{
+	struct fake *fake = context;
+
+	if (goes_wrong(fake, err))
+		return err->code;
+	put_file(fake, CONFIG, fake->staged);
+	fake->writes++;
+	return 0;
+}
+
 static int port_validate(void *context, const struct cs_strbuf *text,
 	const struct cs_publish_meanwhile *meanwhile, struct cs_error *err)
 {
@@ -353,7 +378,7 @@ static int port_validate(void *context, const struct cs_strbuf *text,
 		return err->code;
 	if (meanwhile)
 		meanwhile->call(meanwhile->context);
-	if (!strstr(cs_strbuf_text(text), "backend"))
+	if (fake->rejects || !strstr(cs_strbuf_text(text), "backend"))
 		return cs_error_set(err, CS_E_CONFIG, "no backend");
 	return 0;
 }
@@ -441,6 +466,8 @@ static int run(struct fake *fake, struct cs_publish_report *report, struct cs_er
 		.probe = port_probe,
 		.read = port_read,
 		.write = port_write,
+		.stage = port_stage,
+		.commit = port_commit,
 		.validate = port_validate,
 		.diff = port_diff,
 		.ask = port_ask,
@@ -814,6 +841,29 @@ static void test_what_haproxy_does_not_accept_is_not_put_back(void **state)
 					    "it is no better (no backend)"));
 	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(3));
 	assert_int_equal(fake.reloads, 1);
+}
+
+/* It is announced while HAProxy checks it, and a reload that was not made keeps no later
+ * one waiting. */
+static void test_a_rejected_file_is_no_reload(void **state)
+{
+	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
+	struct cs_error err;
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	cs_deadline_sleep(cs_deadline_in(1000), 2); /* now is another time than that of the last reload */
+	CS_AUTO_FREE char *reloaded =
+		cs_strdup(strstr(file_text(&fake, RECORD), "\"reloaded\""));
+	strchr(reloaded, '}')[1] = '\0';
+	fake.rejects = true;
+	assert_int_equal(run(&fake, &report, &err), CS_E_CONFIG);
+	assert_non_null(strstr(file_text(&fake, RECORD), reloaded));
+	assert_string_equal(file_text(&fake, CONFIG), HEAD ROW(1) ROW(2));
+	assert_int_equal(fake.reloads, 0);
+	fake.rejects = false;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
 /* No server may be called drained that a worker has sessions on or could send to. */
@@ -1285,6 +1335,7 @@ int main(void)
 		cmocka_unit_test(test_a_reload_that_fails_puts_the_file_back),
 		cmocka_unit_test(test_a_reload_that_loses_servers_is_noticed),
 		cmocka_unit_test(test_what_haproxy_does_not_accept_is_not_put_back),
+		cmocka_unit_test(test_a_rejected_file_is_no_reload),
 		cmocka_unit_test(test_every_step_may_fail),
 		cmocka_unit_test(test_it_may_die_at_every_step),
 		cmocka_unit_test(test_a_drain_of_a_dead_pass_is_undone),
