@@ -22,7 +22,7 @@ from balancer import NOBODY, PROGRAM, UNPRIVILEGED, Balancer, Held, Load, ask, p
 
 KILL_AT = PROGRAM.parents[1] / "tests" / "tools" / "kill_at"
 KILLED, CANNOT_TRACE = 137, 99
-LABS = 2
+LABS = 3
 RATE = 50  # requests per second and lab, throughout
 SLACK = 10  # calls by which one run of the same pass may have more than another: it polls
 ONLY = int(os.environ.get("CS_POINT", 0))
