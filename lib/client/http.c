@@ -16,6 +16,7 @@
 #include "client/curl.h"
 
 #define REPLY_MAX ((size_t)64 << 20)
+#define BUFFER_BYTES 131072L /* a page of a thousand servers has 1.6 MB */
 #define CONNECT_MS 5000
 #define TIMES_MAX 3
 #define PAUSE_MS 200 /* before the second time, and twice that before the third */
@@ -207,6 +208,7 @@ static void set_connection(const struct cs_http_call *call)
 	CURL *curl = call->curl;
 
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, PACKAGE_NAME "/" PACKAGE_VERSION);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)left_ms);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,

@@ -34,7 +34,8 @@ static void add_text(struct cs_strbuf *ret, const char *text, const char *end)
 	CS_AUTO_FREE char *clean = cs_strndup(text ? text : "", TEXT_LEN_MAX);
 
 	cs_text_clean(clean);
-	cs_strbuf_addf(ret, "%s%s", clean, end);
+	cs_strbuf_add(ret, clean);
+	cs_strbuf_add(ret, end);
 }
 
 void cs_fleet_rows_write(const struct cs_fleet_view *view, struct cs_strbuf *ret)
@@ -44,17 +45,20 @@ void cs_fleet_rows_write(const struct cs_fleet_view *view, struct cs_strbuf *ret
 		const struct cs_member *member = &view->members.items[i];
 		const struct cs_server *server = member->server;
 
-		cs_strbuf_addf(ret, "%s\t", server->id);
+		add_text(ret, server->id, "\t");
 		add_text(ret, server->name, "\t");
-		cs_strbuf_addf(ret, "%s\t%s\t%d\t", cs_member_state_text(member->state),
-			member->address, member->ours);
+		add_text(ret, cs_member_state_text(member->state), "\t");
+		add_text(ret, member->address, "\t");
+		add_text(ret, member->ours ? "1" : "0", "\t");
 		if (server->mark_draining)
-			cs_strbuf_addf(ret, "%" PRId64, member->draining_since_wall_ms);
+			cs_strbuf_add_int(ret, member->draining_since_wall_ms);
 		cs_strbuf_add(ret, "\t");
 		add_text(ret, server->flavor, "\t");
-		cs_strbuf_addf(ret, "%" PRId64 "\t", server->vcpus);
+		cs_strbuf_add_int(ret, server->vcpus);
+		cs_strbuf_add(ret, "\t");
 		add_text(ret, server->zone, "\t");
-		cs_strbuf_addf(ret, "%" PRId64 "\t", server->created_wall_ms);
+		cs_strbuf_add_int(ret, server->created_wall_ms);
+		cs_strbuf_add(ret, "\t");
 		add_text(ret, server->mark_snmp_port, "\n");
 	}
 	cs_strbuf_addf(ret, "complete %zu\n", view->members.n);

@@ -94,38 +94,45 @@ int cs_publish_record_parse(
 	return 0;
 }
 
+static void add_member(struct cs_strbuf *ret, const char *before, const char *text)
+{
+	cs_strbuf_add(ret, before);
+	cs_json_quote(text, ret);
+}
+
+static void add_entry(struct cs_strbuf *ret, const struct cs_publish_entry *entry)
+{
+	add_member(ret, "{\"cluster\":", entry->cluster);
+	add_member(ret, ",\"id\":", entry->id);
+	add_member(ret, ",\"name\":", entry->name);
+	add_member(ret, ",\"endpoint\":", entry->endpoint);
+	add_member(ret, ",\"options\":", entry->options);
+	cs_strbuf_add(ret, entry->has_line ? ",\"line\":true" : ",\"line\":false");
+	cs_strbuf_add(
+		ret, entry->drained_by_us ? ",\"drained\":true}" : ",\"drained\":false}");
+}
+
 void cs_publish_record_write(
 	const struct cs_publish_record *record, struct cs_strbuf *ret)
 {
-	CS_AUTO_JSON struct json_object *object = json_object_new_object();
-	struct json_object *servers = json_object_new_array();
-
-	cs_json_add_str(object, "applied", record->applied);
+	add_member(ret, "{\"applied\":", record->applied);
 	if (*record->installing)
-		cs_json_add_str(object, "installing", record->installing);
+		add_member(ret, ",\"installing\":", record->installing);
 	if (record->reloaded.wall_ms) {
-		struct json_object *reloaded = json_object_new_object();
-
-		cs_json_add_int(reloaded, "wall_ms", record->reloaded.wall_ms);
-		cs_json_add_int(reloaded, "boot_ms", record->reloaded.boot_ms);
-		cs_json_add_str(reloaded, "boot_id", record->reloaded.boot_id);
-		json_object_object_add(object, "reloaded", reloaded);
+		cs_strbuf_add(ret, ",\"reloaded\":{\"wall_ms\":");
+		cs_strbuf_add_int(ret, record->reloaded.wall_ms);
+		cs_strbuf_add(ret, ",\"boot_ms\":");
+		cs_strbuf_add_int(ret, record->reloaded.boot_ms);
+		add_member(ret, ",\"boot_id\":", record->reloaded.boot_id);
+		cs_strbuf_add(ret, "}");
 	}
-	json_object_object_add(object, "servers", servers);
+	cs_strbuf_add(ret, ",\"servers\":[");
 	for (size_t i = 0; i < record->n; i++) {
-		const struct cs_publish_entry *entry = &record->entries[i];
-		struct json_object *server = json_object_new_object();
-
-		cs_json_add_str(server, "cluster", entry->cluster);
-		cs_json_add_str(server, "id", entry->id);
-		cs_json_add_str(server, "name", entry->name);
-		cs_json_add_str(server, "endpoint", entry->endpoint);
-		cs_json_add_str(server, "options", entry->options);
-		cs_json_add_bool(server, "line", entry->has_line);
-		cs_json_add_bool(server, "drained", entry->drained_by_us);
-		json_object_array_add(servers, server);
+		if (i > 0)
+			cs_strbuf_add(ret, ",");
+		add_entry(ret, &record->entries[i]);
 	}
-	cs_strbuf_addf(ret, "%s\n", cs_json_text(object));
+	cs_strbuf_add(ret, "]}\n");
 }
 
 static bool same_entry(

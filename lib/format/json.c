@@ -119,6 +119,24 @@ void cs_json_add_bool(struct json_object *object, const char *key, bool value)
 	json_object_object_add(object, key, json_object_new_boolean(value));
 }
 
+void cs_json_quote(const char *text, struct cs_strbuf *ret)
+{
+	cs_strbuf_add(ret, "\"");
+	for (;;) {
+		size_t plain = 0;
+
+		while ((unsigned char)text[plain] >= 0x20 && text[plain] != '"' &&
+			text[plain] != '\\')
+			plain++;
+		cs_strbuf_add_bytes(ret, text, plain);
+		text += plain;
+		if (!*text)
+			break;
+		cs_strbuf_addf(ret, "\\u%04x", (unsigned char)*text++);
+	}
+	cs_strbuf_add(ret, "\"");
+}
+
 const char *cs_json_text(struct json_object *object)
 {
 	return json_object_to_json_string_ext(

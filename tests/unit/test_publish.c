@@ -15,6 +15,7 @@
 
 #include "base/stamp.h"
 #include "domain/publish.h"
+#include "domain/publish_record.h"
 
 #define SERVERS_MAX 8
 #define FILES_MAX 8
@@ -853,7 +854,8 @@ static void test_a_rejected_file_is_no_reload(void **state)
 
 	(void)state;
 	set_up(&fake, 0);
-	cs_deadline_sleep(cs_deadline_in(1000), 2); /* now is another time than that of the last reload */
+	cs_deadline_sleep(cs_deadline_in(1000),
+		2); /* now is another time than that of the last reload */
 	CS_AUTO_FREE char *reloaded =
 		cs_strdup(strstr(file_text(&fake, RECORD), "\"reloaded\""));
 	strchr(reloaded, '}')[1] = '\0';
@@ -1300,6 +1302,35 @@ static void test_report_is_the_agreed_line(void **state)
 		"\"draining\":[{\"id\":\"c\",\"sessions\":3}],\"drained\":[]}");
 }
 
+static void test_a_record_is_read_as_it_was_written(void **state)
+{
+	CS_CLEANUP(cs_publish_record_done)
+	struct cs_publish_record record = {
+		.applied = "00ff", .reloaded = {.wall_ms = 12, .boot_ms = -3}};
+	CS_CLEANUP(cs_publish_record_done) struct cs_publish_record again = {0};
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(4096);
+	struct cs_error err;
+
+	(void)state;
+	strcpy(record.reloaded.boot_id, "boot");
+	for (int i = 0; i < 2; i++)
+		cs_publish_record_add(&record,
+			&(struct cs_publish_entry){.cluster = (char *)"a \"quoted\" \\",
+				.id = (char *)"\t\x01\n",
+				.name = (char *)"\xc3\xa4",
+				.endpoint = (char *)"",
+				.options = (char *)"check",
+				.has_line = i == 0,
+				.drained_by_us = i == 1});
+	cs_publish_record_write(&record, &text);
+	assert_int_equal(
+		cs_publish_record_parse(cs_strbuf_text(&text), text.len, &again, &err),
+		0);
+	assert_true(cs_publish_record_same(&record, &again));
+	assert_int_equal(again.reloaded.boot_ms, -3);
+	assert_string_equal(again.reloaded.boot_id, "boot");
+}
+
 static void test_a_damaged_record_stops_the_pass(void **state)
 {
 	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
@@ -1356,6 +1387,7 @@ int main(void)
 		cmocka_unit_test(test_an_address_of_somebody_before_is_not_drained),
 		cmocka_unit_test(test_old_workers_count_after_a_change_of_order),
 		cmocka_unit_test(test_report_is_the_agreed_line),
+		cmocka_unit_test(test_a_record_is_read_as_it_was_written),
 		cmocka_unit_test(test_a_damaged_record_stops_the_pass),
 	};
 
