@@ -138,12 +138,17 @@ static void expose_marked(struct cs_publish_pass *pass)
 		pass->servers.items[i].exposed |= pass->servers.items[i].marked;
 }
 
+static bool is_master_of(const struct cs_haproxy_procs *procs, int64_t pid)
+{
+	return procs->current == 0 || procs->current == pid;
+}
+
 /* Unless the master has the worker behind the stats socket, nothing is known of some
  * worker: it is the master of another HAProxy, or one that is just about to reload. */
 static void check_master(
 	struct cs_publish_pass *pass, int64_t pid, const struct cs_haproxy_procs *procs)
 {
-	if (procs->current == 0 || procs->current == pid)
+	if (is_master_of(procs, pid))
 		return;
 	expose_marked(pass);
 	cs_publish_say(pass, LOG_WARNING,
@@ -162,6 +167,13 @@ static int look_at_all_old(struct cs_publish_pass *pass, struct cs_error *err)
 	if (cs_publish_ask_info(pass, &info, err) < 0 ||
 		cs_publish_ask_procs(pass, true, &procs, err) < 0)
 		return err->code;
+	if (!is_master_of(&procs, info.pid)) { /* a reload may have come in between */
+		cs_haproxy_procs_done(&procs);
+		if (cs_publish_look(pass, err) < 0 ||
+			cs_publish_ask_info(pass, &info, err) < 0 ||
+			cs_publish_ask_procs(pass, true, &procs, err) < 0)
+			return err->code;
+	}
 	check_master(pass, info.pid, &procs);
 	for (size_t i = 0; i < procs.n_old; i++) {
 		if (look_at_old(pass, procs.old[i], err) < 0)

@@ -70,7 +70,8 @@ struct fake {
 	const char *version;
 	char added[4096], told[4096]; /* `add server`, and all that is silent */
 	int failed, reloads, writes, next_pid;
-	int foreign; /* a worker that the master does not have answers instead */
+	int foreign;	   /* a worker that the master does not have answers instead */
+	bool foreign_ends; /* after its first answer */
 
 	int step, fail_at, dead_from; /* 0: never */
 	char said[4096];
@@ -272,6 +273,8 @@ static void answer(
 	} else if (strcmp(command, "show info") == 0) {
 		cs_strbuf_addf(ret, "Version: %s\nPid: %d\n", fake->version,
 			fake->foreign ? fake->foreign : fake->current.pid);
+		if (fake->foreign_ends)
+			fake->foreign = 0;
 	} else if (strcmp(command, "show servers state") == 0) {
 		show_state(&fake->current, ret);
 	} else {
@@ -1096,6 +1099,20 @@ static void test_the_master_of_another_haproxy_proves_nothing(void **state)
 	assert_pass(&fake, "serving id1, draining, drained id2");
 }
 
+/* The reload that a dead pass ordered ends between the two questions. */
+static void test_a_worker_that_has_just_been_replaced_is_asked_again(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up_version(&fake, 0, "2.6.12");
+	fake.n_nova = 2;
+	fake.foreign = 4711;
+	fake.foreign_ends = true;
+	assert_pass(&fake, "serving id1, draining, drained id2");
+	assert_null(strstr(fake.said, "is not the worker of the master"));
+}
+
 /* A pass put it into maintenance to take it out, and died of it or failed; then the cloud
  * lists the server again. */
 static void come_back(int fail_at, int dead_from, const char *version)
@@ -1376,6 +1393,8 @@ int main(void)
 		cmocka_unit_test(test_a_backend_of_remnants_is_empty),
 		cmocka_unit_test(test_clients_stick_by_the_defaults),
 		cmocka_unit_test(test_the_master_of_another_haproxy_proves_nothing),
+		cmocka_unit_test(
+			test_a_worker_that_has_just_been_replaced_is_asked_again),
 		cmocka_unit_test(test_a_server_that_comes_back_serves),
 		cmocka_unit_test(test_the_state_file_is_for_one_reload),
 		cmocka_unit_test(test_what_is_in_maintenance_leaves_without_a_reload),
