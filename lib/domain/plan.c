@@ -335,6 +335,13 @@ bool cs_plan_is_capacity(const struct cs_plan_input *in, const struct cs_member 
 	return member->state == CS_MEMBER_ACTIVE;
 }
 
+/* Until it is published it bears no load, whatever Nova calls it. */
+bool cs_plan_is_serving(const struct cs_plan_input *in, const struct cs_member *member)
+{
+	return cs_plan_is_capacity(in, member) && member->state == CS_MEMBER_ACTIVE &&
+	       !op_of(in, member);
+}
+
 /* A drain can be taken back until the DELETE has left. */
 static bool can_come_back(const struct cs_plan_input *in, const struct cs_member *member)
 {
@@ -352,10 +359,19 @@ bool cs_plan_may_delete(const struct cs_plan_input *in, const struct cs_member *
 	return member->ours && !cs_member_kept(member) && !op_of(in, member);
 }
 
+/* Will it serve, and does it not yet? Its create is given up with it. */
+static bool is_coming(const struct cs_plan_input *in, const struct cs_member *member)
+{
+	return member->ours && !cs_member_kept(member) && !is_published(in, member) &&
+	       cs_plan_is_capacity(in, member);
+}
+
 bool cs_plan_is_victim(const struct cs_plan_input *in, const struct cs_member *member)
 {
-	return cs_plan_may_delete(in, member) &&
-	       (member->state == CS_MEMBER_ERROR || member->state == CS_MEMBER_ACTIVE);
+	return is_coming(in, member) ||
+	       (cs_plan_may_delete(in, member) &&
+		       (member->state == CS_MEMBER_ERROR ||
+			       member->state == CS_MEMBER_ACTIVE));
 }
 
 static void count_member(const struct cs_plan_input *in, const struct cs_member *member,
@@ -365,9 +381,7 @@ static void count_member(const struct cs_plan_input *in, const struct cs_member 
 
 	census->exists++;
 	census->unknown += member->state == CS_MEMBER_UNKNOWN;
-	/* Until it is published it bears no load, whatever Nova calls it. */
-	if (cs_plan_is_capacity(in, member) && member->state == CS_MEMBER_ACTIVE &&
-		!op_of(in, member))
+	if (cs_plan_is_serving(in, member))
 		census->active++;
 	else if (cs_plan_is_capacity(in, member))
 		census->building++;
@@ -450,8 +464,7 @@ static const struct cs_member *youngest_drain(
 	return best;
 }
 
-static void take_back(const struct cs_plan_input *in, const struct cs_member *member,
-	struct cs_plan *plan)
+static void forget(struct cs_plan *plan, const struct cs_member *member)
 {
 	size_t kept = 0;
 
@@ -460,7 +473,26 @@ static void take_back(const struct cs_plan_input *in, const struct cs_member *me
 			plan->steps[kept++] = plan->steps[i];
 	}
 	plan->n = kept;
+}
+
+static void take_back(const struct cs_plan_input *in, const struct cs_member *member,
+	struct cs_plan *plan)
+{
+	forget(plan, member);
 	add(plan, CS_STEP_UNDRAIN, member, op_of(in, member), NULL);
+}
+
+void cs_plan_add_victim(const struct cs_plan_input *in, const struct cs_victim *victim,
+	struct cs_plan *plan)
+{
+	struct cs_step step = {.kind = CS_STEP_CHOOSE,
+		.member = victim->member,
+		.op = op_of(in, victim->member),
+		.server_id = victim->member->server->id};
+
+	forget(plan, victim->member);
+	memcpy(step.chosen, victim->chosen, sizeof step.chosen);
+	cs_plan_add(plan, step);
 }
 
 void cs_plan_add_decision(const struct cs_plan_input *in,

@@ -45,7 +45,7 @@ enum cs_step_kind {
 	/* what a decision adds */
 	CS_STEP_UNDRAIN, /* take the drain back */
 	CS_STEP_CREATE,
-	CS_STEP_CHOOSE, /* a victim: intent to delete */
+	CS_STEP_CHOOSE, /* a victim: intent to delete; its create, if open, is given up */
 	CS_STEP_REAP,	/* likewise, unless it is in service after all */
 };
 
@@ -142,9 +142,13 @@ struct cs_victim {
 size_t cs_plan_victims(
 	const struct cs_plan_input *in, size_t n, struct cs_victim *ret) CS_NONNULL_ALL;
 
-/* May it be chosen as a victim? */
+/* May it be chosen as a victim? Also when it is still being created. */
 bool cs_plan_is_victim(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* Instead of whatever else was planned for it. */
+void cs_plan_add_victim(const struct cs_plan_input *in, const struct cs_victim *victim,
+	struct cs_plan *plan) CS_NONNULL_ALL;
 
 /* Does it boot from another image than new servers would? Not when either is unknown, or
  * when it boots from a volume. */
@@ -197,6 +201,10 @@ bool cs_plan_serves_nobody(const struct cs_member *member) CS_NONNULL_ALL;
 
 /* Does it count as in service or under way? */
 bool cs_plan_is_capacity(
+	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
+
+/* In service alone. */
+bool cs_plan_is_serving(
 	const struct cs_plan_input *in, const struct cs_member *member) CS_NONNULL_ALL;
 
 void cs_plan_add(struct cs_plan *plan, struct cs_step step) CS_NONNULL_ALL;

@@ -182,7 +182,7 @@ static void say_reason(const struct candidate *chosen, const struct candidate *k
 bool cs_plan_is_replaceable(
 	const struct cs_plan_input *in, const struct cs_member *member)
 {
-	return cs_plan_is_victim(in, member) && member->state == CS_MEMBER_ACTIVE &&
+	return cs_plan_may_delete(in, member) && member->state == CS_MEMBER_ACTIVE &&
 	       cs_plan_is_old(in, member);
 }
 
@@ -225,12 +225,6 @@ void cs_plan_choose(const struct cs_plan_input *in, const struct cs_decision *de
 	while (plan->n > 0 && plan->steps[plan->n - 1].kind == CS_STEP_CHOOSE)
 		plan->n--;
 	n = choose(in, replaces ? cs_plan_is_replaceable : cs_plan_is_victim, n, victims);
-	for (size_t i = 0; i < n; i++) {
-		struct cs_step step = {.kind = CS_STEP_CHOOSE,
-			.member = victims[i].member,
-			.server_id = victims[i].member->server->id};
-
-		memcpy(step.chosen, victims[i].chosen, sizeof step.chosen);
-		cs_plan_add(plan, step);
-	}
+	for (size_t i = 0; i < n; i++)
+		cs_plan_add_victim(in, &victims[i], plan);
 }

@@ -107,9 +107,9 @@ void cs_policy_decide(
 	const struct cs_policy_input *in, struct cs_decision *ret) CS_NONNULL_ALL;
 
 /* What a person orders: `create` servers more, or `remove` fewer, of which `lost` count
- * as in service or under way. */
+ * as in service or under way, and `serving` as in service. */
 struct cs_order {
-	int64_t create, remove, lost;
+	int64_t create, remove, lost, serving;
 };
 
 /* Needs no measurement and waits for no cool-down, but max, budgets and the hold after

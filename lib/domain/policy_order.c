@@ -39,6 +39,11 @@ static int order_down(const struct cs_policy_input *in, const struct cs_order *o
 			"cannot delete %lld: %lld would be left and min is %lld "
 			"(--force overrides this)",
 			n, (long long)left, (long long)in->min);
+	if (order->serving > 0 && order->serving >= in->census.active && !in->force)
+		return cs_error_set(err, CS_E_REFUSED,
+			"cannot delete %lld: none would be in service until one that is "
+			"under way is (--force overrides this)",
+			n);
 	if (cs_policy_budget_deletes(in, n, d) < n)
 		return cs_error_set(
 			err, CS_E_REFUSED, "cannot delete %lld: %s", n, last_reason(d));

@@ -60,6 +60,13 @@ static int64_t capacity_of(const struct cs_sight *sight)
 	return census->active + census->building;
 }
 
+static void add_loss(const struct cs_sight *sight, const struct cs_member *member,
+	struct cs_order *order)
+{
+	order->lost += cs_plan_is_capacity(&sight->plan_input, member);
+	order->serving += cs_plan_is_serving(&sight->plan_input, member);
+}
+
 /* One server that a person named. */
 static int order_target(
 	const struct cs_scale *scale, struct cs_sight *sight, struct cs_error *err)
@@ -70,7 +77,8 @@ static int order_target(
 	if (cs_scale_find(&sight->view, scale->target, &member, err) < 0)
 		return err->code;
 	const char *kept = cs_member_kept(member);
-	if (!cs_plan_may_delete(&sight->plan_input, member))
+	if (!cs_plan_may_delete(&sight->plan_input, member) &&
+		!cs_plan_is_victim(&sight->plan_input, member))
 		return cs_error_set(err, CS_E_REFUSED,
 			"server '%s' (%s) is not deleted: %s", member->server->name,
 			member->server->id,
@@ -81,12 +89,11 @@ static int order_target(
 						   "metadata " CS_NOVA_MARK_PROTECTED
 				 " says so; without it, it may go)"
 			       : "work on it is open");
-	order.lost = cs_plan_is_capacity(&sight->plan_input, member);
+	add_loss(sight, member, &order);
 	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
 		return err->code;
-	cs_plan_add(&sight->plan, (struct cs_step){.kind = CS_STEP_CHOOSE,
-					  .member = member,
-					  .server_id = member->server->id});
+	cs_plan_add_victim(
+		&sight->plan_input, &(struct cs_victim){.member = member}, &sight->plan);
 	return 0;
 }
 
@@ -110,10 +117,10 @@ static int order_fewer(int64_t n, struct cs_sight *sight, struct cs_error *err)
 	if ((int64_t)found < n)
 		return cs_error_set(err, CS_E_REFUSED,
 			"cannot delete %lld: only %zu servers carry our mark, are not "
-			"locked or protected, and have no open work",
+			"locked or protected, and are not being deleted",
 			(long long)n, found);
 	for (size_t i = 0; i < found; i++)
-		order.lost += cs_plan_is_capacity(&sight->plan_input, victims[i].member);
+		add_loss(sight, victims[i].member, &order);
 	if (cs_policy_order(&sight->policy_input, &order, &sight->decision, err) < 0)
 		return err->code;
 	cs_plan_add_decision(&sight->plan_input, &sight->decision, &sight->plan);
@@ -155,7 +162,7 @@ static int order_reap(
 		if (found++ > 0 && order.remove >= left)
 			continue;
 		order.remove++;
-		order.lost += cs_plan_is_capacity(in, member);
+		add_loss(sight, member, &order);
 		snprintf(step.chosen, sizeof step.chosen, "an orphan%s",
 			suspect ? ", unless it answers" : "");
 		cs_plan_add(&sight->plan, step);

@@ -419,6 +419,14 @@ static int act_undrain(
 		CS_OUTCOME_CANCELLED, why, err);
 }
 
+static int give_up_create(struct cs_act *act, const struct cs_step *step, const char *why,
+	struct cs_error *err)
+{
+	let_volume_go(act, step);
+	return cs_act_append_result(
+		act, step->op->op, CS_ACTION_CREATE, CS_OUTCOME_CANCELLED, why, err);
+}
+
 static int act_choose(
 	struct cs_act *act, const struct cs_step *step, struct cs_error *err)
 {
@@ -431,6 +439,8 @@ static int act_choose(
 		step->server_id, why);
 	act->used.removed++;
 	if (cs_act_append_delete_intent(act, step, why, decision, err) < 0)
+		return err->code;
+	if (step->op && give_up_create(act, step, because, err) < 0)
 		return err->code;
 	return step->member->state == CS_MEMBER_ACTIVE ? act_mark(act, step, err) : 0;
 }

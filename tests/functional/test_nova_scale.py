@@ -125,7 +125,7 @@ def test_to_goes_both_ways(lab):
     (["--to", "6"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
     (["--to", "6", "--force"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
     (["--delete", "2"], "cannot delete 2: 1 would be left and min is 2 (--force overrides this)"),
-    (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked or protected, and have no open work"),
+    (["--delete", "9"], "cannot delete 9: only 3 servers carry our mark, are not locked or protected, and are not being deleted"),
     (["--delete", "3", "--force"], "cannot delete 3: no server would be left"),
     (["--delete", "nobody"], "no server of the cluster has the name or id 'nobody'; --status shows them"),
     (["--delete", "foreign"], "no server of the cluster has the name or id 'foreign'; --status shows them"),

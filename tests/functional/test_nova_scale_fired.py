@@ -463,6 +463,21 @@ def test_kill_in_the_middle_of_a_create(lab, state):
     lab.check_settled(3)
 
 
+@pytest.mark.parametrize("order", [["--to", "2"], ["--delete", "1"], ["--delete", "web"]])
+def test_what_is_being_created_goes_before_what_serves(lab, order):
+    serving = lab.add(2)
+    lab.cloud.plan_builds(1, seconds=60)
+    lab.measure(1000)
+    lab.fire("CRITICAL")
+    wait_until(lab.creates, "the create")
+    kill(lab)
+    status, out, err = lab.run(*order)
+    assert status == 0, err
+    assert [server["id"] for server in lab.ours()] == serving
+    assert [line["outcome"] for line in lab.journal(type="result", action="create")] == ["cancelled"]
+    lab.check_settled(2)
+
+
 @pytest.mark.parametrize("state", ["OK", "WARNING"])
 def test_kill_in_the_middle_of_a_drain(lab, state):
     lab.add(3)

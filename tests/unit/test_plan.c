@@ -188,7 +188,7 @@ static void test_settled_servers(void **state)
 		{"without tag", {.id = ID(1), .untagged = true}, PUBLISHED(ID(1)),
 			"TAG:1", 1, 0, 0, 1, 1},
 		{"somebody builds", {.id = ID(1), .status = "BUILD", .age_s = 599}, "",
-			"WAIT:1", 0, 1, 0, 1, 0},
+			"WAIT:1", 0, 1, 0, 1, 1},
 		{"and never ends", {.id = ID(1), .status = "BUILD", .age_s = 600}, "", "",
 			0, 0, 0, 1, 0},
 		{"being deleted", {.id = ID(1), .status = "ACTIVE", .task = "deleting"},
@@ -231,19 +231,19 @@ static void test_creates(void **state)
 		{"not listed yet", {.id = NULL}, asked, "WAIT:1", 0, 1, 0, 1, 0},
 		{"vanished", {.id = NULL}, late, "PROVE_GONE:1", 0, 1, 0, 1, 0},
 		{"the answer was lost", {.id = ID(1), .status = "BUILD", .op = OP(1)},
-			CREATE(T181, OP(1)), "NOTE_ID:1 WAIT:1", 0, 1, 0, 1, 0},
+			CREATE(T181, OP(1)), "NOTE_ID:1 WAIT:1", 0, 1, 0, 1, 1},
 		{"and it is ready", {.id = ID(1), .op = OP(1)}, CREATE(T181, OP(1)),
-			"NOTE_ID:1 PUBLISH:1", 0, 1, 0, 1, 0},
+			"NOTE_ID:1 PUBLISH:1", 0, 1, 0, 1, 1},
 		{"building", {.id = ID(1), .status = "BUILD", .op = OP(1)}, asked,
-			"WAIT:1", 0, 1, 0, 1, 0},
-		{"ready", {.id = ID(1), .op = OP(1)}, asked, "PUBLISH:1", 0, 1, 0, 1, 0},
+			"WAIT:1", 0, 1, 0, 1, 1},
+		{"ready", {.id = ID(1), .op = OP(1)}, asked, "PUBLISH:1", 0, 1, 0, 1, 1},
 		{"failed", {.id = ID(1), .status = "ERROR", .op = OP(1)}, asked,
 			"REMOVE:1", 0, 0, 0, 1, 0},
 		{"failed, but locked",
 			{.id = ID(1), .status = "ERROR", .op = OP(1), .locked = true},
 			asked, "FAIL:1", 0, 0, 0, 1, 0},
 		{"builds too long", {.id = ID(1), .status = "BUILD", .op = OP(1)}, late,
-			"REMOVE:1", 0, 1, 0, 1, 0},
+			"REMOVE:1", 0, 1, 0, 1, 1},
 		{"stopped by somebody", {.id = ID(1), .status = "SHUTOFF", .op = OP(1)},
 			asked, "WAIT:1", 0, 0, 0, 1, 0},
 		{"and left so", {.id = ID(1), .status = "SHUTOFF", .op = OP(1)}, late,
@@ -372,18 +372,45 @@ static void test_victims_are_ours_error_unpublished_youngest(void **state)
 	(void)state;
 	make(&cloud, specs, CS_ARRAY_SIZE(specs));
 	add_lines(&cloud.journal, journal);
-	assert_int_equal(cs_plan_victims(&cloud.in, 9, victims), 4);
+	assert_int_equal(cs_plan_victims(&cloud.in, 9, victims), 5);
 	assert_string_equal(victims[0].member->server->id, ID(5));
-	assert_string_equal(victims[1].member->server->id, ID(6));
-	assert_string_equal(victims[2].member->server->id, ID(2));
-	assert_string_equal(victims[3].member->server->id, ID(1));
+	assert_string_equal(victims[1].member->server->id, ID(8));
+	assert_string_equal(victims[2].member->server->id, ID(6));
+	assert_string_equal(victims[3].member->server->id, ID(2));
+	assert_string_equal(victims[4].member->server->id, ID(1));
 	assert_int_equal(cs_plan_victims(&cloud.in, 1, victims), 1);
 	assert_int_equal(cs_plan_victims(&cloud.in, 0, victims), 0);
 
 	struct cs_decision decision = {.remove = 2};
 	cs_plan_add_decision(&cloud.in, &decision, &cloud.plan);
 	CS_AUTO_FREE char *steps = steps_text(&cloud.plan);
-	assert_string_equal(steps, "CHOOSE:5 CHOOSE:6");
+	assert_string_equal(steps, "CHOOSE:5 CHOOSE:8");
+	done(&cloud);
+}
+
+static void test_one_that_is_coming_goes_before_one_that_serves(void **state)
+{
+	static const char journal[] = PUBLISHED(ID(1)) CREATE(T30, OP(2))
+		REQUEST(T30, OP(2), ID(2)) CREATE(T30, OP(3));
+	struct spec specs[] = {{.id = ID(1), .age_s = 100},
+		{.id = ID(2), .status = "BUILD", .age_s = 30, .op = OP(2)},
+		{.id = ID(3), .age_s = 20, .op = OP(3), .untagged = true}};
+	struct cs_decision decision = {.remove = 2};
+	struct cloud cloud;
+
+	(void)state;
+	make(&cloud, specs, CS_ARRAY_SIZE(specs));
+	add_lines(&cloud.journal, journal);
+	cs_plan_open(&cloud.in, &cloud.plan);
+	CS_AUTO_FREE char *before = steps_text(&cloud.plan);
+	assert_string_equal(before, "WAIT:2 NOTE_ID:3 PUBLISH:3 TAG:3");
+	cs_plan_add_decision(&cloud.in, &decision, &cloud.plan);
+	CS_AUTO_FREE char *steps = steps_text(&cloud.plan);
+	assert_string_equal(steps, "CHOOSE:3 CHOOSE:2");
+	assert_string_equal(cloud.plan.steps[0].op->op, OP(3));
+	assert_string_equal(cloud.plan.steps[1].op->op, OP(2));
+	assert_true(cs_plan_is_serving(&cloud.in, &cloud.view.members.items[0]));
+	assert_false(cs_plan_is_serving(&cloud.in, &cloud.view.members.items[2]));
 	done(&cloud);
 }
 
@@ -563,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_server_without_any_mark_is_given_up_not_deleted),
 		cmocka_unit_test(test_removals_keep_the_budget),
 		cmocka_unit_test(test_victims_are_ours_error_unpublished_youngest),
+		cmocka_unit_test(test_one_that_is_coming_goes_before_one_that_serves),
 		cmocka_unit_test(test_youngest_drain_comes_back_and_loses_its_steps),
 		cmocka_unit_test(test_nova_says_how_many_were_created),
 		cmocka_unit_test(test_repairs_are_not_open_work),

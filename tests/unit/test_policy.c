@@ -619,6 +619,13 @@ static void half_went_forced(struct situation *s)
 	s->in.force = true;
 }
 
+static void one_serves(struct situation *s)
+{
+	s->in.min = 1;
+	s->in.census.active = 1;
+	s->in.census.building = 1;
+}
+
 static void use_zones(struct situation *s)
 {
 	static char *zones[] = {(char *)"a", (char *)"b", NULL};
@@ -763,6 +770,11 @@ static void test_orders(void **state)
 			"deletes-per-run 5: 1 left"},
 		{"deletes used up", deletes_used_up, {.remove = 1, .lost = 1}, 0, 0,
 			"deletes-per-hour 20"},
+		{"the only one in service", one_serves,
+			{.remove = 1, .lost = 1, .serving = 1}, 0, 0,
+			"none would be in service until one that is under way is"},
+		{"the one that is coming", one_serves, {.remove = 1, .lost = 1}, 0, 1,
+			NULL},
 		{"nothing", as_it_is, {0}, 0, 0, NULL},
 	};
 	struct situation s;
