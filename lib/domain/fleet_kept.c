@@ -40,6 +40,14 @@ static char *path_in(const char *state_dir)
 	return cs_asprintf("%s/list", state_dir);
 }
 
+void cs_fleet_kept_write(const char *of, const struct cs_stamp *taken,
+	const struct cs_fleet_view *view, struct cs_strbuf *ret)
+{
+	cs_strbuf_addf(ret, "of %s\nat %" PRId64 " %" PRId64 " %s\n", of, taken->wall_ms,
+		taken->boot_ms, taken->boot_id);
+	cs_fleet_rows_write(view, ret);
+}
+
 int cs_fleet_kept_save(const char *state_dir, const char *of,
 	const struct cs_stamp *taken, const struct cs_fleet_view *view,
 	struct cs_error *err)
@@ -47,9 +55,7 @@ int cs_fleet_kept_save(const char *state_dir, const char *of,
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(FILE_MAX);
 	CS_AUTO_FREE char *path = path_in(state_dir);
 
-	cs_strbuf_addf(&text, "of %s\nat %" PRId64 " %" PRId64 " %s\n", of,
-		taken->wall_ms, taken->boot_ms, taken->boot_id);
-	cs_fleet_rows_write(view, &text);
+	cs_fleet_kept_write(of, taken, view, &text);
 	if (cs_strbuf_check(&text, path, err) < 0)
 		return err->code;
 	return cs_file_replace_own(path, cs_strbuf_text(&text), text.len, MODE, err);
@@ -87,26 +93,41 @@ static int check_age(int64_t age_ms, int64_t max_age_ms, struct cs_error *err)
 		age_ms / CS_MS_PER_S, max_age_ms / CS_MS_PER_S);
 }
 
+int cs_fleet_kept_parse(char *text, size_t len, const char *of,
+	struct cs_stamp *ret_taken, struct cs_fleet_view *ret, struct cs_error *err)
+{
+	char *rest = text;
+	const char *line = strsep(&rest, "\n");
+	char *stamp = strsep(&rest, "\n");
+	struct cs_stamp taken;
+
+	if (!rest || !is_of(line, of) || !read_stamp(stamp, &taken))
+		return cs_error_set(err, CS_E_NOT_FOUND, "no list of %s", of);
+	if (cs_fleet_rows_parse(rest, len - (size_t)(rest - text), ret, err) < 0)
+		return cs_error_set(err, CS_E_NOT_FOUND, "no whole list");
+	*ret_taken = taken;
+	return 0;
+}
+
 int cs_fleet_kept_load(const char *state_dir, const char *of, int64_t max_age_ms,
 	struct cs_fleet_view *ret, int64_t *ret_age_ms, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(FILE_MAX);
 	CS_AUTO_FREE char *path = path_in(state_dir);
+	CS_CLEANUP(cs_fleet_view_done) struct cs_fleet_view view = {0};
 	struct cs_stamp taken, now;
 
+	cs_strbuf_add(&text, ""); /* the text of an empty file, too */
 	if (cs_file_read_own(path, &text, err) < 0)
 		return err->code;
+	if (cs_fleet_kept_parse(text.data, text.len, of, &taken, &view, err) < 0)
+		return cs_error_prefix(err, "%s", path);
 	cs_stamp_now(&now);
-	char *rest = text.data;
-	const char *line = strsep(&rest, "\n");
-	char *stamp = strsep(&rest, "\n");
-	if (!rest || !is_of(line, of) || !read_stamp(stamp, &taken))
-		return cs_error_set(err, CS_E_NOT_FOUND, "%s: no list of %s", path, of);
-	*ret_age_ms = cs_stamp_age_ms(&taken, &now);
-	if (check_age(*ret_age_ms, max_age_ms, err) < 0)
+	int64_t age_ms = cs_stamp_age_ms(&taken, &now);
+	if (check_age(age_ms, max_age_ms, err) < 0)
 		return err->code;
-	size_t read_len = (size_t)(rest - text.data);
-	if (cs_fleet_rows_parse(rest, text.len - read_len, ret, err) < 0)
-		return cs_error_set(err, CS_E_NOT_FOUND, "%s: no whole list", path);
+	*ret_age_ms = age_ms;
+	*ret = view;
+	view = (struct cs_fleet_view){0};
 	return 0;
 }

@@ -11,11 +11,13 @@
 #ifndef CS_DOMAIN_FLEET_KEPT_H
 #define CS_DOMAIN_FLEET_KEPT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/stamp.h"
+#include "base/strbuf.h"
 #include "domain/fleet.h"
 
 /* One line that says of what cloud, project and network a list is; owned by the caller. A
@@ -33,5 +35,13 @@ int cs_fleet_kept_save(const char *state_dir, const char *of,
 int cs_fleet_kept_load(const char *state_dir, const char *of, int64_t max_age_ms,
 	struct cs_fleet_view *ret, int64_t *ret_age_ms,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Pure; for both and their fuzz target. `text` of `len` bytes, which a NUL follows, is
+ * changed. CS_E_NOT_FOUND: it is no whole list of this. */
+int cs_fleet_kept_parse(char *text, size_t len, const char *of,
+	struct cs_stamp *ret_taken, struct cs_fleet_view *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_fleet_kept_write(const char *of, const struct cs_stamp *taken,
+	const struct cs_fleet_view *view, struct cs_strbuf *ret) CS_NONNULL_ALL;
 
 #endif

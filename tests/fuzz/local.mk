@@ -12,6 +12,11 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+FUZZ_TESTS += tests/fuzz/fuzz_fleet_kept
+tests_fuzz_fuzz_fleet_kept_SOURCES = tests/fuzz/fuzz_fleet_kept.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_fleet_kept_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_fleet_kept_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
 FUZZ_TESTS += tests/fuzz/fuzz_fleet_rows
 tests_fuzz_fuzz_fleet_rows_SOURCES = tests/fuzz/fuzz_fleet_rows.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_fleet_rows_LDADD = $(FUZZ_LIBS)
