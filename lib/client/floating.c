@@ -154,31 +154,43 @@ static bool has_address(struct json_object *port, const char *address)
 	return false;
 }
 
-/* The port of the server that has the address. */
-static int find_port(struct cs_nova *nova, const struct cs_floating_goal *goal,
+int cs_floating_parse_ports(const char *text, size_t len, const char *address,
 	char **ret_id, struct cs_error *err)
 {
 	CS_AUTO_JSON struct json_object *body = NULL;
-	CS_AUTO_FREE char *base = NULL;
 
-	if (cs_nova_network_url(nova, "/ports?device_id=", &base, err) < 0)
-		return err->code;
-	CS_AUTO_FREE char *escaped = cs_http_escape(goal->server_id);
-	CS_AUTO_FREE char *url = cs_asprintf("%s%s", base, escaped);
-	if (cs_nova_get(nova, url, &body, err) < 0)
+	if (cs_json_parse(text, len, "the list of ports", &body, err) < 0)
 		return err->code;
 	struct json_object *ports = cs_json_arr(body, "ports");
 	for (size_t i = 0; ports && i < json_object_array_length(ports); i++) {
 		struct json_object *port = json_object_array_get_idx(ports, i);
 		const char *id = cs_json_str(port, "id");
 
-		if (id && has_address(port, goal->fixed_address)) {
+		if (id && has_address(port, address)) {
 			*ret_id = cs_strdup(id);
 			return 0;
 		}
 	}
-	return cs_error_set(err, CS_E_NOT_FOUND, "GET %s: no port has the address %s",
-		url, goal->fixed_address);
+	return cs_error_set(err, CS_E_NOT_FOUND, "no port has the address %s", address);
+}
+
+/* The port of the server that has the address. */
+static int find_port(struct cs_nova *nova, const struct cs_floating_goal *goal,
+	char **ret_id, struct cs_error *err)
+{
+	CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+	CS_AUTO_FREE char *base = NULL;
+
+	if (cs_nova_network_url(nova, "/ports?device_id=", &base, err) < 0)
+		return err->code;
+	CS_AUTO_FREE char *escaped = cs_http_escape(goal->server_id);
+	CS_AUTO_FREE char *url = cs_asprintf("%s%s", base, escaped);
+	if (cs_nova_fetch(nova, url, &reply, err) < 0)
+		return err->code;
+	if (cs_floating_parse_ports(cs_strbuf_text(&reply.body), reply.body.len,
+		    goal->fixed_address, ret_id, err) < 0)
+		return cs_error_prefix(err, "GET %s", url);
+	return 0;
 }
 
 /* The body of a request, to be filled and sent. */

@@ -59,4 +59,9 @@ int cs_floating_parse_page(const char *text, size_t len, const char *cluster,
 	struct cs_floating_list *list, char **ret_next,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Pure. The id, owned by the caller, of the one of a list of ports that has the address;
+ * CS_E_NOT_FOUND: none has. */
+int cs_floating_parse_ports(const char *text, size_t len, const char *address,
+	char **ret_id, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 #endif

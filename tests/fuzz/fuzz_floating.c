@@ -24,6 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	free(next);
+	next = NULL;
+	if (cs_floating_parse_ports((const char *)data, size, "10.0.0.1", &next, &err) ==
+			0 &&
+		!next)
+		abort();
+	free(next);
 	cs_floating_list_done(&list);
 	return 0;
 }

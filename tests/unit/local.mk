@@ -62,6 +62,10 @@ UNIT_TESTS += tests/unit/test_members
 tests_unit_test_members_SOURCES = tests/unit/test_members.c
 tests_unit_test_members_LDADD = $(UNIT_LIBS)
 
+UNIT_TESTS += tests/unit/test_floating
+tests_unit_test_floating_SOURCES = tests/unit/test_floating.c
+tests_unit_test_floating_LDADD = $(UNIT_LIBS)
+
 UNIT_TESTS += tests/unit/test_nova
 tests_unit_test_nova_SOURCES = tests/unit/test_nova.c
 tests_unit_test_nova_LDADD = $(UNIT_LIBS)
