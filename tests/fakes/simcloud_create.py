@@ -206,9 +206,9 @@ class Creator:
         port = self.cloud.floating.ready.get(id)
         if not port:
             raise NovaError(400, f"Port id {id} could not be found.")
-        if any(port["address"] == one.address for server in self.cloud.servers.values() for one in server.ports):
+        if any(port.address == one.address for server in self.cloud.servers.values() for one in server.ports):
             raise NovaError(409, f"Port {id} is still in use.")
-        return {"uuid": port["network_id"], "fixed_ip": port["address"]}
+        return {"uuid": port.network_id, "fixed_ip": port.address}
 
     def _check_free(self, address):
         for server in self.cloud.servers.values():

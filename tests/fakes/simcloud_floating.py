@@ -2,9 +2,14 @@
 
 import dataclasses
 import re
+import time
 import uuid
 
-from simcloud_http import Reply, json_reply
+from simcloud_http import Reply, iso_time, json_reply
+
+BOUND = {"binding:profile": {}, "binding:host_id": "compute1", "binding:vif_type": "ovs", "binding:vif_details": {
+    "connectivity": "l2", "port_filter": True, "ovs_hybrid_plug": None, "datapath_type": "system",
+    "bound_drivers": {"0": "openvswitch"}}}
 
 
 @dataclasses.dataclass
@@ -18,13 +23,15 @@ class FloatingIP:
     id: str = dataclasses.field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def port_id(server, port):
-    return str(uuid.uuid5(uuid.UUID(server.id), port.address or ""))
-
-
-def show_port(id, name, server_id, address):
-    fixed = [{"ip_address": address, "subnet_id": str(uuid.UUID(int=0))}] if address else []
-    return {"id": id, "name": name, "device_id": server_id, "fixed_ips": fixed}
+@dataclasses.dataclass
+class NetworkPort:
+    """One of a server, or one that somebody made beforehand."""
+    id: str
+    name: str
+    address: str | None
+    network_id: str
+    server_id: str = ""
+    created: float = dataclasses.field(default_factory=time.time)
 
 
 def fault(status, kind, message):
@@ -35,13 +42,13 @@ class Floating:
     def __init__(self, cloud):
         """`pages`: rows of a page, None: all in one."""
         self.cloud, self.addresses, self.quota, self.pages = cloud, {}, -1, None
-        self.ready = {}  # ports that somebody made beforehand: id -> name, address, network_id
+        self.ready = {}  # ports that somebody made beforehand, by id
         self.fresh = iter(f"203.0.113.{i}" for i in range(1, 255))
 
-    def add_port(self, name, address):
+    def add_port(self, name, address, id=None):
         """On the first network; its id."""
-        id = str(uuid.uuid4())
-        self.ready[id] = {"name": name, "address": address, "network_id": self.cloud.network.id}
+        id = id or str(uuid.uuid4())
+        self.ready[id] = NetworkPort(id, name, address, self.cloud.network.id)
         return id
 
     def add(self, description, network_id=""):
@@ -73,8 +80,7 @@ class Floating:
         return self._change(id, given) if request.method == "PUT" else self._make(given)
 
     def _show_ports(self, request, id):
-        rows = [show_port(id, one["name"], "", one["address"]) for id, one in self.ready.items()]
-        rows += [show_port(port_id(*one), "", one[0].id, one[1].address) for one in self._ports()]
+        rows = [self._show_port(one) for one in self._ports()]
         if id:
             found = next((row for row in rows if row["id"] == id), None)
             return json_reply(200, {"port": found}) if found else fault(404, "PortNotFound",
@@ -84,10 +90,33 @@ class Floating:
         return json_reply(200, {"ports": rows})
 
     def _ports(self):
-        return [(server, port) for server in self.cloud.servers.values() for port in server.ports]
+        """A port that was there before is a server's as long as that has its address."""
+        networks = {one.name: one.id for one in self.cloud.networks.values()}
+        ready = {one.address: dataclasses.replace(one) for one in self.ready.values()}
+        ports = list(ready.values())
+        for server, one in [(server, port) for server in self.cloud.servers.values() for port in server.ports]:
+            if one.address in ready:
+                ready[one.address].server_id = server.id
+            else:
+                ports.append(NetworkPort(str(uuid.uuid5(uuid.UUID(server.id), one.address or "")), "", one.address,
+                                         networks.get(one.network, ""), server.id, server.created))
+        return ports
+
+    def _show_port(self, port):
+        project = self.cloud.project.id
+        subnets = {one.id: one.subnet_id for one in self.cloud.networks.values()}
+        fixed = [{"ip_address": port.address, "subnet_id": subnets.get(port.network_id)}] if port.address else []
+        return {"id": port.id, "name": port.name, "network_id": port.network_id, "tenant_id": project,
+                "project_id": project, "mac_address": "fa:16:3e:" + ":".join(re.findall("..", port.id[:6])),
+                "admin_state_up": True, "status": "DOWN", "device_id": port.server_id,
+                "device_owner": "compute:nova" if port.server_id else "", "fixed_ips": fixed,
+                "allowed_address_pairs": [], "extra_dhcp_opts": [], "security_groups": list(self.cloud.groups.values())[:1],
+                "description": "", "binding:vnic_type": "normal", "port_security_enabled": True, "tags": [],
+                "created_at": iso_time(port.created), "updated_at": iso_time(port.created), "revision_number": 1,
+                } | (BOUND if port.server_id else {})
 
     def _forget_ports(self):
-        there = {port_id(*one) for one in self._ports()}
+        there = {one.id for one in self._ports() if one.server_id}
         for one in self.addresses.values():
             if one.port_id not in there:
                 one.port_id = one.fixed_address = None
@@ -96,10 +125,11 @@ class Floating:
         rows = list(self.addresses.values())
         marker = next((i + 1 for i, one in enumerate(rows) if one.id == request.arg("marker")), 0)
         rows = rows[marker:]
-        body = {"floatingips": [self._show(one) for one in rows[:self.pages]]}
-        if self.pages and len(rows) > self.pages:
+        limit = int(request.arg("limit") or 0) or self.pages
+        body = {"floatingips": [self._show(one) for one in rows[:limit]]}
+        if limit and len(rows) > limit:
             body["floatingips_links"] = [{"rel": "next", "href":
-                                          f"http://internal/v2.0/floatingips?marker={rows[self.pages - 1].id}"}]
+                                          f"http://internal/v2.0/floatingips?marker={rows[limit - 1].id}"}]
         return json_reply(200, body)
 
     def _make(self, given):
@@ -108,7 +138,7 @@ class Floating:
             return fault(404, "NetworkNotFound", f"Network {given['floating_network_id']} could not be found.")
         if self.quota == len(self.addresses):
             return fault(409, "OverQuota", "Quota exceeded for resources: ['floatingip'].")
-        if any(one.port_id == given["port_id"] for one in self.addresses.values()):
+        if any(one.port_id == given.get("port_id", "") for one in self.addresses.values()):
             return fault(409, "FloatingIPPortAlreadyAssociated", "Cannot associate floating IP with the port")
         return self._change(self.add(given.get("description", ""), network.id).id, given, 201)
 

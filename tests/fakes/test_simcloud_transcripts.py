@@ -32,8 +32,7 @@ OUTSIDE = dict.fromkeys(
     ("nova-createimage-2.1", "nova-createimage-2.45", "nova-createimage-conflict",
      "nova-createimage-no-name", "nova-snapshot-building", "nova-snapshot-while-deleting",
      "stock-createimage", "glance-create-queued"), SNAPSHOTS) | dict.fromkeys(
-    ("neutron-port-after-delete", "neutron-port-bound", "neutron-port-create",
-     "nova-create-with-port", "nova-create-port-in-use"), "no ports of our own") | dict.fromkeys(
+    ("neutron-port-create",), "ports are made by somebody else") | dict.fromkeys(
     ("ks-appcred-create-expiring", "ks-appcred-create-with-appcred-token"),
     "credentials are made by the administrator") | dict.fromkeys(
     ("nova-diagnostics-2.48", "nova-show-no-valid-host-admin", "nova-quota-set-below-use"),
@@ -53,6 +52,7 @@ RUNS = {"7490ebee-a603-4f05-84f7-9437e49f4fc4": {
 BASE, LATER = RUNS
 SNAPSHOT = "7c67dad8-5bad-4bad-b5ed-6ea89fa30621"
 CREDENTIAL, EXPIRED = "7e87cbbeceaa42dba7923b529a794444", "59e6b806f8b54aac94bf96bbac1a7565"
+PORT_USER = "055d7aa6-7da0-42b8-af2d-4ee461c521f7"
 SERVICES = {5000: "identity", 8774: "compute", 8778: "placement", 9292: "image",
             9696: "networking"}
 
@@ -274,6 +274,16 @@ def other_project(cloud, name):
     one_server(cloud, name)
 
 
+def ready_port(cloud, name, server_id=None):
+    """The one that neutron-port-create made, and the server that has it."""
+    port = RECORDED["neutron-port-create"]["response"]["body"]["port"]
+    (fixed,), (cloud.groups["default"],) = port["fixed_ips"], port["security_groups"]
+    cloud.network.subnet_id = fixed["subnet_id"]
+    cloud.floating.add_port(port["name"], fixed["ip_address"], port["id"])
+    if server_id:
+        cloud.add_server("byport", id=server_id, address=fixed["ip_address"], flavor="1")
+
+
 ARRANGED = {
     "nova-list-error": error_list, "nova-list-faults": faults,
     "nova-list-metadata-member": two_of_four, "nova-list-while-deleting": slow_delete,
@@ -307,7 +317,10 @@ ARRANGED = {
     "nova-unlock": lambda c, n: one_server(c, n, locked=True),
     "nova-start": lambda c, n: one_server(c, n, status="SHUTOFF"),
     "nova-rename": renamed, "nova-images-proxy-2.1": images_proxy, "nova-limits": used,
-    "nova-ips": one_server}
+    "nova-ips": one_server,
+    "neutron-port-bound": lambda c, n: ready_port(c, n, PORT_USER), "neutron-port-after-delete": ready_port,
+    "nova-create-with-port": ready_port,
+    "nova-create-port-in-use": lambda c, n: ready_port(c, n, PORT_USER)}
 PREFIXES = (
     ("nova-list-", populate), ("nova-page-", populate), ("nova-tag", tagged),
     ("nova-meta-", tagged), ("nova-show-", one_server), ("nova-create-quota-", used),
@@ -390,7 +403,7 @@ MASKS = [(re.compile(pattern), text) for pattern, text in (
     (r"\\n\\nFailed validating [^\"]*", ""))]  # the schema itself, at length
 # Whose values come out anew each time; only their type is compared.
 FREE_KEYS = {"audit_ids", "adminPass", "checksum", "totalRAMUsed", "totalCoresUsed",
-             "totalInstancesUsed", "reservation_id"}
+             "totalInstancesUsed", "reservation_id", "revision_number"}
 RANDOM_IDS = {"catalog", "endpoints", "roles"}  # rows whose ids are made at installation
 IGNORED_HEADERS = {"connection", "content-length", "date", "server"}
 
