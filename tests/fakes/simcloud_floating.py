@@ -127,9 +127,10 @@ class Floating:
         rows = rows[marker:]
         limit = int(request.arg("limit") or 0) or self.pages
         body = {"floatingips": [self._show(one) for one in rows[:limit]]}
-        if limit and len(rows) > limit:
-            body["floatingips_links"] = [{"rel": "next", "href":
-                                          f"http://internal/v2.0/floatingips?marker={rows[limit - 1].id}"}]
+        if limit and rows:  # the first page has a previous one, too
+            page = "http://internal/v2.0/floatingips?marker="
+            body["floatingips_links"] = [{"rel": "next", "href": page + rows[limit - 1].id}] * (len(rows) > limit) + [
+                {"rel": "previous", "href": f"{page}{rows[0].id}&page_reverse=True"}]
         return json_reply(200, body)
 
     def _make(self, given):

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "demo"), str(HERE.parents[1] / "bench")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "demo"), str(HERE.parents[1] / "bench"),
+                str(HERE.parents[1] / "fakes")]
 
 from bench import Bench  # noqa: E402
 from lab import Lab  # noqa: E402
@@ -20,7 +21,7 @@ FIGURES = pytest.StashKey()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--short", action="store_true", help="the long run in two minutes")
+    parser.addoption("--short", action="store_true", help="the long run in two minutes, outages without the wait for all of it")
 
 
 class Figures:
@@ -49,6 +50,11 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @pytest.fixture(scope="session")
+def short(request):
+    return request.config.getoption("--short")
+
+
+@pytest.fixture(scope="session")
 def cloud():
     lab = Lab(os.environ.get("CLUSTERSCALE_LAB", "/tmp/clusterscale-lab"))
     try:
@@ -61,12 +67,12 @@ def cloud():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def steady(request, cloud, tmp_path_factory):
+def steady(request, cloud, short, tmp_path_factory):
     """The long run, when its end is among the tests: it begins before the first of them."""
     if not any("five_minutes" in item.name for item in request.session.items):
         yield None
         return
-    lives = SHORT_LIVES if request.config.getoption("--short") else LIVES
+    lives = SHORT_LIVES if short else LIVES
     cloud.clear()
     cloud.spared.add(NAME)
     run = None

@@ -11,7 +11,7 @@ from settings import DOMAIN
 class Refused(Exception):
     def __init__(self, method, url, status, body):
         super().__init__(f"{method} {url}: {status} {body[:400]}")
-        self.status = status
+        self.status, self.body = status, body
 
 
 class Cloud:

@@ -79,12 +79,15 @@ class Services:
                 child = subprocess.Popen([str(word) for word in self.command(name)], stdin=subprocess.DEVNULL,
                                          stdout=out, stderr=out, start_new_session=True, cwd="/",
                                          env=self.environment(name))
-            self.place.path("run", f"{name}.pid").write_text(f"{child.pid} {started(child.pid)}\n")
+            self.path_of(name).write_text(f"{child.pid} {started(child.pid)}\n")
+
+    def path_of(self, name):
+        return self.place.path("run", f"{name}.pid")
 
     def pid(self, name):
         """The pid of the living service, or None."""
         try:
-            pid, since = self.place.path("run", f"{name}.pid").read_text().split()
+            pid, since = self.path_of(name).read_text().split()
         except (OSError, ValueError):
             return None
         return int(pid) if started(int(pid)) == since else None
@@ -109,7 +112,14 @@ class Services:
             while pid and any(living(session_of(pid))) and time.monotonic() < end:
                 time.sleep(0.05)
             signal_session(pid, signal.SIGKILL)
-            self.place.path("run", f"{name}.pid").unlink(missing_ok=True)
+            self.path_of(name).unlink(missing_ok=True)
+
+    def kill(self, name):
+        """It ends as in an outage: at once."""
+        pid = self.pid(name)
+        signal_session(pid, signal.SIGKILL)
+        wait_until(lambda: not any(living(session_of(pid))), PATIENCE_S, f"{name} is killed", interval_s=0.02)
+        self.path_of(name).unlink(missing_ok=True)
 
     def status(self):
         for name in NAMES:

@@ -10,6 +10,8 @@ import os
 import pathlib
 import secrets
 
+import pymysql
+
 HOST = "lab1"  # the one compute host
 REGION = "RegionOne"
 PROJECT, USER, DOMAIN = "web-project", "scaler", "Default"
@@ -61,6 +63,11 @@ class Place:
     def database(self, name):
         return (f"mysql+pymysql://root:{self.secret('mariadb')}@localhost/{name}"
                 f"?unix_socket={self.path('mariadb.sock')}&charset=utf8")
+
+    def connect(self):
+        """To all databases, each statement by itself."""
+        return pymysql.connect(unix_socket=str(self.path("mariadb.sock")), user="root", autocommit=True,
+                               password=self.secret("mariadb"))
 
     def messages(self):
         return f"rabbit://lab:{self.secret('rabbitmq')}@127.0.0.1:{self.ports['rabbitmq']}/"
