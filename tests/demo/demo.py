@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The main job of clusterscale on real parts, in about two minutes.
 
-A simulated cloud builds and deletes servers; each of them is a real nginx with a real snmpd on a
-loopback address of its own. A real HAProxy spreads a load that rises and falls, check_cluster_cpu
-measures, nova_scale decides and acts, and haproxy_sync keeps HAProxy in line. Debian's nagios4 is
+A simulated cloud builds and deletes servers (--lab: a real OpenStack does, see ./dev lab); each of them is a real
+nginx with a real snmpd on a loopback address of its own. A real HAProxy spreads a load that rises and falls,
+check_cluster_cpu measures, nova_scale decides and acts, and haproxy_sync keeps HAProxy in line. Debian's nagios4 is
 the core that checks and fires, on the shipped commands and service (--no-core: a small loop plays
 its part). What is claimed at the end is what the cloud, the running HAProxy, the load generator
 and the core say, not what the programs say of themselves. On a terminal it is one live view,
@@ -19,26 +19,24 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
 
+import clouds
 import live
 import nagios
 import plot
 import procs
 from core import Core
 from haproxy import BACKEND, HAProxy
-from parts import OUTCOMES, Failed, Fleet, Killer, Load, Story, by_hand
-from simcloud import SimCloud
+from parts import OUTCOMES, Failed, Killer, Load, Story, by_hand
 from watch import Watch, clock
 
 CLUSTER = "web"
 PROGRAMS = ("check_cluster_cpu", "check_cluster_drift", "nova_scale", "haproxy_sync")
-COMMUNITY = "demo-community"
 MIN, MAX = 2, 8
 UP_AT, DOWN_AT = 70, 25
 CHECK_INTERVAL_S, PROGRESS_S = 3, 5
@@ -62,7 +60,7 @@ clusters:
     cloud: demo
     servers:
       image: {image}
-      flavor: m1.small
+      flavor: {flavor}
       networks: [{network}]
       name: "web-%H%M%S"
     size: {{min: {min}, max: {max}}}
@@ -123,16 +121,12 @@ class Interrupted(Failed):
 
 
 class Demo:
-    def __init__(self, programs, directory, kill_handler, real_core):
+    def __init__(self, programs, directory, kill_handler, real_core, lab=None):
         self.dir, self.programs, self.load = directory, programs, None
         self.story, self.checks, self.load_began = Story(directory / "timeline.txt"), [], 0
         self.killer = Killer(kill_handler, self.story)
-        self.http_port, self.snmp_port = procs.free_port(), procs.free_port(socket.SOCK_DGRAM)
-        self.fleet = Fleet(directory / "instances", http_port=self.http_port,
-                           snmp_port=self.snmp_port, community=COMMUNITY, capacity=CAPACITY)
-        self.cloud = SimCloud(build_seconds=2.5, delete_seconds=0.5, on_spawn=self.fleet.spawn,
-                              on_destroy=self.destroy,
-                              log_file=open(directory / "cloud.log", "w", buffering=1))
+        self.cloud = (clouds.OpenStack(lab, directory, CAPACITY, self.on_delete) if lab else
+                      clouds.Simulated(directory, CAPACITY, self.on_delete))
         self.proxy = HAProxy(directory / "haproxy", "127.0.0.1", procs.free_port())
         self.watch = Watch(self.cloud, self.proxy, self.story, self.on_step)
         self.config = directory / "clusterscale.yaml"
@@ -154,11 +148,10 @@ class Demo:
                     [self.programs["nova_scale"], *cluster],
                     CHECK_INTERVAL_S, self.dir / "core.log", self.on_check)
 
-    def destroy(self, server):
+    def on_delete(self, name, address):
         """The cloud deletes a server; when the demo itself ends, that proves nothing."""
         if not self.watch.stopping.is_set():
-            self.watch.is_deleted(server["name"], server["address"])
-        self.fleet.destroy(server["id"])
+            self.watch.is_deleted(name, address)
 
     # What is told
 
@@ -223,16 +216,15 @@ class Demo:
         for directory in ("state", "instances", "haproxy", "haproxy/state"):
             (self.dir / directory).mkdir(mode=0o750)
         self.proxy.write_template()
-        write_secret(self.dir / "web.community", COMMUNITY + "\n")
-        clouds = (("demo", self.cloud.user.name, self.cloud.user.password),
-                  ("demo-reader", "reader", "readersecret"))
+        write_secret(self.dir / "web.community", self.cloud.community + "\n")
         write_secret(self.dir / "clouds.yaml", "clouds:\n" + "".join(
             CLOUD_YAML.format(name=name, url=self.cloud.auth_url, user=user, password=password,
-                              project=self.cloud.project.name) for name, user, password in clouds))
+                              project=self.cloud.project) for name, (user, password) in self.cloud.logins.items()))
         self.config.write_text(CLUSTERSCALE_YAML.format(
             dir=self.dir, cluster=CLUSTER, backend=BACKEND, min=MIN, max=MAX, proxy=self.proxy,
-            image=self.cloud.image.name, network=self.cloud.network.name, up_at=UP_AT, down_at=DOWN_AT,
-            snmp_port=self.snmp_port, http_port=self.http_port,
+            image=self.cloud.image, network=self.cloud.network, flavor=self.cloud.flavor,
+            up_at=UP_AT, down_at=DOWN_AT,
+            snmp_port=self.cloud.snmp_port, http_port=self.cloud.http_port,
             sync=self.programs["haproxy_sync"]))
         self.config.chmod(0o640)
 
@@ -265,9 +257,9 @@ class Demo:
         return code
 
     def start_parts(self):
-        self.write_files()
         self.cloud.start()
-        self.story.say(f"a simulated cloud answers on {self.cloud.url}")
+        self.write_files()
+        self.story.say(f"{self.cloud.title} answers on {self.cloud.url}")
         self.proxy.start()
         self.story.say(f"HAProxy serves {self.proxy.address}:{self.proxy.port}, without servers")
         self.watch.start()
@@ -309,7 +301,8 @@ class Demo:
         return size >= ENOUGH_PEAK and self.core.state == "OK" and self.watch.at_rest(size)
 
     def until(self, condition, limit_s, what, lasting_s=0):
-        """Shows progress until CONDITION has held for LASTING_S; Failed after LIMIT_S."""
+        """Shows progress until CONDITION has held for LASTING_S; Failed after LIMIT_S, or longer where the cloud is slow."""
+        limit_s *= self.cloud.SLOWNESS
         begin = since = shown = self.story.now()
         while True:
             now = self.story.now()
@@ -332,7 +325,8 @@ class Demo:
         for name, child in parts:
             if child.poll() is not None:
                 raise Failed(f"{name} ended by itself with status {child.returncode}")
-        if not self.watch.is_alive() or not (self.core.is_alive() or self.core.stopping.is_set()):
+        core_lives = self.core.is_alive() or self.core.stopping.is_set()
+        if not (self.watch.is_alive() and self.cloud.is_alive() and core_lives):
             raise Failed("a thread of the demo itself ended, see its traceback above")
 
     def end(self):
@@ -345,7 +339,6 @@ class Demo:
             self.load.kill()
         self.proxy.end()
         self.cloud.stop()
-        self.fleet.destroy_all()
         for pid in procs.descendants():
             kill(pid)
         procs.reap_orphans()
@@ -360,7 +353,7 @@ class Demo:
 
     def reasons(self):
         """Why this was no success; nothing when it was one."""
-        yield from self.watch.violations + self.fleet.died + self.core.defects[:3]
+        yield from self.watch.violations + self.cloud.trouble() + self.core.defects[:3]
         if self.load:
             yield from self.load_reasons()
             yield from self.size_reasons()
@@ -411,7 +404,7 @@ class Demo:
             f"  {str(self.core.log_path.relative_to(self.dir)):<20} {self.core.log_holds}\n"
             f"  {'clusterscale.log':<20} what nova_scale logged\n"
             f"  {'state/' + CLUSTER + '/journal':<20} every intent and its result\n"
-            f"  {'cloud.log':<20} requests to the cloud\n"
+            f"  {'cloud.log':<20} requests to the cloud, or what a real one lists\n"
             f"  {'haproxy/':<20} haproxy.log, the template and what became of it\n"
             f"  {'loadgen.json':<20} totals of the load generator, second by second")
 
@@ -492,6 +485,8 @@ def parse_options():
     parser.add_argument("--keep", action="store_true",
                         help="leave everything up at the end, until Ctrl-C or SIGTERM, and print "
                              "commands to try by hand")
+    parser.add_argument("--lab", type=pathlib.Path, metavar="DIR",
+                        help="the real OpenStack of ./dev lab that is up in DIR instead of the simulated cloud")
     parser.add_argument("--kill-handler", choices=("up", "down"),
                         help="kill -9 the handler while the first server under load is built, or "
                              "while the first one drains")
@@ -508,7 +503,7 @@ def set_up(options):
         raise Failed(f"needs {nagios.PROGRAM}, which is not installed (Debian: nagios4-core); "
                      "--no-core does without it")
     return Demo(find_programs(options.programs.resolve()), prepare_run_dir(options.run_dir),
-                options.kill_handler, not options.no_core)
+                options.kill_handler, not options.no_core, options.lab)
 
 
 def main():

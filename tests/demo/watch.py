@@ -48,8 +48,7 @@ class Watch(threading.Thread):
             self.join()
 
     def look(self):
-        with self.cloud.lock:
-            seen = {server.id: server.summary() for server in self.cloud.servers.values()}
+        seen = self.cloud.seen()
         try:
             # What is in maintenance is out: below 3.0 HAProxy keeps it so until a reload.
             rows = {key: row for key, row in self.rows().items() if row["status"] != "MAINT"}
