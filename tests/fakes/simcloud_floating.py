@@ -7,6 +7,7 @@ import uuid
 
 from simcloud_http import Reply, iso_time, json_reply
 
+ROUTER = str(uuid.UUID(int=1))
 BOUND = {"binding:profile": {}, "binding:host_id": "compute1", "binding:vif_type": "ovs", "binding:vif_details": {
     "connectivity": "l2", "port_filter": True, "ovs_hybrid_plug": None, "datapath_type": "system",
     "bound_drivers": {"0": "openvswitch"}}}
@@ -57,18 +58,18 @@ class Floating:
         self.addresses[one.id] = one
         return one
 
-    def handle(self, request):
-        """A reply, or None for what is none of this."""
+    def handle(self, request, is_admin):
+        """A reply, or None for what is none of this. Who is admin sees where a port is bound."""
         match = re.fullmatch(r"/v2\.0/(ports|floatingips)(?:/([^/]+))?/?", request.path)
         if not match:
             return None
         with self.cloud.lock:
             self._forget_ports()
-            return self._route(request, *match.groups())
+            if match[1] == "ports":
+                return self._show_ports(request, match[2], is_admin)
+            return self._route(request, match[2])
 
-    def _route(self, request, kind, id):
-        if kind == "ports":
-            return self._show_ports(request, id)
+    def _route(self, request, id):
         if id and id not in self.addresses:
             return fault(404, "FloatingIPNotFound", f"Floating IP {id} could not be found")
         if request.method == "GET":
@@ -79,8 +80,8 @@ class Floating:
         given = request.json()["floatingip"]
         return self._change(id, given) if request.method == "PUT" else self._make(given)
 
-    def _show_ports(self, request, id):
-        rows = [self._show_port(one) for one in self._ports()]
+    def _show_ports(self, request, id, is_admin):
+        rows = [self._show_port(one) | (BOUND if one.server_id and is_admin else {}) for one in self._ports()]
         if id:
             found = next((row for row in rows if row["id"] == id), None)
             return json_reply(200, {"port": found}) if found else fault(404, "PortNotFound",
@@ -112,8 +113,7 @@ class Floating:
                 "device_owner": "compute:nova" if port.server_id else "", "fixed_ips": fixed,
                 "allowed_address_pairs": [], "extra_dhcp_opts": [], "security_groups": list(self.cloud.groups.values())[:1],
                 "description": "", "binding:vnic_type": "normal", "port_security_enabled": True, "tags": [],
-                "created_at": iso_time(port.created), "updated_at": iso_time(port.created), "revision_number": 1,
-                } | (BOUND if port.server_id else {})
+                "created_at": iso_time(port.created), "updated_at": iso_time(port.created), "revision_number": 1}
 
     def _forget_ports(self):
         there = {one.id for one in self._ports() if one.server_id}
@@ -126,10 +126,11 @@ class Floating:
         marker = next((i + 1 for i, one in enumerate(rows) if one.id == request.arg("marker")), 0)
         rows = rows[marker:]
         limit = int(request.arg("limit") or 0) or self.pages
-        body = {"floatingips": [self._show(one) for one in rows[:limit]]}
-        if limit and rows:  # the first page has a previous one, too
+        rows = rows[:limit]
+        body = {"floatingips": [self._show(one) for one in rows]}
+        if limit and rows:  # a full page has a next one, also the last; the first has a previous one
             page = "http://internal/v2.0/floatingips?marker="
-            body["floatingips_links"] = [{"rel": "next", "href": page + rows[limit - 1].id}] * (len(rows) > limit) + [
+            body["floatingips_links"] = [{"rel": "next", "href": page + rows[-1].id}] * (len(rows) == limit) + [
                 {"rel": "previous", "href": f"{page}{rows[0].id}&page_reverse=True"}]
         return json_reply(200, body)
 
@@ -152,5 +153,5 @@ class Floating:
     def _show(one):
         return {"id": one.id, "floating_ip_address": one.address, "floating_network_id": one.network_id,
                 "description": one.description, "port_id": one.port_id, "fixed_ip_address": one.fixed_address,
-                "project_id": one.project_id, "tenant_id": one.project_id, "router_id": None,
+                "project_id": one.project_id, "tenant_id": one.project_id, "router_id": ROUTER if one.port_id else None,
                 "status": "ACTIVE" if one.port_id else "DOWN", "tags": []}

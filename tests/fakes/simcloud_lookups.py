@@ -107,12 +107,13 @@ class Neutron:
         self.keystone, self.networks, self.groups, self.floating = keystone, networks, groups, floating
 
     def handle(self, request):
-        if not self.keystone.token(request.headers.get("x-auth-token")):
+        token = self.keystone.token(request.headers.get("x-auth-token"))
+        if not token:
             reply = json_reply(401, {"error": {"code": 401, "title": "Unauthorized",
                                                "message": UNAUTHORIZED}},
                                [self.keystone.challenge()])
         else:
-            reply = self.floating.handle(request) or self._route(request)
+            reply = self.floating.handle(request, token.is_admin) or self._route(request)
         reply.headers.append(("X-Openstack-Request-Id", request_id()))
         return reply
 

@@ -335,6 +335,7 @@ ARRANGED["nova-show-reschedule"] = ARRANGED["nova-show-fault"]
 ARRANGED["nova-show-fixed-ip-in-use"] = ARRANGED["nova-show-fault"]
 
 USERS = {"nova-list-metadata-admin": ("admin", "adminsecret", "admin"),
+         "neutron-port-bound": ("admin", "adminsecret", "admin"),
          "nova-other-project-show": ("other", "othersecret", "other"),
          "nova-other-project-delete": ("other", "othersecret", "other"),
          "nova-create-by-reader": ("reader", "readersecret", "cluster"),

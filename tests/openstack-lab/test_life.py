@@ -94,7 +94,7 @@ def test_locked_server_stays_until_it_is_unlocked(web):
 
 def test_what_is_being_built_goes_before_what_serves(cloud, web):
     (serving,) = begin_with(web, 1)
-    cloud.order_builds("delay 60")
+    cloud.order_builds("hang")
     try:
         child = web.begin("--create", 1)
         wait_until(lambda: len(web.servers()) == 2, "Nova has the new one")
