@@ -122,7 +122,7 @@ class Floating:
                 one.port_id = one.fixed_address = None
 
     def _list(self, request):
-        rows = list(self.addresses.values())
+        rows = sorted(self.addresses.values(), key=lambda one: one.id)
         marker = next((i + 1 for i, one in enumerate(rows) if one.id == request.arg("marker")), 0)
         rows = rows[marker:]
         limit = int(request.arg("limit") or 0) or self.pages

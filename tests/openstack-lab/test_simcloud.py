@@ -38,10 +38,12 @@ def conversation(cloud, server, fixed, network, set_quota):
     ask("GET", "/v2.0/floatingips")
     new = {"floating_network_id": network, "description": "ours", "port_id": port, "fixed_ip_address": fixed}
     one = ask("POST", "/v2.0/floatingips", **new)["floatingip"]
+    ask("GET", "/v2.0/floatingips")
     ask("POST", "/v2.0/floatingips", **new)
     ask("POST", "/v2.0/floatingips", **new | {"floating_network_id": NOBODY})
     ask("PUT", f"/v2.0/floatingips/{one['id']}", port_id=None)
     ask("PUT", f"/v2.0/floatingips/{one['id']}", port_id=port, fixed_ip_address=fixed)
+    ask("PUT", f"/v2.0/floatingips/{one['id']}", port_id=None)  # like the second: lists are in the order of random ids
     set_quota(1)
     ask("POST", "/v2.0/floatingips", floating_network_id=network, description="ours")
     set_quota(-1)
