@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "base/strbuf.h"
 #include "domain/lb_ask.h"
+#include "domain/snmp_port.h"
 #include "format/json.h"
 #include "nova_scale_doctor.h"
 
@@ -81,11 +82,26 @@ void doctor_check_plugin(struct doctor *doctor)
 		check_core(&cores[i], path);
 }
 
+/* Where the agent of a member is asked. */
+static long long port_of(const struct doctor *doctor, const char *id)
+{
+	const struct cs_cpu_spec *cpu = &doctor->program->cluster->cpu;
+	const struct cs_members *members = &doctor->view.members;
+	int64_t port = cpu->snmp.port;
+	struct cs_error said; /* by its reason */
+
+	for (size_t i = 0; id && i < members->n; i++) {
+		if (strcmp(members->items[i].server->id, id) == 0)
+			(void)!cs_snmp_port_of(
+				cpu, members->items[i].server, &port, &said);
+	}
+	return (long long)port;
+}
+
 /* Each silent member is a line, the others together are one. */
 static void tell_members(struct doctor *doctor, struct json_object *members)
 {
 	size_t n = json_object_array_length(members), good = 0;
-	long long port = (long long)doctor->program->cluster->cpu.snmp.port;
 
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *member = json_object_array_get_idx(members, i);
@@ -103,7 +119,7 @@ static void tell_members(struct doctor *doctor, struct json_object *members)
 		doctor_fault(doctor, "SNMP", &err,
 			"does snmpd run there, is its UDP port %lld open to this host "
 			"(security group, agentaddress), are community or user the same?",
-			port);
+			port_of(doctor, cs_json_str(member, "id")));
 	}
 	if (good > 0)
 		doctor_say(DOCTOR_GOOD, "SNMP", "%zu of %zu members answer", good, n);

@@ -60,6 +60,7 @@ lib_libclusterscale_a_SOURCES += lib/client/snmp_codec.c lib/client/snmp_codec.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_engines.c lib/client/snmp_engines.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_exchange.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_io.c lib/client/snmp_io.h
+lib_libclusterscale_a_SOURCES += lib/client/snmp_keys.c lib/client/snmp_keys.h
 lib_libclusterscale_a_SOURCES += lib/client/snmp_reason.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp_replies.c
 lib_libclusterscale_a_SOURCES += lib/client/snmp_resolve.c
@@ -119,6 +120,7 @@ lib_libclusterscale_a_SOURCES += lib/domain/scale_name.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_say.c
 lib_libclusterscale_a_SOURCES += lib/domain/scale_victims.c
 lib_libclusterscale_a_SOURCES += lib/domain/snmp_access.c lib/domain/snmp_access.h
+lib_libclusterscale_a_SOURCES += lib/domain/snmp_port.c lib/domain/snmp_port.h
 
 lib_libclusterscale_a_SOURCES += lib/cli/options.c lib/cli/options.h
 lib_libclusterscale_a_SOURCES += lib/cli/plugin_output.c lib/cli/plugin_output.h

@@ -3,11 +3,10 @@
 #include <config.h>
 #include "domain/snmp_access.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/parse.h"
+#include "domain/snmp_port.h"
 
 void cs_snmp_access_done(struct cs_snmp_access *access)
 {
@@ -101,16 +100,6 @@ int cs_snmp_accesses_find(const struct cs_snmp_accesses *accesses,
 	const struct cs_cpu_spec *cpu, const struct cs_server *server,
 	const struct cs_snmp_credential **ret, int64_t *ret_port, struct cs_error *err)
 {
-	size_t i = 0;
-
-	while (i < cpu->n_groups && fnmatch(cpu->groups[i].names, server->name, 0) != 0)
-		i++;
-	*ret = &accesses->items[i].credential;
-	*ret_port = i < cpu->n_groups ? cpu->groups[i].snmp.port : cpu->snmp.port;
-	if (!server->mark_snmp_port ||
-		cs_parse_int(server->mark_snmp_port, 1, 65535, ret_port))
-		return 0;
-	return cs_error_set(err, CS_E_CONFIG,
-		"its metadata " CS_NOVA_MARK_SNMP_PORT " is '%.20s', which is no port",
-		server->mark_snmp_port);
+	*ret = &accesses->items[cs_snmp_group_of(cpu, server)].credential;
+	return cs_snmp_port_of(cpu, server, ret_port, err);
 }
