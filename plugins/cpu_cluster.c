@@ -50,6 +50,7 @@ static int add_members(const struct cs_members *members, const struct cs_cluster
 {
 	struct cs_strbuf others = CS_STRBUF(1 << 20);
 
+	cs_expect_tables(members->n * CPU_BYTES_PER_SERVER);
 	ret->servers = cs_calloc(members->n, sizeof *ret->servers);
 	for (size_t i = 0; i < members->n; i++) {
 		const struct cs_member *member = &members->items[i];

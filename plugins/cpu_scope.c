@@ -20,19 +20,30 @@
 #define ADHOC_MAX_SPAN_MS 180000
 #define ADHOC_GRACE_MS 90000
 
+/* The first word of a line that may end in a comment; "": there is none. */
+static const char *first_word(char *line)
+{
+	char *end;
+
+	while (*line == ' ' || *line == '\t')
+		line++;
+	for (end = line;
+		*end && *end != ' ' && *end != '\t' && *end != '\r' && *end != '#';)
+		end++;
+	*end = '\0';
+	return line;
+}
+
 static int read_hosts(const char *path, struct cs_strings *ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(HOSTS_FILE_MAX);
 
 	if (cs_file_read(path, &text, err) < 0)
 		return err->code;
-	CS_AUTO_FREE char *copy = cs_strbuf_take(&text);
-	for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
-		line[strcspn(line, "#\r")] = '\0';
-		line += strspn(line, " \t");
-		line[strcspn(line, " \t")] = '\0';
-		if (*line)
-			cs_strings_add(ret, line);
+	for (char *rest = text.data, *line; (line = strsep(&rest, "\n"));) {
+		const char *host = first_word(line);
+		if (*host)
+			cs_strings_add(ret, host);
 	}
 	return 0;
 }
@@ -82,6 +93,7 @@ static int scope_from_hosts(const struct cpu_source *source, struct cs_deadline 
 	if (ret->names.n == 0)
 		return cs_error_set(
 			err, CS_E_USAGE, "%s holds no hosts", source->hosts_file);
+	cs_expect_tables(ret->names.n * CPU_BYTES_PER_SERVER);
 	if (refuse_doubles(&ret->names, err) < 0)
 		return err->code;
 	ret->n = ret->names.n;

@@ -12,6 +12,9 @@
 #include "domain/measure.h"
 #include "domain/snmp_access.h"
 
+/* What a run holds for each at its largest, about. */
+#define CPU_BYTES_PER_SERVER 700
+
 /* What the command line says; borrowed from it. */
 struct cpu_source {
 	const char *cluster, *config_file;

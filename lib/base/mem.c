@@ -3,14 +3,17 @@
 #include <config.h>
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define TOUCH_MIN (256 << 10)
+#define EXPECT_MIN (2 << 20) /* a large page */
 
 static void die_on_stderr(void)
 {
@@ -32,17 +35,35 @@ static void *check(void *pointer)
 	return pointer;
 }
 
+/* Advice on the whole pages of a table, which may be in vain. */
+static void advise(void *table, size_t size_bytes, int advice)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)table + page - 1) / page * page;
+
+	if (start < (uintptr_t)table + size_bytes)
+		madvise((void *)start, (uintptr_t)table + size_bytes - start, advice);
+}
+
+void cs_expect_tables(size_t bytes)
+{
+	if (bytes < EXPECT_MIN)
+		return;
+	mallopt(M_MMAP_THRESHOLD, INT_MAX);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	void *room = malloc(bytes);
+	if (room)
+		advise(room, bytes, MADV_HUGEPAGE);
+	free(room);
+}
+
 /* Pages of large tables one by one, at the first touch of each, cost more than what is
  * done with them. */
 static void touch(void *table, size_t size_bytes)
 {
 #ifdef MADV_POPULATE_WRITE
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = ((uintptr_t)table + page - 1) / page * page;
-
-	if (size_bytes >= TOUCH_MIN && start < (uintptr_t)table + size_bytes)
-		madvise((void *)start, (uintptr_t)table + size_bytes - start,
-			MADV_POPULATE_WRITE); /* or not: then they come one by one */
+	if (size_bytes >= TOUCH_MIN)
+		advise(table, size_bytes, MADV_POPULATE_WRITE);
 #else
 	(void)table;
 	(void)size_bytes;

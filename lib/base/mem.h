@@ -15,6 +15,11 @@
  * writes one line to stderr and exits 3. A plugin sets one that prints UNKNOWN. */
 extern void (*cs_out_of_memory)(void);
 
+/* Says that about so many bytes will be needed, in large tables: then they come in large
+ * pages, as the pages of such tables cost more, one by one, than what is done with them;
+ * and what is freed is used again. Takes nothing yet. */
+void cs_expect_tables(size_t bytes);
+
 void *cs_calloc(size_t count, size_t size_bytes) CS_MUST_CHECK;
 void *cs_reallocarray(void *pointer, size_t count, size_t size_bytes) CS_MUST_CHECK;
 char *cs_strdup(const char *text) CS_MUST_CHECK CS_NONNULL_ALL;

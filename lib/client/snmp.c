@@ -25,10 +25,12 @@
 #define FEW_OF 8
 /* In repeats the receive buffer must not overflow a second time. */
 #define REPEAT_PAUSE_MS 1
-/* While answers are on their way, they are read in batches, not one by one; but never
- * more than a default receive buffer holds, however long a busy machine lets us sleep. */
+/* While answers are on their way, they are read in batches, not one by one. */
 #define GATHER_US 300
-#define GATHER_MAX 256
+/* So many may be on their way at first: they fit into a default receive buffer, however
+ * long a busy machine lets us sleep. It grows by a batch, or while nobody has answered
+ * yet by as much again, when nothing comes: the network is slow, or some are dead. */
+#define WINDOW 256
 
 /* A burst of more than 250 requests overflows the buffer of one snmpd: measured. */
 #define IN_FLIGHT_MAX 64
@@ -40,8 +42,10 @@ static void land(struct cs_snmp_exchange *ex, size_t index)
 {
 	struct cs_snmp_slot *slot = &ex->slots[index];
 
-	if (slot->flying)
+	if (slot->flying) {
 		ex->slots[slot->peer].in_flight--;
+		ex->n_flying--;
+	}
 	slot->flying = false;
 }
 
@@ -107,14 +111,14 @@ static bool encode(struct cs_snmp_exchange *ex, size_t index,
 	uint32_t id = ex->first_id + (uint32_t)index, net_id = htonl(id);
 	struct cs_error ignored;
 
-	if (way->credential->version != CS_SNMP_V3) {
+	if (way->credential->version != CS_SNMP_V3 || !ex->engines[index].id_len) {
 		memcpy(ret, way->packet.bytes, way->packet.len);
 		memcpy(ret + way->packet.id_offset, &net_id, sizeof net_id);
 		*ret_len = way->packet.len;
 		return true;
 	}
-	if (cs_snmp_usm_request(way->credential, ex->query, way->wanted,
-		    &ex->engines[index], id, ret, ret_len, &ignored) == 0)
+	if (cs_snmp_usm_request(way->credential, way->form, &ex->engines[index], id, ret,
+		    ret_len, &ignored) == 0)
 		return true;
 	cs_snmp_settle(ex, index, CS_SNMP_UNPROVED, 0);
 	return false;
@@ -164,6 +168,7 @@ static bool send_one(struct cs_snmp_exchange *ex, size_t index)
 	slot->sent_ms = ex->now_ms;
 	ex->counts->sent++;
 	slot->flying = true;
+	ex->n_flying++;
 	ex->slots[slot->peer].in_flight++;
 	slot->tries += slot->tries < UINT8_MAX;
 	int64_t due_ms = slot->sent_ms + patience_ms(ex, slot->tries);
@@ -172,12 +177,13 @@ static bool send_one(struct cs_snmp_exchange *ex, size_t index)
 	return batch->n < CS_SNMP_BATCH || send_batch(ex, family);
 }
 
-/* Asks whoever is queued, but for those whose address has enough to do. */
+/* Asks whoever is queued, as far as the window goes, but for those whose address has
+ * enough to do. */
 static void send_queued(struct cs_snmp_exchange *ex)
 {
 	size_t blocked = 0;
 
-	while (ex->n_queued > blocked) {
+	while (ex->n_queued > blocked && ex->n_flying < ex->window) {
 		size_t index = ex->queue[ex->head];
 		struct cs_snmp_slot *slot = &ex->slots[index];
 		ex->head = (ex->head + 1) % ex->n;
@@ -242,10 +248,35 @@ static void ask_again(struct cs_snmp_exchange *ex)
 	ex->due_ms = next_ms;
 }
 
+static void gather(void)
+{
+	static const struct timespec pause = {.tv_nsec = GATHER_US * 1000};
+
+	nanosleep(&pause, NULL);
+}
+
+/* Without room for a batch there would be a system call for each request. */
+static bool window_is_full(const struct cs_snmp_exchange *ex)
+{
+	return ex->n_flying + CS_SNMP_BATCH > ex->window;
+}
+
+static void make_room(struct cs_snmp_exchange *ex)
+{
+	size_t n_flying = ex->n_flying;
+
+	gather();
+	for (int family = 0; family < CS_SNMP_FAMILIES; family++) {
+		if (ex->fds[family] >= 0)
+			drain(ex, family, false);
+	}
+	if (ex->n_flying == n_flying)
+		ex->window += ex->fastest_ms < 0 ? WINDOW : CS_SNMP_BATCH;
+}
+
 /* Waits until there is something to read, or somebody to ask again. */
 static void wait_and_read(struct cs_snmp_exchange *ex)
 {
-	static const struct timespec gather = {.tv_nsec = GATHER_US * 1000};
 	struct pollfd ready[CS_SNMP_FAMILIES];
 	bool few = ex->n_open * FEW_OF <= ex->n_asked;
 
@@ -259,8 +290,8 @@ static void wait_and_read(struct cs_snmp_exchange *ex)
 		ask_again(ex);
 		return;
 	}
-	if (ex->n_open > CS_SNMP_BATCH && ex->n_open <= GATHER_MAX)
-		nanosleep(&gather, NULL);
+	if (ex->n_flying > CS_SNMP_BATCH)
+		gather();
 	for (int family = 0; family < CS_SNMP_FAMILIES; family++) {
 		if (ready[family].revents)
 			drain(ex, family, ready[family].revents & POLLERR);
@@ -275,9 +306,10 @@ static void run(struct cs_snmp_exchange *ex)
 	while (ex->n_open && cs_deadline_left_ms(ex->deadline) > 0) {
 		size_t n_open = ex->n_open;
 		send_queued(ex);
-		if (ex->n_queued && ex->n_open < n_open)
-			continue;
-		if (ex->n_open)
+		bool moved = ex->n_open < n_open;
+		if (ex->n_queued && window_is_full(ex))
+			make_room(ex);
+		else if (ex->n_open && !(ex->n_queued && moved))
 			wait_and_read(ex);
 	}
 }
@@ -306,6 +338,26 @@ static int open_family(struct cs_snmp_exchange *ex, int family, struct cs_error 
 		return err->code;
 	if (!ex->batches[family])
 		ex->batches[family] = cs_calloc(1, sizeof *ex->batches[family]);
+	return 0;
+}
+
+/* All engines are looked for with the same packet. */
+static int open_v3(struct cs_snmp_exchange *ex, struct cs_error *err)
+{
+	struct cs_snmp_packet discovery;
+
+	if (cs_snmp_usm_open(err) < 0)
+		return err->code;
+	ex->engines = cs_calloc(ex->n, sizeof *ex->engines);
+	if (cs_snmp_usm_discovery(ex->query, &discovery, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < ex->n_ways; i++) {
+		struct cs_snmp_way *way = &ex->ways[i];
+		if (way->credential->version != CS_SNMP_V3)
+			continue;
+		way->packet = discovery;
+		way->form = cs_snmp_usm_form(way->credential, ex->query, way->wanted);
+	}
 	return 0;
 }
 
@@ -338,10 +390,8 @@ static int open_targets(struct cs_snmp_exchange *ex, struct cs_error *err)
 			opened++;
 		}
 	}
-	if (v3 && cs_snmp_usm_open(err) < 0)
+	if (v3 && open_v3(ex, err) < 0)
 		return err->code;
-	if (v3)
-		ex->engines = cs_calloc(ex->n, sizeof *ex->engines);
 	return failed && !opened ? err->code : 0;
 }
 
@@ -370,6 +420,8 @@ static void close_exchange(struct cs_snmp_exchange *ex)
 		cs_snmp_usm_close();
 		explicit_bzero(ex->engines, ex->n * sizeof *ex->engines);
 	}
+	for (size_t i = 0; i < ex->n_ways; i++)
+		cs_snmp_usm_form_free(ex->ways[i].form);
 	if (ex->ways)
 		explicit_bzero(ex->ways, ex->n_ways * sizeof *ex->ways);
 	free(ex->engines);
@@ -394,6 +446,7 @@ int cs_snmp_poll(const struct cs_snmp_query *query, struct cs_snmp_target *targe
 		.first_id = random_id(n),
 		.fastest_ms = -1,
 		.slowest_ms = -1,
+		.window = WINDOW,
 		.due_ms = INT64_MAX,
 		.deadline = deadline};
 

@@ -33,18 +33,59 @@ static long library_version(enum cs_snmp_version version)
 	return versions[version];
 }
 
-/* Version, community, PDU header: what follows is the request id. */
-static int find_id(struct cs_snmp_packet *packet, struct cs_error *err)
-{
-	u_char community[COMMUNITY_MAX + 1], type;
-	size_t community_len = sizeof community, left = packet->len;
+/* A message as far as all versions are alike, and where the rest of it begins. */
+struct message {
 	long version;
-	u_char *at = snmp_comstr_parse(
-		packet->bytes, &left, community, &community_len, &version);
+	u_char *at;
+	size_t left;
+};
 
-	explicit_bzero(community, sizeof community);
-	at = at ? asn_parse_header(at, &left, &type) : NULL;
-	if (!at || left < 6 || at[0] != ASN_INTEGER || at[1] != sizeof(uint32_t))
+static bool open_message(const uint8_t *bytes, size_t len, struct message *ret)
+{
+	u_char type;
+
+	*ret = (struct message){.left = len};
+	u_char *at = asn_parse_sequence((u_char *)bytes, &ret->left, &type,
+		ASN_SEQUENCE | ASN_CONSTRUCTOR, "message");
+	if (!at)
+		return false;
+	ret->at =
+		asn_parse_int(at, &ret->left, &type, &ret->version, sizeof ret->version);
+	return ret->at && type == ASN_INTEGER;
+}
+
+/* msgGlobalData begins with the id: RFC 3412, 6. */
+static u_char *open_global(struct message *message)
+{
+	u_char type;
+
+	return asn_parse_sequence(message->at, &message->left, &type,
+		ASN_SEQUENCE | ASN_CONSTRUCTOR, "msgGlobalData");
+}
+
+static u_char *open_community(
+	struct message *message, u_char ret[COMMUNITY_MAX + 1], size_t *ret_len)
+{
+	u_char type;
+
+	*ret_len = COMMUNITY_MAX + 1;
+	return asn_parse_string(message->at, &message->left, &type, ret, ret_len);
+}
+
+int cs_snmp_packet_find_id(struct cs_snmp_packet *packet, struct cs_error *err)
+{
+	u_char community[COMMUNITY_MAX + 1], type, *at = NULL;
+	struct message message;
+	size_t len;
+
+	if (open_message(packet->bytes, packet->len, &message)) {
+		if (message.version == SNMP_VERSION_3)
+			at = open_global(&message);
+		else if ((message.at = open_community(&message, community, &len)))
+			at = asn_parse_header(message.at, &message.left, &type);
+		explicit_bzero(community, sizeof community);
+	}
+	if (!at || message.left < 6 || at[0] != ASN_INTEGER || at[1] != sizeof(uint32_t))
 		return cs_error_set(err, CS_E_PROTOCOL,
 			"the SNMP library built a request without a 4-byte id");
 	packet->id_offset = (size_t)(at + 2 - packet->bytes);
@@ -119,28 +160,7 @@ int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 		return cs_error_set(err, CS_E_PROTOCOL,
 			"the SNMP library could not build the request: %s",
 			snmp_api_errstring(session.s_snmp_errno));
-	return find_id(ret, err);
-}
-
-/* A message as far as all versions are alike, and where the rest of it begins. */
-struct message {
-	long version;
-	u_char *at;
-	size_t left;
-};
-
-static bool open_message(const uint8_t *bytes, size_t len, struct message *ret)
-{
-	u_char type;
-
-	*ret = (struct message){.left = len};
-	u_char *at = asn_parse_sequence((u_char *)bytes, &ret->left, &type,
-		ASN_SEQUENCE | ASN_CONSTRUCTOR, "message");
-	if (!at)
-		return false;
-	ret->at =
-		asn_parse_int(at, &ret->left, &type, &ret->version, sizeof ret->version);
-	return ret->at && type == ASN_INTEGER;
+	return cs_snmp_packet_find_id(ret, err);
 }
 
 /* Behind the community: the request id of a Response, RFC 3416, 3. */
@@ -158,16 +178,14 @@ static u_char *open_response(struct message *message, long *ret_id)
 bool cs_snmp_head_read(const uint8_t *bytes, size_t len, struct cs_snmp_head *ret)
 {
 	u_char community[COMMUNITY_MAX + 1], type;
-	size_t community_len = sizeof community;
+	size_t community_len;
 	struct message message;
 	long id;
 
 	if (!open_message(bytes, len, &message))
 		return false;
 	if (message.version == SNMP_VERSION_3) {
-		/* msgGlobalData begins with the id: RFC 3412, 6. */
-		u_char *at = asn_parse_sequence(message.at, &message.left, &type,
-			ASN_SEQUENCE | ASN_CONSTRUCTOR, "msgGlobalData");
+		u_char *at = open_global(&message);
 		if (!at || !asn_parse_int(at, &message.left, &type, &id, sizeof id) ||
 			type != ASN_INTEGER)
 			return false;
@@ -176,8 +194,7 @@ bool cs_snmp_head_read(const uint8_t *bytes, size_t len, struct cs_snmp_head *re
 	}
 	if (message.version != SNMP_VERSION_1 && message.version != SNMP_VERSION_2c)
 		return false;
-	message.at = asn_parse_string(
-		message.at, &message.left, &type, community, &community_len);
+	message.at = open_community(&message, community, &community_len);
 	if (!message.at || !open_response(&message, &id))
 		return false;
 	ret->version = message.version == SNMP_VERSION_1 ? CS_SNMP_V1 : CS_SNMP_V2C;
@@ -330,13 +347,12 @@ static enum cs_snmp_outcome check_community(
 	struct message *message, const struct cs_snmp_credential *credential)
 {
 	const char *expected = cs_secret_expose(credential->community);
-	u_char community[COMMUNITY_MAX + 1], type;
-	size_t len = sizeof community;
+	u_char community[COMMUNITY_MAX + 1];
+	size_t len;
 
 	if (message->version != library_version(credential->version))
 		return CS_SNMP_OTHER_VERSION;
-	message->at =
-		asn_parse_string(message->at, &message->left, &type, community, &len);
+	message->at = open_community(message, community, &len);
 	if (!message->at)
 		return CS_SNMP_MALFORMED;
 	if (len != strlen(expected) || memcmp(community, expected, len) != 0)

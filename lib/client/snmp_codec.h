@@ -8,8 +8,8 @@
 
 #define CS_SNMP_PACKET_MAX 1472
 
-/* An encoded request of v1 or v2c whose four bytes of request id (network order) may be
- * overwritten. Carries the community: to be zeroed after use. */
+/* An encoded request whose four bytes of request id, in v3 of message id (network order),
+ * may be overwritten. Carries the community: to be zeroed after use. */
 struct cs_snmp_packet {
 	uint8_t bytes[CS_SNMP_PACKET_MAX];
 	size_t len;
@@ -50,7 +50,10 @@ enum cs_snmp_outcome cs_snmp_reply_read(const uint8_t *bytes, size_t len,
 /* Of an error-status. */
 const char *cs_snmp_status_text(int error_status);
 
-/* For snmp_usm.c: `pdu` is a netsnmp_pdu. */
+/* For snmp_usm.c: sets `id_offset`. */
+int cs_snmp_packet_find_id(
+	struct cs_snmp_packet *packet, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* The same: `pdu` is a netsnmp_pdu. */
 void *cs_snmp_pdu_make(const struct cs_snmp_query *query, uint32_t wanted,
 	enum cs_snmp_version version) CS_MUST_CHECK CS_NONNULL_ALL;
 enum cs_snmp_outcome cs_snmp_pdu_read(const void *pdu, const struct cs_snmp_query *query,

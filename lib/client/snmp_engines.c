@@ -41,9 +41,10 @@ static void key_of(const union cs_snmp_address *address, char ret[KEY_SIZE])
 		ntohs(v4 ? address->v4.sin_port : address->v6.sin6_port));
 }
 
+static const char digits[] = "0123456789abcdef";
+
 static int hex_digit(char c)
 {
-	static const char digits[] = "0123456789abcdef";
 	const char *found = c ? strchr(digits, c) : NULL;
 
 	return found ? (int)(found - digits) : -1;
@@ -139,14 +140,16 @@ void cs_snmp_engines_load(const char *dir, const struct cs_snmp_target *targets,
 static void add_line(struct cs_strbuf *out, const struct cs_snmp_target *target,
 	const struct cs_snmp_engine *engine, int64_t now_ms)
 {
-	char key[KEY_SIZE];
+	char key[KEY_SIZE], id[2 * sizeof engine->id + 1];
 
 	key_of(&target->address, key);
-	cs_strbuf_addf(out, "%s ", key);
-	for (size_t i = 0; i < engine->id_len; i++)
-		cs_strbuf_addf(out, "%02x", engine->id[i]);
-	cs_strbuf_addf(out, " %" PRIu32 " %" PRIu32 " %" PRId64 "\n", engine->boots,
-		cs_snmp_engine_time(engine), now_ms);
+	for (size_t i = 0; i < engine->id_len; i++) {
+		id[2 * i] = digits[engine->id[i] >> 4];
+		id[2 * i + 1] = digits[engine->id[i] & 15];
+	}
+	cs_strbuf_addf(out, "%s %.*s %" PRIu32 " %" PRIu32 " %" PRId64 "\n", key,
+		2 * engine->id_len, id, engine->boots, cs_snmp_engine_time(engine),
+		now_ms);
 }
 
 void cs_snmp_engines_save(const char *dir, const struct cs_snmp_target *targets,

@@ -17,11 +17,13 @@ struct cs_snmp_slot {
 	bool done, queued, flying;
 };
 
-/* What is asked, and as whom; v1 and v2c: the packet, too. */
+/* What is asked, and as whom; the packet: in v3 the one to an engine that is not known.
+ */
 struct cs_snmp_way {
 	const struct cs_snmp_credential *credential;
 	uint32_t wanted;
 	struct cs_snmp_packet packet;
+	struct snmp_pdu *form; /* v3 */
 };
 
 struct cs_snmp_exchange {
@@ -32,7 +34,8 @@ struct cs_snmp_exchange {
 	struct cs_snmp_way *ways;
 	size_t n_ways;
 	size_t n, n_asked, n_open;
-	uint32_t *queue; /* of n, round: who is to be asked now */
+	size_t n_flying, window; /* requests under way, and how many there may be */
+	uint32_t *queue;	 /* of n, round: who is to be asked now */
 	size_t head, n_queued;
 	bool paced; /* some share an address */
 	int fds[CS_SNMP_FAMILIES];

@@ -14,6 +14,7 @@
 #include "base/deadline.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "client/snmp_keys.h"
 
 /* Discovery, the time, and once more when either has changed meanwhile. */
 #define ATTEMPTS_MAX 4
@@ -59,7 +60,6 @@ static int make_master_key(const struct cs_snmp_credential *credential,
 	struct cs_error *err)
 {
 	size_t hash_len;
-	const oid *hash = auth_oid(credential, &hash_len);
 
 	if (!password)
 		return cs_error_set(err, CS_E_CONFIG,
@@ -70,9 +70,8 @@ static int make_master_key(const struct cs_snmp_credential *credential,
 			"the %s password of SNMPv3 user '%s' is shorter than %d "
 			"characters, which agents refuse (RFC 3414)",
 			what, credential->user, PASSWORD_MIN);
-	ret->len = sizeof ret->bytes;
-	if (!hash || generate_Ku(hash, (u_int)hash_len, (const u_char *)text,
-			     strlen(text), ret->bytes, &ret->len) != SNMPERR_SUCCESS)
+	if (!auth_oid(credential, &hash_len) ||
+		!cs_snmp_key_make(credential->auth_protocol, text, ret))
 		return cs_error_set(err, CS_E_CONFIG,
 			"the SNMP library has no authentication by %s",
 			credential->auth_protocol);
@@ -172,13 +171,8 @@ static bool localize_key(const struct cs_snmp_credential *credential,
 	const struct cs_snmp_engine *engine, const struct cs_snmp_key *master,
 	struct cs_snmp_key *ret)
 {
-	size_t hash_len;
-	const oid *hash = auth_oid(credential, &hash_len);
-
-	ret->len = sizeof ret->bytes;
-	return generate_kul(hash, (u_int)hash_len, engine->id, engine->id_len,
-		       master->bytes, master->len, ret->bytes,
-		       &ret->len) == SNMPERR_SUCCESS;
+	return cs_snmp_key_localize(
+		credential->auth_protocol, master, engine->id, engine->id_len, ret);
 }
 
 static bool extend_priv_key(
@@ -268,65 +262,80 @@ static int security_level(const struct cs_snmp_credential *credential)
 	return levels[credential->level];
 }
 
-static void *copy_bytes(const void *bytes, size_t len)
+/* With nothing of an engine yet. The library frees what it is given. */
+static struct snmp_pdu *make_form(const struct cs_snmp_query *query, uint32_t wanted,
+	int level, const char *name, const char *context)
 {
-	char *copy = cs_calloc(1, len + 1);
+	netsnmp_pdu *pdu = cs_snmp_pdu_make(query, wanted, CS_SNMP_V3);
 
-	return memcpy(copy, bytes, len);
-}
-
-static void fill_pdu(netsnmp_pdu *pdu, const struct cs_snmp_credential *credential,
-	const struct cs_snmp_engine *engine, uint32_t id)
-{
-	const char *name = engine->id_len ? credential->user : "";
-	const char *context =
-		credential->context && engine->id_len ? credential->context : "";
-
-	pdu->reqid = pdu->msgid = (long)id;
+	pdu->msgid = pdu->reqid;
 	pdu->securityModel = SNMP_SEC_MODEL_USM;
-	pdu->securityLevel =
-		engine->id_len ? security_level(credential) : SNMP_SEC_LEVEL_NOAUTH;
-	pdu->securityEngineID = copy_bytes(engine->id, engine->id_len);
-	pdu->securityEngineIDLen = engine->id_len;
-	pdu->contextEngineID = copy_bytes(engine->id, engine->id_len);
-	pdu->contextEngineIDLen = engine->id_len;
+	pdu->securityLevel = level;
 	pdu->contextName = cs_strdup(context);
 	pdu->contextNameLen = strlen(context);
 	pdu->securityName = cs_strdup(name);
 	pdu->securityNameLen = strlen(name);
+	return pdu;
 }
 
-int cs_snmp_usm_request(const struct cs_snmp_credential *credential,
-	const struct cs_snmp_query *query, uint32_t wanted, struct cs_snmp_engine *engine,
-	uint32_t id, uint8_t ret[CS_SNMP_PACKET_MAX], size_t *ret_len,
+struct snmp_pdu *cs_snmp_usm_form(const struct cs_snmp_credential *credential,
+	const struct cs_snmp_query *query, uint32_t wanted)
+{
+	return make_form(query, wanted, security_level(credential), credential->user,
+		credential->context ? credential->context : "");
+}
+
+void cs_snmp_usm_form_free(struct snmp_pdu *form)
+{
+	if (form)
+		snmp_free_pdu(form);
+}
+
+static int build(struct snmp_pdu *form, uint8_t ret[CS_SNMP_PACKET_MAX], size_t *ret_len,
 	struct cs_error *err)
 {
 	netsnmp_session session = v3_session();
 	size_t capacity = CS_SNMP_PACKET_MAX, offset = 0;
 	u_char *buffer = cs_calloc(1, capacity);
-	/* RFC 3414, 4: a discovery asks for nothing. */
-	netsnmp_pdu *pdu =
-		cs_snmp_pdu_make(query, engine->id_len ? wanted : 0, CS_SNMP_V3);
+	int r = snmp_build(&buffer, &capacity, &offset, &session, form);
 
-	if (engine->id_len && !select_engine(credential, engine))
-		session.s_snmp_errno = SNMPERR_GENERR;
-	fill_pdu(pdu, credential, engine, id);
-	int r = session.s_snmp_errno
-			? session.s_snmp_errno
-			: snmp_build(&buffer, &capacity, &offset, &session, pdu);
 	if (r >= 0 && offset <= CS_SNMP_PACKET_MAX) {
 		memcpy(ret, buffer + capacity - offset, offset);
 		*ret_len = offset;
+		r = 0;
 	} else {
 		r = cs_error_set(err, CS_E_PROTOCOL,
 			"the SNMP library could not build a v3 request: %s",
 			snmp_api_errstring(session.s_snmp_errno));
 	}
-	if (engine->id_len)
-		free_enginetime(engine->id, engine->id_len);
 	free(buffer);
-	snmp_free_pdu(pdu);
-	return r < 0 ? r : 0;
+	return r;
+}
+
+int cs_snmp_usm_discovery(const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
+	struct cs_error *err)
+{
+	struct snmp_pdu *form = make_form(query, 0, SNMP_SEC_LEVEL_NOAUTH, "", "");
+	int r = build(form, ret->bytes, &ret->len, err);
+
+	snmp_free_pdu(form);
+	return r < 0 ? r : cs_snmp_packet_find_id(ret, err);
+}
+
+int cs_snmp_usm_request(const struct cs_snmp_credential *credential,
+	struct snmp_pdu *form, struct cs_snmp_engine *engine, uint32_t id,
+	uint8_t ret[CS_SNMP_PACKET_MAX], size_t *ret_len, struct cs_error *err)
+{
+	if (!select_engine(credential, engine))
+		return cs_error_set(err, CS_E_PROTOCOL,
+			"the SNMP library could not make the keys of an engine");
+	form->reqid = form->msgid = (long)id;
+	form->securityEngineID = form->contextEngineID = engine->id;
+	form->securityEngineIDLen = form->contextEngineIDLen = engine->id_len;
+	int r = build(form, ret, ret_len, err);
+	form->securityEngineID = form->contextEngineID = NULL;
+	free_enginetime(engine->id, engine->id_len);
+	return r;
 }
 
 /* What a message says of its engine, unproved: RFC 3414, 2.4. */

@@ -27,11 +27,21 @@ uint32_t cs_snmp_engine_time(const struct cs_snmp_engine *engine) CS_NONNULL_ALL
 int cs_snmp_usm_open(struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_snmp_usm_close(void);
 
-/* A request to `engine`, or the one that discovers it (RFC 3414, 4) when it is not known.
- * `id` is message and request id. */
+/* What discovers any engine: RFC 3414, 4. It asks for nothing. */
+int cs_snmp_usm_discovery(const struct cs_snmp_query *query, struct cs_snmp_packet *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* What is asked of every engine alike, to be filled in for each; the library's, owned by
+ * the caller. */
+struct snmp_pdu;
+struct snmp_pdu *cs_snmp_usm_form(const struct cs_snmp_credential *credential,
+	const struct cs_snmp_query *query, uint32_t wanted) CS_MUST_CHECK CS_NONNULL_ALL;
+void cs_snmp_usm_form_free(struct snmp_pdu *form);
+
+/* A request to `engine`, which is known. `id` is message and request id. */
 int cs_snmp_usm_request(const struct cs_snmp_credential *credential,
-	const struct cs_snmp_query *query, uint32_t wanted, struct cs_snmp_engine *engine,
-	uint32_t id, uint8_t ret[CS_SNMP_PACKET_MAX], size_t *ret_len,
+	struct snmp_pdu *form, struct cs_snmp_engine *engine, uint32_t id,
+	uint8_t ret[CS_SNMP_PACKET_MAX], size_t *ret_len,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 enum cs_snmp_usm_verdict {

@@ -256,11 +256,28 @@ static void begin(const struct cs_measure_setup *setup, struct cs_measured *serv
 	const struct cs_cpu_sample *sample)
 {
 	if (sample->source == CS_CPU_UCD) {
-		set_state(server, CS_SERVER_WARMING, cs_cpu_verdict_text(CS_CPU_FIRST));
+		/* Mostly a baseline says more: see name_first_samples(). */
+		set_state(server, CS_SERVER_WARMING, NULL);
 		return;
 	}
 	server->load = cs_cpu_load_told(sample);
 	set_load(setup, server, sample);
+}
+
+/* False when there is none. */
+static bool name_first_samples(struct cs_measured *servers, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!has_first_sample(&servers[i]))
+			continue;
+		any = true;
+		if (!servers[i].reason)
+			cs_measured_set_reason(
+				&servers[i], cs_cpu_verdict_text(CS_CPU_FIRST));
+	}
+	return any;
 }
 
 int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers,
@@ -268,7 +285,6 @@ int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers
 {
 	CS_AUTO_FREE struct cs_sampling *samplings = cs_calloc(n, sizeof *samplings);
 	int64_t first_at_ms = cs_monotonic_ms();
-	bool first = false;
 
 	*ret = (struct cs_measure_result){0};
 	cs_stamp_now(&ret->measurement.at);
@@ -285,8 +301,7 @@ int cs_measure(const struct cs_measure_setup *setup, struct cs_measured *servers
 	if (setup->state_dir)
 		(void)!use_baselines(setup, servers, n, samplings, &ret->state_error);
 	add_up(setup, servers, n, &ret->measurement);
-	for (size_t i = 0; i < n; i++)
-		first = first || has_first_sample(&servers[i]);
+	bool first = name_first_samples(servers, n);
 	if (!setup->once && ret->measurement.sampled == 0 && first &&
 		take_second_samples(setup, servers, n, samplings, first_at_ms, ret, err) <
 			0)

@@ -142,10 +142,13 @@ def median(rows, key):
     return statistics.median(row[key] for row in rows)
 
 
-def own_cpu(rows):
-    """Of the part that snmp_limit and snmp_poll measure themselves, where all have answered."""
-    took = [int(row["stdout"].split()[1]) / 1e6 for row in rows if row["status"] == 0]
-    return statistics.median(took) if took else None
+def own_cpu(who, rows):
+    """Of the part that snmp_limit and snmp_poll measure themselves. Neither waits for what is lost with its CPU, so a
+    run that lost answers only looks cheaper: it counts where there is no other."""
+    complete = [row for row in rows if row["status"] == 0]
+    if len(complete) < len(rows):
+        print(f"{who}: answers were lost in {len(rows) - len(complete)} of {len(rows)} runs", flush=True)
+    return statistics.median(int(row["stdout"].split()[1]) / 1e6 for row in complete or rows)
 
 
 def overflowed(row):
@@ -163,9 +166,7 @@ def compare_with_limit(lab, n):
     rows = lab.compare({"limit": [lab.tools / "snmp_limit", n, lab.port],
                         "poll": [lab.tools / "snmp_poll", n, lab.port, 3000],
                         "check": lab.check(n)})
-    limit, poll = own_cpu(rows["limit"]), own_cpu(rows["poll"])
-    if not limit or not poll:
-        sys.exit(f"bench: N={n}: answers were lost in every run: no quiet machine")
+    limit, poll = (own_cpu(f"zero delay, N={n}: {who}", rows[who]) for who in ("limit", "poll"))
     lab.table.add("zero delay", n, "check_cluster_cpu", rows["check"])
     return limit, poll, {key: median(rows["check"], key) for key in ("wall", "cpu", "rss")}
 
@@ -193,7 +194,7 @@ def growth(lab):
     lab.prime(1000)
     with lab.agents():
         rows = lab.compare({n: [lab.tools / "snmp_poll", n, lab.port, 3000] for n in (1000, 50000)})
-    few, many = own_cpu(rows[1000]), own_cpu(rows[50000])
+    few, many = (own_cpu(f"growth, N={n}: poll", rows[n]) for n in (1000, 50000))
     lab.bench.bar("growth of the poll's CPU from 1000 to 50000 over linear", many / few / 50, 1.2, " x")
 
 

@@ -71,6 +71,9 @@ static int64_t now_us(void)
 	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
+/* When the batch at hand was received: ten thousand answers ask for it ten times each. */
+static int64_t batch_us;
+
 /* Takes the next element off `from`; its tag, or -1. */
 static int take(struct span *from, struct span *ret)
 {
@@ -165,7 +168,7 @@ static void put_number(struct packet *packet, uint8_t tag, uint32_t number)
 static uint32_t counter(uint32_t agent, unsigned number)
 {
 	uint32_t cpus = 1 + agent % 8, load = agent * UINT32_C(7919) % 1001;
-	uint64_t ticks = (uint64_t)(now_us() / 1000000) * TICKS_PER_S * cpus;
+	uint64_t ticks = (uint64_t)(batch_us / 1000000) * TICKS_PER_S * cpus;
 	uint64_t busy = ticks * load / 1000;
 
 	switch (number) {
@@ -189,7 +192,7 @@ static void put_value(struct packet *packet, uint32_t agent, struct span oid)
 		put_number(packet, oid.at[n] == 67 ? INTEGER : COUNTER,
 			counter(agent, oid.at[n]));
 	else if (oid.len == sizeof uptime && memcmp(oid.at, uptime, oid.len) == 0)
-		put_number(packet, TICKS, (uint32_t)(now_us() / 10000));
+		put_number(packet, TICKS, (uint32_t)(batch_us / 10000));
 	else
 		put_octets(packet, NO_SUCH_OBJECT, "", 0);
 }
@@ -267,7 +270,7 @@ static void make_master_key(void)
 
 static uint32_t engine_time(void)
 {
-	return (uint32_t)(now_us() / 1000000);
+	return (uint32_t)(batch_us / 1000000);
 }
 
 /* RFC 3826: CFB128, the vector is boots, time and salt. */
@@ -447,6 +450,7 @@ static void receive(struct server *server)
 	size_t room = QUEUE_MAX - server->n;
 	int n = recvmmsg(server->fd, messages, room < BATCH ? (unsigned)room : BATCH,
 		MSG_DONTWAIT, NULL);
+	batch_us = now_us();
 	for (int i = 0; i < n; i++) {
 		struct packet *packet =
 			&server->queue[(server->head + server->n) % QUEUE_MAX];
@@ -457,7 +461,7 @@ static void receive(struct server *server)
 			!answer(bytes[i], messages[i].msg_len, agent, packet))
 			continue;
 		packet->to = from[i];
-		packet->due_us = now_us() + server->delay_us;
+		packet->due_us = batch_us + server->delay_us;
 		server->n++;
 	}
 }
@@ -495,8 +499,9 @@ static void send_due(struct server *server)
 		int done = sendmmsg(server->fd, messages + sent, (unsigned)(n - sent), 0);
 		sent += done > 0 ? (size_t)done : 1;
 	}
-	server->head = (server->head + n) % QUEUE_MAX;
 	server->n -= n;
+	/* Starts again in memory that is at hand. */
+	server->head = server->n ? (server->head + n) % QUEUE_MAX : 0;
 }
 
 static _Noreturn void serve(struct server *server)

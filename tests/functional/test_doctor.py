@@ -201,7 +201,7 @@ def test_snmp(doctor):
     said = doctor.fault("SNMP", f"UDP port {doctor.port}", "does snmpd run there")
     assert "ok 1 of 2 members answer" in said["SNMP"]
     (silent,) = (s for s in doctor.lab.cloud.servers.values() if s.address in said["SNMP"][0])
-    silent.metadata["clusterscale.snmp-port"] = "1161"
+    silent.change(metadata=silent.metadata | {"clusterscale.snmp-port": "1161"})
     doctor.fault("SNMP", "UDP port 1161")
 
 

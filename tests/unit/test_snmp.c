@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "client/snmp.h"
 #include "client/snmp_codec.h"
+#include "client/snmp_keys.h"
 
 static const struct cs_snmp_object objects[] = {
 	{10, {1, 3, 6, 1, 4, 1, 2021, 11, 50, 0}},
@@ -295,6 +296,39 @@ static void test_reasons_say_what_to_look_at(void **state)
 		cs_snmp_reason(&target, text), "Connection refused (is snmpd running?)");
 }
 
+/* RFC 3414, A.3: "maplesyrup" and the engine 00 ... 02. */
+static void test_keys_are_those_of_the_rfc(void **state)
+{
+	static const uint8_t engine[12] = {[11] = 2};
+	static const struct {
+		const char *protocol;
+		size_t len;
+		uint8_t key[20], localized[20];
+	} cases[] = {{"MD5", 16,
+			     {0x9f, 0xaf, 0x32, 0x83, 0x88, 0x4e, 0x92, 0x83, 0x4e, 0xbc,
+				     0x98, 0x47, 0xd8, 0xed, 0xd9, 0x63},
+			     {0x52, 0x6f, 0x5e, 0xed, 0x9f, 0xcc, 0xe2, 0x6f, 0x89, 0x64,
+				     0xc2, 0x93, 0x07, 0x87, 0xd8, 0x2b}},
+		{"SHA", 20,
+			{0x9f, 0xb5, 0xcc, 0x03, 0x81, 0x49, 0x7b, 0x37, 0x93, 0x52, 0x89,
+				0x39, 0xff, 0x78, 0x8d, 0x5d, 0x79, 0x14, 0x52, 0x11},
+			{0x66, 0x95, 0xfe, 0xbc, 0x92, 0x88, 0xe3, 0x62, 0x82, 0x23, 0x5f,
+				0xc7, 0x15, 0x1f, 0x12, 0x84, 0x97, 0xb3, 0x8f, 0x3f}}};
+	struct cs_snmp_key key, localized;
+
+	(void)state;
+	for (size_t i = 0; i < CS_ARRAY_SIZE(cases); i++) {
+		assert_true(cs_snmp_key_make(cases[i].protocol, "maplesyrup", &key));
+		assert_int_equal(key.len, cases[i].len);
+		assert_memory_equal(key.bytes, cases[i].key, key.len);
+		assert_true(cs_snmp_key_localize(
+			cases[i].protocol, &key, engine, sizeof engine, &localized));
+		assert_int_equal(localized.len, cases[i].len);
+		assert_memory_equal(localized.bytes, cases[i].localized, localized.len);
+	}
+	assert_false(cs_snmp_key_make("SHA-1024", "maplesyrup", &key));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_a_community_has_a_limit),
 		cmocka_unit_test(test_hosts_are_read_in_every_form),
 		cmocka_unit_test(test_other_forms_of_a_host_are_refused),
+		cmocka_unit_test(test_keys_are_those_of_the_rfc),
 		cmocka_unit_test(test_reasons_say_what_to_look_at),
 	};
 
