@@ -28,8 +28,8 @@
 /* While answers are on their way, they are read in batches, not one by one. */
 #define GATHER_US 300
 /* So many may be on their way at first: they fit into a default receive buffer, however
- * long a busy machine lets us sleep. It grows by a batch, or while nobody has answered
- * yet by as much again, when nothing comes: the network is slow, or some are dead. */
+ * long a busy machine lets us sleep. As many more may be when nobody has answered yet,
+ * because the network is slow, or when nobody has for a while, because some are dead. */
 #define WINDOW 256
 
 /* A burst of more than 250 requests overflows the buffer of one snmpd: measured. */
@@ -270,8 +270,13 @@ static void make_room(struct cs_snmp_exchange *ex)
 		if (ex->fds[family] >= 0)
 			drain(ex, family, false);
 	}
-	if (ex->n_flying == n_flying)
-		ex->window += ex->fastest_ms < 0 ? WINDOW : CS_SNMP_BATCH;
+	bool quiet = ex->fastest_ms < 0 ||
+		     (ex->now_ms >= ex->last_answer_ms + RETRY_FLOOR_MS &&
+			     ex->now_ms >= ex->widened_ms + RETRY_FLOOR_MS);
+	if (ex->n_flying < n_flying || !quiet)
+		return;
+	ex->window += WINDOW;
+	ex->widened_ms = ex->now_ms;
 }
 
 /* Waits until there is something to read, or somebody to ask again. */

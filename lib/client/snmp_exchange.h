@@ -35,6 +35,7 @@ struct cs_snmp_exchange {
 	size_t n_ways;
 	size_t n, n_asked, n_open;
 	size_t n_flying, window; /* requests under way, and how many there may be */
+	int64_t widened_ms;	 /* when that has grown */
 	uint32_t *queue;	 /* of n, round: who is to be asked now */
 	size_t head, n_queued;
 	bool paced; /* some share an address */
