@@ -28,9 +28,10 @@
 /* While answers are on their way, they are read in batches, not one by one. */
 #define GATHER_US 300
 /* So many may be on their way at first: they fit into a default receive buffer, however
- * long a busy machine lets us sleep. As many more may be when nobody has answered yet,
- * because the network is slow, or when nobody has for a while, because some are dead. */
+ * long a busy machine lets us sleep. Ever more may be when the first answers take long,
+ * because the agents are far away; later, when nobody answers, because some are dead. */
 #define WINDOW 256
+#define FAR_MS 5
 
 /* A burst of more than 250 requests overflows the buffer of one snmpd: measured. */
 #define IN_FLIGHT_MAX 64
@@ -270,10 +271,12 @@ static void make_room(struct cs_snmp_exchange *ex)
 		if (ex->fds[family] >= 0)
 			drain(ex, family, false);
 	}
-	bool quiet = ex->fastest_ms < 0 ||
-		     (ex->now_ms >= ex->last_answer_ms + RETRY_FLOOR_MS &&
-			     ex->now_ms >= ex->widened_ms + RETRY_FLOOR_MS);
-	if (ex->n_flying < n_flying || !quiet)
+	int64_t heard_ms =
+		ex->last_answer_ms > ex->widened_ms ? ex->last_answer_ms : ex->widened_ms;
+	int64_t silence_ms = ex->window == WINDOW ? FAR_MS : 0;
+	if (ex->fastest_ms >= 0)
+		silence_ms = RETRY_FLOOR_MS;
+	if (ex->n_flying < n_flying || ex->now_ms < heard_ms + silence_ms)
 		return;
 	ex->window += WINDOW;
 	ex->widened_ms = ex->now_ms;
@@ -305,7 +308,7 @@ static void wait_and_read(struct cs_snmp_exchange *ex)
 
 static void run(struct cs_snmp_exchange *ex)
 {
-	ex->now_ms = cs_monotonic_ms();
+	ex->now_ms = ex->widened_ms = cs_monotonic_ms();
 	for (size_t i = 0; i < ex->n; i++)
 		cs_snmp_enqueue(ex, i);
 	while (ex->n_open && cs_deadline_left_ms(ex->deadline) > 0) {
