@@ -10,7 +10,7 @@ EXTRA_DIST += handlers/nova_scale.8.scd
 
 handlers_nova_scale_SOURCES = handlers/nova_scale.c handlers/nova_scale.h \
 	handlers/nova_scale_audit.c handlers/nova_scale_commands.c \
-	handlers/nova_scale_doctor.c handlers/nova_scale_doctor_lb.c handlers/nova_scale_doctor.h \
+	handlers/nova_scale_doctor.c handlers/nova_scale_doctor_core.c handlers/nova_scale_doctor_lb.c handlers/nova_scale_doctor.h \
 	handlers/nova_scale_evidence.c \
 	handlers/nova_scale_floating.c \
 	handlers/nova_scale_ports.c \

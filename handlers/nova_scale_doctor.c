@@ -373,26 +373,43 @@ static void list_members(struct doctor *doctor)
 		doctor_fault(doctor, "addresses", &err, NULL);
 }
 
-/* As many more as the configuration would let there be. */
-static void check_quota(struct doctor *doctor)
+static void tell_no_limits(
+	struct doctor *doctor, const struct cs_error *err, long long more)
 {
-	int64_t max = doctor->program->cluster->max,
-		more = max - (int64_t)doctor->view.members.n;
-	struct cs_error err;
-
-	if (more > 0 && cs_fleet_has_room(doctor->program->fleet, more, &err) < 0)
-		doctor_fault(doctor, "quota", &err,
-			"have the project's quota raised, or lower size.max (%lld)",
-			(long long)max);
-	else if (more > 0 && !cs_fleet_tells_limits(doctor->program->fleet))
+	if (err->code == CS_E_FORBIDDEN || err->code == CS_E_NOT_FOUND)
 		doctor_say(DOCTOR_NOTE, "quota",
 			"this cloud tells no limits: whether there is room for %lld more "
 			"servers, up to size.max, shows when they are created",
-			(long long)more);
+			more);
 	else
+		doctor_fault(doctor, "quota", err,
+			"look again: whether there is room for %lld more servers, up to "
+			"size.max, is not known",
+			more);
+}
+
+/* As many more as the configuration would let there be. */
+static void check_quota(struct doctor *doctor)
+{
+	struct cs_fleet *fleet = doctor->program->fleet;
+	int64_t max = doctor->program->cluster->max, n = (int64_t)doctor->view.members.n,
+		more = max > n ? max - n : 0;
+	struct cs_error err;
+
+	if (more > 0 && cs_fleet_has_room(fleet, more, &err) < 0) {
+		if (err.code != CS_E_QUOTA)
+			doctor_skip("quota", "without the flavor");
+		else
+			doctor_fault(doctor, "quota", &err,
+				"have the project's quota raised, or lower size.max "
+				"(%lld)",
+				(long long)max);
+	} else if (more > 0 && cs_fleet_tells_limits(fleet, &err) < 0) {
+		tell_no_limits(doctor, &err, (long long)more);
+	} else {
 		doctor_say(DOCTOR_GOOD, "quota",
-			"room for %lld more servers, up to size.max",
-			more > 0 ? (long long)more : 0);
+			"room for %lld more servers, up to size.max", (long long)more);
+	}
 }
 
 static void check_cloud(struct doctor *doctor)

@@ -27,8 +27,10 @@ void doctor_skip(const char *what, const char *why) CS_NONNULL_ALL;
 void doctor_fault(struct doctor *doctor, const char *what, const struct cs_error *err,
 	const char *cure, ...) CS_PRINTF(4, 5) CS_NONNULL(1, 2, 3);
 
-/* nova_scale_doctor_lb.c: what others run for us, or we for them. */
+/* nova_scale_doctor_core.c */
 void doctor_check_plugin(struct doctor *doctor) CS_NONNULL_ALL;
+
+/* nova_scale_doctor_lb.c: what others run for us, or we for them. */
 void doctor_check_snmp(struct doctor *doctor) CS_NONNULL_ALL;
 void doctor_check_lbs(struct doctor *doctor) CS_NONNULL_ALL;
 

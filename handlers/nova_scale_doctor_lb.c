@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* --doctor: the plugin with the agents that it asks, and the load balancers. */
+/* --doctor: the agents that the plugin asks, and the load balancers. */
 #include <config.h>
 
 #include <stdio.h>
@@ -17,85 +17,32 @@
 #define CHECK_MS (60 * CS_MS_PER_S)
 #define CHECK_SECONDS "50"
 #define ASK_MS (30 * CS_MS_PER_S)
-#define LINE_MAX_BYTES (64 << 10)
 
-/* Where a core says which folder its plugins are in, as Debian installs it. */
-static const struct core {
-	const char *name, *path, *key;
-} cores[] = {{"Nagios", "/etc/nagios4/resource.cfg", "$USER1$"},
-	{"Icinga 2", "/etc/icinga2/constants.conf", "const PluginDir"}};
-
-/* `KEY = "VALUE"` or `KEY=VALUE`; NULL when the line is another one. Cuts `line`. */
-static char *value_of(char *line, const char *key)
+/* `why`: what the plugin says. */
+static void tell_silent(
+	struct doctor *doctor, struct json_object *member, const char *why)
 {
-	size_t len = strlen(key);
-
-	if (strncmp(line, key, len) != 0)
-		return NULL;
-	line += len + strspn(line + len, " \t");
-	if (*line != '=')
-		return NULL;
-	line += 1 + strspn(line + 1, " \t\"");
-	line[strcspn(line, "\" \t\r")] = '\0';
-	return line;
-}
-
-static void check_core(const struct core *core, const char *folder)
-{
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(LINE_MAX_BYTES);
-	struct cs_error ignored;
-
-	if (cs_file_read(core->path, &text, &ignored) < 0)
-		return; /* not there, or not for us */
-	CS_AUTO_FREE char *copy = cs_strbuf_take(&text);
-	for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
-		const char *value = value_of(line, core->key);
-
-		if (value && strcmp(value, folder) == 0)
-			doctor_say(DOCTOR_GOOD, "core",
-				"%s looks there for plugins, too (%s)", core->name,
-				core->path);
-		else if (value)
-			doctor_say(DOCTOR_NOTE, "core",
-				"%s looks for plugins in %s (%s of %s): its "
-				"commands have to name %s, or link there",
-				core->name, value, core->key, core->path, folder);
-	}
-}
-
-void doctor_check_plugin(struct doctor *doctor)
-{
-	CS_AUTO_FREE char *path = scale_check_path();
+	const char *name = cs_json_str(member, "name"), *id = cs_json_str(member, "id");
+	const struct cs_member *known =
+		id ? cs_members_find(&doctor->view.members, id) : NULL;
 	struct cs_error err;
+	int64_t port;
 
-	if (access(path, X_OK) < 0) {
-		cs_error_set(&err, CS_E_NOT_FOUND,
-			"uid %u cannot run %s: nothing is measured", (unsigned)geteuid(),
-			path);
-		doctor_fault(doctor, "plugin", &err,
-			"install it there, where this program looks for it");
-		return;
-	}
-	doctor_say(DOCTOR_GOOD, "plugin", "%s", path);
-	*strrchr(path, '/') = '\0';
-	for (size_t i = 0; i < CS_ARRAY_SIZE(cores); i++)
-		check_core(&cores[i], path);
-}
-
-/* Where the agent of a member is asked. */
-static long long port_of(const struct doctor *doctor, const char *id)
-{
-	const struct cs_cpu_spec *cpu = &doctor->program->cluster->cpu;
-	const struct cs_members *members = &doctor->view.members;
-	int64_t port = cpu->snmp.port;
-	struct cs_error said; /* by its reason */
-
-	for (size_t i = 0; id && i < members->n; i++) {
-		if (strcmp(members->items[i].server->id, id) == 0)
-			(void)!cs_snmp_port_of(
-				cpu, members->items[i].server, &port, &said);
-	}
-	return (long long)port;
+	cs_error_set(&err, CS_E_CONNECT, "%s (%s): %s", name ? name : "?",
+		cs_json_str(member, "address"), why ? why : "no answer");
+	if (known && cs_snmp_port_of(&doctor->program->cluster->cpu, known->server, &port,
+			     &(struct cs_error){0}) < 0)
+		doctor_fault(doctor, "SNMP", &err,
+			"openstack server set --property " CS_NOVA_MARK_SNMP_PORT
+			"=161 %s",
+			id);
+	else if (known)
+		doctor_fault(doctor, "SNMP", &err,
+			"does snmpd run there, is its UDP port %lld open to this host "
+			"(security group, agentaddress), are community or user the same?",
+			(long long)port);
+	else
+		doctor_fault(doctor, "SNMP", &err, "it came after the list above");
 }
 
 /* Each silent member is a line, the others together are one. */
@@ -106,20 +53,11 @@ static void tell_members(struct doctor *doctor, struct json_object *members)
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *member = json_object_array_get_idx(members, i);
 		const char *state = cs_json_str(member, "state");
-		const char *name = cs_json_str(member, "name"),
-			   *why = cs_json_str(member, "reason");
-		struct cs_error err;
 
-		if (state && strcmp(state, "missing") != 0) {
+		if (state && strcmp(state, "missing") != 0)
 			good++;
-			continue;
-		}
-		cs_error_set(&err, CS_E_CONNECT, "%s (%s): %s", name ? name : "?",
-			cs_json_str(member, "address"), why ? why : "no answer");
-		doctor_fault(doctor, "SNMP", &err,
-			"does snmpd run there, is its UDP port %lld open to this host "
-			"(security group, agentaddress), are community or user the same?",
-			port_of(doctor, cs_json_str(member, "id")));
+		else
+			tell_silent(doctor, member, cs_json_str(member, "reason"));
 	}
 	if (good > 0)
 		doctor_say(DOCTOR_GOOD, "SNMP", "%zu of %zu members answer", good, n);

@@ -22,7 +22,8 @@ struct cs_fleet {
 	char *floating_network_id;	       /* likewise */
 	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
 	struct cs_nova_limits limits;	       /* since the last look; */
-	bool limited;			       /* false: not asked for */
+	bool limited;			       /* false: not asked for, or in vain: */
+	struct cs_error limits_trouble;	       /* why */
 	struct cs_fleet_addresses *addresses;
 };
 
@@ -239,14 +240,14 @@ int cs_fleet_address(struct cs_fleet *fleet, bool take, struct cs_fleet_address 
 /* Asked for once for all servers that are created at once. */
 static bool find_limits(struct cs_fleet *fleet, const char *flavor_id)
 {
-	struct cs_error ignored;
+	struct cs_error *err = &fleet->limits_trouble;
 
+	if (fleet->limited)
+		return true;
 	if (fleet->size.vcpus == 0 &&
-		cs_nova_flavor_size(fleet->nova, flavor_id, &fleet->size, &ignored) < 0)
+		cs_nova_flavor_size(fleet->nova, flavor_id, &fleet->size, err) < 0)
 		return false;
-	if (!fleet->limited && cs_nova_limits(fleet->nova, &fleet->limits, &ignored) < 0)
-		return false;
-	return fleet->limited = true;
+	return fleet->limited = cs_nova_limits(fleet->nova, &fleet->limits, err) == 0;
 }
 
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *err)
@@ -260,9 +261,11 @@ int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *
 	return cs_nova_limits_check(&fleet->limits, &fleet->size, servers, err);
 }
 
-bool cs_fleet_tells_limits(const struct cs_fleet *fleet)
+int cs_fleet_tells_limits(const struct cs_fleet *fleet, struct cs_error *err)
 {
-	return fleet->limited;
+	if (!fleet->limited)
+		*err = fleet->limits_trouble;
+	return fleet->limited ? 0 : err->code;
 }
 
 int cs_fleet_network_ids(

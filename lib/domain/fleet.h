@@ -69,8 +69,10 @@ int cs_fleet_address(struct cs_fleet *fleet, bool take, struct cs_fleet_address 
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* After it: did the cloud tell its limits? */
-bool cs_fleet_tells_limits(const struct cs_fleet *fleet) CS_NONNULL_ALL;
+/* After it: 0 if the cloud told its limits, else why not; CS_E_FORBIDDEN or
+ * CS_E_NOT_FOUND from one that tells none. */
+int cs_fleet_tells_limits(
+	const struct cs_fleet *fleet, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* The URL of a service as cs_keystone_endpoint(); owned by the caller. */
 int cs_fleet_endpoint(struct cs_fleet *fleet, const char *type, char **ret_url,

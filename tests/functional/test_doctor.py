@@ -191,6 +191,17 @@ def test_a_cloud_that_tells_no_limits(doctor):
                              "shows when they are created"]
 
 
+def test_a_cloud_whose_limits_were_asked_for_in_vain(doctor):
+    doctor.lab.cloud.inject(method="GET", path="/limits", action="status", status=500, count=99)
+    doctor.fault("quota", "/limits", "500", "whether there is room for 3 more servers, up to size.max, is not known")
+
+
+def test_flavor_that_is_not_there(doctor):
+    doctor.change("flavor: m1.small", "flavor: m1.smal")
+    said = doctor.fault("flavor", "'m1.small'", "openstack flavor list")
+    assert said["quota"] == ["skip not looked at: without the flavor"]
+
+
 def test_quota(doctor):
     doctor.change("size: {min: 2, max: 5}", "size: {min: 2, max: 50}")
     doctor.fault("quota", "2 of 10 servers are in use", "size.max (50)")
@@ -203,6 +214,18 @@ def test_snmp(doctor):
     (silent,) = (s for s in doctor.lab.cloud.servers.values() if s.address in said["SNMP"][0])
     silent.change(metadata=silent.metadata | {"clusterscale.snmp-port": "1161"})
     doctor.fault("SNMP", "UDP port 1161")
+
+
+def test_snmp_port_of_a_group_and_of_a_server(doctor):
+    group, own = procs.free_port(socket.SOCK_DGRAM), procs.free_port(socket.SOCK_DGRAM)
+    doctor.change("cpu:\n", f"cpu:\n      groups: [{{names: 'win-*', snmp: {{community-file: {doctor.lab.dir}/community, port: {group}}}}}]\n")
+    metadata = {"clusterscale.cluster": "web"}
+    for name, port in (("win-1", None), ("win-2", str(own)), ("web-9", "snmp")):
+        doctor.lab.cloud.add_server(name, metadata={**metadata, **({"clusterscale.snmp-port": port} if port else {})})
+    said = doctor.look()[1]["SNMP"]
+    [of_group], [of_server], [bad] = [[line for line in said if name in line] for name in ("win-1", "win-2", "web-9")]
+    assert f"UDP port {group} open" in of_group and f"UDP port {own} open" in of_server
+    assert "is 'snmp', which is no port; openstack server set --property clusterscale.snmp-port=161 " in bad
 
 
 def test_load_balancer(doctor):
@@ -251,6 +274,47 @@ def test_damaged_journal(doctor):
 def test_plugin(doctor):
     program = doctor.lab.install("#!/bin/sh\necho '{\"summary\": \"no such thing\"}'\n")
     doctor.fault("SNMP", "check_cluster_cpu: no such thing", program=program)
+
+
+AGENT_LINES = pathlib.Path(os.environ.get("top_builddir", "build"), "contrib/zabbix/clusterscale.conf")
+PLUGINS = PROGRAM.parents[1] / "plugins"
+
+
+def cores(doctor, agent):
+    """What is said of three cores whose files are these, in the place of this machine's own."""
+    files = {"nagios4/resource.cfg": f"# $USER1$=/none\n$USER1$={PLUGINS}\n",
+             "icinga2/constants.conf": 'const PluginDir = "/usr/lib/elsewhere"\n',
+             "zabbix/zabbix_agentd.conf": "Hostname=x\n", "zabbix/zabbix_agentd.conf.d/clusterscale.conf": agent}
+    etc, wrapper = doctor.lab.dir / "etc", doctor.lab.dir / "with-cores"
+    for path, text in files.items():
+        (etc / path).parent.mkdir(parents=True, exist_ok=True)
+        (etc / path).write_text(text)
+    mounts = " && ".join(f"mount --bind {etc}/{name} /etc/{name}" for name in ("nagios4", "icinga2", "zabbix"))
+    wrapper.write_text(f"#!/bin/sh\n[ -n \"$MOUNTED\" ] || exec env MOUNTED=yes unshare --mount \"$0\" \"$@\"\n"
+                       f"{mounts} && exec {PROGRAM} \"$@\"\n")
+    wrapper.chmod(0o755)
+    return doctor.look(program=wrapper)[1]["core"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not all(map(os.path.isdir, ("/etc/nagios4", "/etc/icinga2", "/etc/zabbix"))),
+                    reason="needs root to put other files in the place of those of the cores")
+def test_cores(doctor):
+    shipped = AGENT_LINES.read_text()
+    lines = re.sub(r"\],\S*/check_cluster", f"],{PLUGINS}/check_cluster", shipped)
+    said = cores(doctor, lines)
+    assert said == [
+        "ok Zabbix' agent runs it, and nova_scale for cluster web (/etc/zabbix/zabbix_agentd.conf.d/clusterscale.conf)",
+        "ok Nagios looks there for plugins, too (/etc/nagios4/resource.cfg)",
+        "note Icinga 2 looks for plugins in /usr/lib/elsewhere (const PluginDir of /etc/icinga2/constants.conf): "
+        f"its commands have to name {PLUGINS}, or link there"]
+    denied = "DenyKey=system.run[*]\n" + lines
+    for text, word in ((shipped, "and not this one"), (lines.replace("Timeout=15", "Timeout=4"), "gives the check up after 4 s"),
+                       (lines.replace("Timeout=15", ""), "gives the check up after 3 s"),
+                       (lines.replace("-n web ", "-n web2 "), "give /etc/zabbix"),
+                       (denied, "has to stand before DenyKey=system.run[*]")):
+        told = cores(doctor, text)[0]
+        assert told.startswith("note Zabbix' agent ") and word in told, told
+    assert len(cores(doctor, "UserParameter=other.key,/bin/true\n")) == 2
 
 
 def test_user_data(doctor):
