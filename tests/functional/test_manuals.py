@@ -89,15 +89,18 @@ def test_commands_of_scale_replay_work(lab):  # noqa: F811
     assert done >= 3
 
 
-def test_configuration_of_the_walk():
+WALKED = {"clusterscale.yaml": block_with("clouds-file:"), "clouds.yaml": block_with("\n  mycloud:\n    auth_type")}
+SHIPPED = {name: (SOURCE / "contrib" / name).read_text() for name in WALKED}
+
+
+@pytest.mark.parametrize("files", [WALKED, SHIPPED], ids=["clusterscale(7)", "examples"])
+def test_configurations_that_people_start_from(files):
     if not shutil.which("sudo"):
         pytest.skip("needs sudo, which is not installed")
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
-        files = {"clusterscale.yaml": block_with("clouds-file:").replace("/etc/clusterscale", made),
-                 "clouds.yaml": block_with("\n  mycloud:\n    auth_type"), "web.community": "public\n"}
-        for name, content in files.items():
-            (folder / name).write_text(content)
+        for name, content in {**files, "web.community": "public\n"}.items():
+            (folder / name).write_text(content.replace("/etc/clusterscale", made))
             (folder / name).chmod(0o640)
         for path in (folder, *folder.iterdir()) if UNPRIVILEGED else ():
             os.chown(path, NOBODY, NOBODY)
