@@ -18,6 +18,12 @@
 #define CHECK_SECONDS "50"
 #define ASK_MS (30 * CS_MS_PER_S)
 
+/* Then it is not for want of a way to the agent that there is no figure. */
+static bool is_answer(const char *why)
+{
+	return why && !strstr(why, "no answer") && !strstr(why, "is snmpd running?");
+}
+
 /* `why`: what the plugin says. */
 static void tell_silent(
 	struct doctor *doctor, struct json_object *member, const char *why)
@@ -36,6 +42,10 @@ static void tell_silent(
 			"openstack server set --property " CS_NOVA_MARK_SNMP_PORT
 			"=161 %s",
 			id);
+	else if (known && is_answer(why))
+		doctor_fault(doctor, "SNMP", &err,
+			"look again in a minute; check_cluster_cpu(8), SNMPD, has what "
+			"the agent must show");
 	else if (known)
 		doctor_fault(doctor, "SNMP", &err,
 			"does snmpd run there, is its UDP port %lld open to this host "
@@ -181,7 +191,7 @@ void doctor_check_lbs(struct doctor *doctor)
 			doctor_fault(doctor, what, &err, NULL);
 		else if (check_sudo(lb, &err) < 0)
 			doctor_fault(doctor, what, &err,
-				"install contrib/sudoers.d/clusterscale as "
+				"install -m 440 " CS_DOCDIR "/sudoers.d/clusterscale "
 				"/etc/sudoers.d/clusterscale, with this user, cluster "
 				"and path in it");
 		else

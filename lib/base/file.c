@@ -448,7 +448,13 @@ static int check_folder(const char *path, struct cs_error *err)
 			"cannot be "
 			"relied on; set state-dir to a local disk",
 			path);
-	return check_owner(path, &st, err);
+	if (check_owner(path, &st, err) < 0)
+		return err->code;
+	if (access(path, R_OK | W_OK | X_OK) < 0 && errno == EACCES) {
+		cs_error_set_errno(err, EACCES, "the state folder %s", path);
+		return cs_error_advise(err, "type: chmod u+rwx %s", path);
+	}
+	return 0;
 }
 
 int cs_state_dir_open(const char *path, mode_t mode, struct cs_error *err)

@@ -184,8 +184,8 @@ static int render(struct cs_publish_pass *pass, struct cs_error *err)
 
 static int read_template(struct cs_publish_pass *pass, struct cs_error *err)
 {
-	int r = pass->ports->read(
-		pass->ports->context, pass->spec->template_path, &pass->template, err);
+	int r = cs_publish_read_template(
+		pass->spec->template_path, pass->ports, &pass->template, err);
 
 	if (r == CS_E_NOT_FOUND)
 		err->code = CS_E_CONFIG;

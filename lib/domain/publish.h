@@ -121,6 +121,10 @@ int cs_publish_site_look(const struct cs_config *config, const struct cs_cluster
 	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_site_close(struct cs_publish_site *site) CS_NONNULL_ALL;
 
+/* Appends HAProxy's template to `ret`; CS_E_NOT_FOUND says where to begin. */
+int cs_publish_read_template(const char *path, const struct cs_publish_ports *ports,
+	struct cs_strbuf *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
 struct cs_publish_draining {
 	char *id;
 	int64_t sessions; /* in all workers */

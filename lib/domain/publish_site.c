@@ -179,3 +179,16 @@ void cs_publish_site_close(struct cs_publish_site *site)
 	free(site->backup_path);
 	*site = (struct cs_publish_site){.lock = CS_LOCK_NONE};
 }
+
+int cs_publish_read_template(const char *path, const struct cs_publish_ports *ports,
+	struct cs_strbuf *ret, struct cs_error *err)
+{
+	int r = ports->read(ports->context, path, ret, err);
+
+	if (r == CS_E_NOT_FOUND)
+		cs_error_advise(err,
+			"correct haproxy: template, or begin with the example: cp "
+			"" CS_DOCDIR "/haproxy.cfg.template %s",
+			path);
+	return r;
+}

@@ -61,7 +61,7 @@ static int read_all(const struct cs_publish_site *site,
 	const struct cs_haproxy_spec *spec = &look->cluster->haproxy;
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(FILE_MAX);
 
-	if (ports->read(ports->context, spec->template_path, &text, err) < 0)
+	if (cs_publish_read_template(spec->template_path, ports, &text, err) < 0)
 		return err->code;
 	cs_haproxy_server_names(cs_strbuf_text(&text), text.len, &look->others);
 	if (read_record(site, ports, look, err) < 0 ||

@@ -247,7 +247,8 @@ def test_sudo_would_refuse(doctor):
     fake.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" >{fake}.said\necho 'sudo: a password is required' >&2; exit 1\n")
     fake.chmod(0o755)
     doctor.change(f"sync: [{doctor.lab.dir}/lb1/sync, -n, web]", f"sync: [{fake}, -n, /x/haproxy_sync, -n, web]")
-    doctor.fault("load balancer lb1", "sudo does not let uid", "(sudo: a password is required)", "/etc/sudoers.d/clusterscale")
+    doctor.fault("load balancer lb1", "sudo does not let uid", "(sudo: a password is required)",
+                 "/sudoers.d/clusterscale /etc/sudoers.d/clusterscale")
     assert pathlib.Path(f"{fake}.said").read_text() == "-n -l /x/haproxy_sync -n web\n"
 
 
@@ -256,6 +257,22 @@ def test_state_directory(doctor):
         pytest.skip("only root can give a folder away")
     os.chown(doctor.lab.state, NOBODY, NOBODY)
     doctor.fault("state directory", "belongs to user nobody", "sudo -u nobody")
+
+
+def test_a_state_directory_that_is_closed(doctor):
+    wrapper = doctor.lab.dir / "as-anybody"  # as root may write everywhere
+    drop = "setpriv --bounding-set -dac_override,-dac_read_search" if os.geteuid() == 0 else ""
+    wrapper.write_text(f"#!/bin/sh\nexec {drop} {PROGRAM} \"$@\"\n")
+    wrapper.chmod(0o755)
+    doctor.lab.state.chmod(0o500)
+    doctor.fault("state directory", "Permission denied", f"type: chmod u+rwx {doctor.lab.state}", program=wrapper)
+
+
+def test_an_agent_that_answers_is_not_called_silent(doctor):
+    for agent in doctor.agents:
+        agent.objects = {}
+    said = doctor.look()[1]["SNMP"]
+    assert len(said) == 2 and all("ssCpuRaw" in line and "must show" in line and "does snmpd run" not in line for line in said)
 
 
 def test_a_missing_state_directory_is_not_made(doctor):
