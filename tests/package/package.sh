@@ -1,6 +1,6 @@
 #!/bin/sh
-# package.sh ARCHIVE WORK: builds Debian packages of the source archive of `make dist`, twice, to the
-# same bytes; lintian finds nothing; then, as root, installs, runs, removes and purges the package
+# package.sh ARCHIVE WORK: builds Debian packages of the source archive of `make dist`, twice at once, to
+# the same bytes; lintian finds nothing; then, as root, installs, runs, removes and purges the package
 # in a clean root of its own (debootstrap). Everything happens below WORK, and stays there.
 set -eu
 archive=$(realpath "$1")
@@ -11,47 +11,67 @@ suite=bookworm
 say() { printf '%s\n' "package: $*"; }
 fail() { say "FAILED: $*"; exit 1; }
 
-# Both builds happen in a folder of the same name, as its path could get into the programs.
+# In a folder of its own: neither its path nor the time may get into what is built.
 build() {
-	rm -rf "${work:?}/source" "${work:?}/$1"
-	mkdir -p "$work/source" "$work/$1"
-	version=$(dpkg-parsechangelog -l "$work/debian/changelog" -S Version)
-	cp "$archive" "$work/source/clusterscale_${version%-*}.orig.tar.xz"
-	tar -C "$work/source" -xf "$archive"
-	folder=$(echo "$work"/source/clusterscale-*/)
+	rm -rf "${work:?}/$1"
+	mkdir -p "$work/$1"
+	cp "$archive" "$work/$1/clusterscale_${version%-*}.orig.tar.xz"
+	tar -C "$work/$1" -xf "$archive"
+	folder=$(echo "$work/$1"/clusterscale-*/)
 	cp -R "$work/debian" "$folder/debian"
-	(cd "$folder" && DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" \
+	(cd "$folder" && CCACHE_DISABLE=1 DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" \
 		dpkg-buildpackage -us -uc) >"$work/$1.log" 2>&1 ||
 		{ tail -n 40 "$work/$1.log"; fail "dpkg-buildpackage; see $work/$1.log"; }
-	find "$work/source" -maxdepth 1 -type f -exec mv {} "$work/$1" ';'
+	say "built, the $1 time, after $(since) s"
 }
 
-mkdir -p "$work"
-rm -rf "$work/debian"
-tar -C "$work" --strip-components=2 -xf "$archive" --wildcards '*/contrib/debian'
-say "building $(dpkg-parsechangelog -l "$work/debian/changelog" -S Version)"
-build first
-build second
-for file in "$work"/first/*.deb "$work"/first/*.dsc; do
-	cmp "$file" "$work/second/${file##*/}" || fail "two builds differ: ${file##*/}"
-	say "the same in both builds: ${file##*/}"
-done
-lintian --allow-root --fail-on error,warning --info "$work"/first/*.changes || fail "lintian"
-say "lintian finds nothing"
-
-[ "$(id -u)" = 0 ] || { say "not root: the package is not installed anywhere"; exit 0; }
-
-# A clean root: nothing but what Debian calls a minimal system, and what the package depends on.
-root=$work/root
+# A clean root: nothing but what Debian calls a minimal system. Nobody misses it after a crash.
+make_root() {
+	rm -rf "$root"
+	debootstrap --foreign --variant=minbase "$suite" "$root" "$mirror" &&
+		mkdir -p "$root/etc/dpkg/dpkg.cfg.d" && echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io" &&
+		chroot "$root" /debootstrap/debootstrap --second-stage
+}
 in_root() {
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
 		chroot "$root" "$@"
 }
 quietly() { "$@" >>"$work/root.log" 2>&1 || { tail -n 30 "$work/root.log"; fail "$*"; }; }
-rm -rf "$root"
-say "making a clean root of $suite"
+since() { echo $(($(date +%s) - began)); }
+
+began=$(date +%s)
+root=$work/root
+mkdir -p "$work"
+rm -rf "$work/debian"
+tar -C "$work" --strip-components=2 -xf "$archive" --wildcards '*/contrib/debian'
+version=$(dpkg-parsechangelog -l "$work/debian/changelog" -S Version)
 : >"$work/root.log"
-quietly debootstrap --variant=minbase "$suite" "$root" "$mirror"
+say "building $version twice"
+build first &
+first=$!
+build second &
+second=$!
+rooting=
+if [ "$(id -u)" = 0 ]; then
+	say "making a clean root of $suite meanwhile"
+	(quietly make_root; say "the clean root is ready after $(since) s") &
+	rooting=$!
+fi
+ok=yes
+for job in $first $second $rooting; do
+	wait "$job" || ok=
+done
+[ -n "$ok" ] || exit 1
+
+for file in "$work"/first/*.deb "$work"/first/*.dsc; do
+	cmp "$file" "$work/second/${file##*/}" || fail "two builds differ: ${file##*/}"
+	say "the same in both builds: ${file##*/}"
+done
+lintian --allow-root --fail-on error,warning --info "$work"/first/*.changes || fail "lintian"
+say "lintian finds nothing, after $(since) s"
+[ -n "$rooting" ] || { say "not root: the package is not installed anywhere"; exit 0; }
+
+# What the package depends on comes along.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp "$work"/first/clusterscale_*.deb "$root/tmp/"
@@ -59,7 +79,7 @@ quietly in_root useradd --system --user-group nagios
 quietly in_root apt-get update
 quietly in_root apt-get install -y --no-install-recommends "$(cd "$root" && echo ./tmp/clusterscale_*.deb)"
 # shellcheck disable=SC2016 # dpkg expands it
-say "installed with $(in_root dpkg-query -W -f '${Package}\n' | wc -l) packages in all"
+say "installed with $(in_root dpkg-query -W -f '${Package}\n' | wc -l) packages in all, after $(since) s"
 
 plugins=/usr/lib/nagios/plugins
 for program in check_cluster_cpu check_cluster_drift eventhandlers/nova_scale eventhandlers/haproxy_sync eventhandlers/scale_replay; do
