@@ -355,6 +355,30 @@ def test_setup_again_mends_and_adds_nothing(server):
     assert after == before
 
 
+def test_every_widget_of_the_dashboard_is_shown(server):
+    """To a person who looks at a cluster's host, by the frontend; each graph is a picture."""
+    api, name = server.api, "cluster to look at"
+    api.cluster("web", name, "127.0.0.1", "10050")
+    [host] = api.call("host.get", output=["hostid"], filter={"host": name}, selectParentTemplates=["templateid"])
+    template = host["parentTemplates"][0]["templateid"]
+    [dashboard] = api.call("templatedashboard.get", templateids=[template], selectPages="extend")
+    widgets = [widget for page in dashboard["pages"] for widget in page["widgets"]]
+    of_template = {kind: {row[f"{kind.removesuffix('prototype')}id"] for row in api.call(f"{kind}.get", templateids=[template])}
+                   for kind in zabbix.REFERENCES.values()}
+    browser = zabbix.Browser(server)
+    page = browser.read("zabbix.php", {"action": "host.dashboard.view", "hostid": host["hostid"]}).decode()
+    assert dashboard["name"] in page and "No permissions" not in page
+    for widget in widgets:
+        [(kind, id)] = [(zabbix.REFERENCES[int(field["type"])], field["value"]) for field in widget["fields"]
+                        if int(field["type"]) in zabbix.REFERENCES]
+        assert widget["type"] == kind and id in of_template[kind], widget
+        shown, picture = browser.widget(widget, templateid=template, dashboardid=dashboard["dashboardid"],
+                                        dynamic_hostid=host["hostid"])
+        assert "No permissions" not in shown and "does not exist" not in shown, (widget, shown)
+        assert (picture or b"").startswith(b"\x89PNG") == (kind == "graph"), (widget, shown, picture)
+    assert len(widgets) == 9
+
+
 @pytest.mark.parametrize("what, change, said", [
     ("a token that is none", lambda server, file: file.write_text("none\n"), "re-login"),
     ("a token that others can read", lambda server, file: file.chmod(0o644), "chmod 600"),

@@ -5,6 +5,7 @@ agent on the shipped lines and a host that the shipped script sets up. All of it
 What Zabbix did is read from its database, as asking the frontend once a second would cost more than all the rest.
 """
 import gzip
+import http.cookiejar
 import importlib.machinery
 import importlib.util
 import json
@@ -19,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
+import urllib.request
 
 import nagios
 import procs
@@ -84,6 +87,8 @@ BufferSend=1
 AllowRoot=1
 Include={dir}/clusterscale.conf
 """
+# What a field of a dashboard refers to, by the number of its type
+REFERENCES = {4: "item", 6: "graph", 7: "graphprototype"}
 AS_JSON = "SELECT coalesce(json_agg(x), '[]') FROM (%s) x"
 FIRED = """\
 SELECT DISTINCT h.host, a.clock, a.esc_step, a.status, a.error, e.name FROM alerts a JOIN events e USING (eventid)
@@ -167,11 +172,13 @@ class Server:
     def start_frontend(self):
         for name, text in (("zabbix.conf.php", FRONTEND_CONF), ("prepend.php", FRONTEND_ELSEWHERE)):
             (self.dir / name).write_text(text.format(dir=self.dir, port=self.port))
+        # It complains on each page where this locale is missing, as it is on a minimal system.
+        (self.dir / "en_US.utf8").symlink_to("/usr/lib/locale/C.utf8")
         settings = {"auto_prepend_file": self.dir / "prepend.php", "opcache.enable_cli": 1, "memory_limit": "512M",
                     "post_max_size": "64M", "max_execution_time": 300, "date.timezone": "UTC"}
         self.children.append(self.spawn(
             "php", "php", *(f"-d{name}={value}" for name, value in settings.items()), "-S", f"127.0.0.1:{self.web_port}",
-            "-t", FRONTEND, env={**os.environ, "PHP_CLI_SERVER_WORKERS": "3"}))
+            "-t", FRONTEND, env={**os.environ, "PHP_CLI_SERVER_WORKERS": "3", "LOCPATH": str(self.dir)}))
         procs.wait_until(lambda: listens(self.web_port), 30, "the frontend listens")
         api = self.setup.Zabbix(self.url, None)
         api.token = api.call("user.login", username="Admin", password="zabbix")
@@ -221,6 +228,40 @@ class Server:
             child.send_signal(signal.SIGQUIT)  # PostgreSQL waits for nothing then
             procs.end(child)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Browser:
+    """What a person who has logged in is shown."""
+
+    def __init__(self, server):
+        self.url = f"http://127.0.0.1:{server.web_port}/"
+        self.open = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())).open
+        page = self.read("index.php", {}, urllib.parse.urlencode(
+            {"name": "Admin", "password": "zabbix", "enter": "Sign in"}).encode())
+        self.sid = re.search(rb'name="csrf-token" content="(\w+)"', page)[1].decode()
+
+    def read(self, page, query, body=None, **headers):
+        request = urllib.request.Request(f"{self.url}{page}?{urllib.parse.urlencode(query)}", body, headers)
+        with self.open(request, timeout=60) as answer:
+            return answer.read()
+
+    def widget(self, widget, **given):
+        """What the page fetches for a widget of a dashboard: (its HTML, the picture in it or None)."""
+        fields = {}
+        for field in widget["fields"]:
+            if int(field["type"]) in REFERENCES:
+                fields.setdefault(field["name"], []).append(field["value"])
+            else:
+                fields[field["name"]] = field["value"]
+        body = json.dumps({"name": widget["name"], "fields": json.dumps(fields), "page": 1, **given}).encode()
+        query = {"action": f"widget.{widget['type']}.view", "sid": self.sid}
+        text = self.read("zabbix.php", query, body, **{"Content-Type": "application/json"})
+        assert text.startswith(b"{") and b'"messages":' not in text, (widget, text[:2000])
+        answer, picture = json.loads(text), None
+        if "async_data" in answer:
+            page, _, query = answer["async_data"]["time_control_data"]["src"].partition("?")
+            picture = self.read(page, {**dict(urllib.parse.parse_qsl(query)), "from": "now-1h", "to": "now"})
+        return answer.get("body", ""), picture
 
 
 class Zabbix:
