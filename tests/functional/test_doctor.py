@@ -197,7 +197,7 @@ def test_a_cloud_whose_limits_were_asked_for_in_vain(doctor):
 
 
 def test_flavor_that_is_not_there(doctor):
-    doctor.change("flavor: m1.small", "flavor: m1.smal")
+    doctor.change("flavor: m1.small", "flavor: m1.small2")
     said = doctor.fault("flavor", "'m1.small'", "openstack flavor list")
     assert said["quota"] == ["skip not looked at: without the flavor"]
 
