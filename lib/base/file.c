@@ -322,7 +322,7 @@ int cs_file_new_sync(struct cs_file_new *new, struct cs_error *err)
 {
 	if (fflush(new->stream) != 0 || ferror(new->stream) ||
 		fsync(fileno(new->stream)) < 0)
-		return cs_error_set_errno(err, errno, "cannot write %s", new->temporary);
+		return cs_error_set_errno(err, errno, "cannot replace %s", new->target);
 	return 0;
 }
 

@@ -248,7 +248,7 @@ def _(lb):
     nobody_behind(path)
     with other_socket(lb, path):
         yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
-                  "reloading")
+                  "reloading; see systemctl status haproxy")
     path.unlink()
 
 
@@ -260,7 +260,7 @@ def _(lb):
     lb.mark(lb.cloud_servers[1])
     with other_socket(lb, path, "master"):
         yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
-                  "reloading")
+                  "reloading; see systemctl status haproxy")
     lb.unmark(lb.cloud_servers[1])
     path.unlink()
 
