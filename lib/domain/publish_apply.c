@@ -233,19 +233,6 @@ static int announce(struct cs_publish_pass *pass, bool by_reload, struct cs_erro
 	return cs_publish_save_record(pass, NULL, err);
 }
 
-/* HAProxy did not like the file: there is no reload that a later one would have to keep
- * its distance from. */
-static void revoke(struct cs_publish_pass *pass, const struct cs_stamp *reloaded)
-{
-	struct cs_error err;
-
-	if (pass->reloaded.wall_ms == reloaded->wall_ms)
-		return;
-	pass->reloaded = *reloaded;
-	if (cs_publish_save_record(pass, NULL, &err) < 0)
-		cs_publish_say(pass, LOG_WARNING, "%s", err.message);
-}
-
 static int install(struct cs_publish_pass *pass, struct cs_error *err)
 {
 	if (rest_leavers(pass, err) < 0)
@@ -326,7 +313,7 @@ static void prepare(void *context)
 		back_up(pass, err) < 0 ||
 		pass->ports->stage(
 			pass->ports->context, &pass->rendered, BACKUP_MODE, err) < 0 ||
-		announce(pass, preparation->obstacle != NULL, err) < 0)
+		(!preparation->obstacle && announce(pass, false, err) < 0))
 		preparation->result = err->code;
 }
 
@@ -336,13 +323,10 @@ int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
 	struct preparation prepared = {.pass = pass};
 	const struct cs_publish_meanwhile meanwhile = {prepare, &prepared};
 	const struct cs_publish_change *change = &prepared.change;
-	const struct cs_stamp reloaded = pass->reloaded;
 
 	if (pass->ports->validate(
-		    pass->ports->context, &pass->rendered, &meanwhile, err) < 0) {
-		revoke(pass, &reloaded);
+		    pass->ports->context, &pass->rendered, &meanwhile, err) < 0)
 		return err->code;
-	}
 	if (prepared.result < 0) {
 		*err = prepared.err;
 		return err->code;
@@ -350,7 +334,11 @@ int cs_publish_apply(struct cs_publish_pass *pass, struct cs_error *err)
 	const char *obstacle = prepared.obstacle;
 	if (pass->deferred)
 		return 0;
-	if ((obstacle && save_state(pass, change, err) < 0) || install(pass, err) < 0)
+	/* The reload is announced only now: one that does not come must not keep a later
+	 * one waiting. */
+	if ((obstacle && (save_state(pass, change, err) < 0 ||
+				 announce(pass, true, err) < 0)) ||
+		install(pass, err) < 0)
 		return err->code;
 	return bring_in_line(pass, change, obstacle, err);
 }

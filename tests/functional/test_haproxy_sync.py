@@ -563,7 +563,12 @@ def test_our_own_checks_of_the_template(lb):
     lb.template.write_text(good.replace("servers web", "servers wbe"))
     refused(lb, 3, f"{lb.template}:17: the marker names cluster 'wbe', but 1 cluster renders into this file")
     lb.template.unlink()
-    refused(lb, 3, f"cannot read {lb.template}: No such file or directory")
+    before = changed_nothing(lb)
+    done = lb.sync()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert re.fullmatch(rf"haproxy_sync: cannot read {lb.template}: No such file or directory; correct haproxy: template, or begin "
+                        rf"with the example: cp /\S+/haproxy.cfg.template {lb.template}\n", done.stderr)
+    assert changed_nothing(lb) == before
 
 
 def test_a_reload_that_fails_is_rolled_back(lb):

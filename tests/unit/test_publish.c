@@ -847,8 +847,7 @@ static void test_what_haproxy_does_not_accept_is_not_put_back(void **state)
 	assert_int_equal(fake.reloads, 1);
 }
 
-/* It is announced while HAProxy checks it, and a reload that was not made keeps no later
- * one waiting. */
+/* A reload that was not made keeps no later one waiting. */
 static void test_a_rejected_file_is_no_reload(void **state)
 {
 	CS_CLEANUP(cs_publish_report_done) struct cs_publish_report report;
