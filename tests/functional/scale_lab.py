@@ -179,21 +179,26 @@ class Lab:
         """As a core does it; the work goes on in the background."""
         return self.run("--state", state, "--state-type", "HARD", "--attempt", "1", program=program)
 
+    def is_handler(self, pid):
+        """Whether it is one of this lab's programs that is running; what has ended has no command line."""
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return words[0].endswith(b"nova_scale") and f"{self.dir}/".encode() in b" ".join(words)
+
     def handlers(self):
-        """pids of this lab's programs that are running."""
-        found = []
-        for entry in pathlib.Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            except OSError:
-                continue
-            if words and words[0].endswith(b"nova_scale") and f"{self.dir}/".encode() in b" ".join(words):
-                found.append(int(entry.name))
-        return found
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and self.is_handler(name)]
 
     def settle(self, timeout=120):
-        while pids := self.handlers():  # all of /proc costs more than what it is looked for
-            wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "the handlers end", timeout)
+        found = []
+
+        def all_gone():
+            nonlocal found  # to look through all of /proc costs more than what is waited for
+            found = [pid for pid in found if self.is_handler(pid)] or self.handlers()
+            return not found
+
+        wait_until(all_gone, "the handlers end", timeout)
 
     # The world
 
