@@ -39,6 +39,5 @@ def test_killed_anywhere_it_converges(tmp_path, capfd, way):
     points = [ONLY] if ONLY else range(1, len(calls) + SLACK, STRIDE or 1)
     kills = scene.each([(point, when) for point in points for when in ("before", "after")], attempt)
     scene.say(f"{len(calls)} calls, {kills} kills")
-    # of all calls, some depend on how fast the answers come
-    most = 2 * len(points)
-    assert kills >= (1 if ONLY else most * 0.9 if STRIDE else most - 2 * SLACK)
+    # how many calls a run has depends on how fast the answers come; a point behind its end is no kill
+    assert kills >= (1 if ONLY else 2 * len(points) * 0.8)
