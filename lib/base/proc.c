@@ -342,6 +342,7 @@ static _Noreturn void live(const struct user *user, int fd, pid_t parent,
 			_exit(1);
 		sent += len > 0 ? (size_t)len : 0;
 	}
+	close(3); /* before its memory is taken down, which takes longer */
 	_exit(failed || text.overflow);
 }
 
@@ -377,22 +378,36 @@ static bool read_child(int fd, struct cs_deadline deadline, struct cs_strbuf *re
 	return false;
 }
 
-int cs_proc_await(struct cs_proc_child *child, const char *what,
+static void abandon(const struct cs_proc_child *child)
+{
+	kill(child->pid, SIGKILL);
+	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+int cs_proc_hear(struct cs_proc_child *child, const char *what,
 	struct cs_deadline deadline, struct cs_strbuf *ret, struct cs_error *err)
 {
 	bool whole = read_child(child->fd, deadline, ret);
-	int status = 0;
 
 	cs_closep(&child->fd);
-	/* What it says is over, and so is the child. */
-	if (!whole || !reap(child->pid, deadline, &status)) {
-		kill(child->pid, SIGKILL);
-		while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-			;
-		if (ret->overflow)
-			return cs_error_set(err, CS_E_LIMIT,
-				"%s sent more than %zu bytes and was killed", what,
-				ret->ceiling);
+	if (whole)
+		return 0;
+	abandon(child);
+	if (ret->overflow)
+		return cs_error_set(err, CS_E_LIMIT,
+			"%s sent more than %zu bytes and was killed", what, ret->ceiling);
+	return cs_error_set(
+		err, CS_E_TIMEOUT, "%s did not end in time and was killed", what);
+}
+
+int cs_proc_await(struct cs_proc_child *child, const char *what,
+	struct cs_deadline deadline, const struct cs_strbuf *heard, struct cs_error *err)
+{
+	int status = 0;
+
+	if (!reap(child->pid, deadline, &status)) {
+		abandon(child);
 		return cs_error_set(
 			err, CS_E_TIMEOUT, "%s did not end in time and was killed", what);
 	}
@@ -401,7 +416,7 @@ int cs_proc_await(struct cs_proc_child *child, const char *what,
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	if (status != 0)
 		return cs_error_set(err, CS_E_IO, "%s ended with status %d: %.200s", what,
-			WEXITSTATUS(status), cs_strbuf_text(ret));
+			WEXITSTATUS(status), cs_strbuf_text(heard));
 	return 0;
 }
 

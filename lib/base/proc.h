@@ -66,11 +66,17 @@ struct cs_proc_child {
 int cs_proc_confine(void (*work)(void *context, struct cs_strbuf *ret), void *context,
 	struct cs_proc_child *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Appends all that the child sends to `ret`, and reaps it. Whatever became of it, it is
- * gone afterwards. CS_E_TIMEOUT: the deadline ended it; CS_E_LIMIT: it sent more than
- * ret's ceiling; CS_E_IO: it died, or could not give up its rights. `what` names it. */
-int cs_proc_await(struct cs_proc_child *child, const char *what,
+/* Appends all that the child sends to `ret`. CS_E_TIMEOUT: the deadline ended it;
+ * CS_E_LIMIT: it sent more than ret's ceiling; it is gone then. `what` names it. */
+int cs_proc_hear(struct cs_proc_child *child, const char *what,
 	struct cs_deadline deadline, struct cs_strbuf *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Reaps a child that was heard to its end; only then its words count. Whatever became of
+ * it, it is gone afterwards. CS_E_IO: it died, or could not give up its rights, and
+ * `heard` says why; CS_E_TIMEOUT: the deadline ended it. */
+int cs_proc_await(struct cs_proc_child *child, const char *what,
+	struct cs_deadline deadline, const struct cs_strbuf *heard,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
 /* What a handler inherits from a core may harm it: ignored or blocked signals, open

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/proc.h"
 #include "base/trust.h"
 #include "domain/clouds.h"
@@ -12,6 +13,11 @@
 
 /* The child has a deadline of its own, and better words about what it waited for. */
 #define GRACE_MS 500
+
+#define CHILD "the child that asks the cloud"
+
+/* What a list of a thousand servers comes to, on either side. */
+#define TABLES_BYTES (8 << 20)
 
 struct errand {
 	const struct cs_cluster *cluster;
@@ -46,6 +52,7 @@ static void run_errand(void *context, struct cs_strbuf *ret)
 	struct cs_fleet_view view;
 	struct cs_error err;
 
+	cs_expect_tables(TABLES_BYTES);
 	if (find_credentials(errand, &credentials, &err) < 0 ||
 		cs_fleet_open_as(&credentials, NULL, errand->cluster, errand->deadline,
 			&fleet, &err) < 0 ||
@@ -83,12 +90,20 @@ int cs_fleet_look_apart(const struct cs_config *config, const struct cs_cluster 
 	int r = check_companions(&errand, err);
 	if (r == 0)
 		r = cs_proc_confine(run_errand, &errand, &child, err);
+	cs_expect_tables(TABLES_BYTES);
 	cs_clouds_text_done(&errand.clouds);
 	if (r < 0)
 		return r;
 	deadline = cs_deadline_in(cs_deadline_left_ms(deadline) + GRACE_MS);
-	if (cs_proc_await(&child, "the child that asks the cloud", deadline, &text, err) <
-		0)
+	if (cs_proc_hear(&child, CHILD, deadline, &text, err) < 0)
 		return err->code;
-	return cs_fleet_rows_parse(cs_strbuf_text(&text), text.len, ret, err);
+	/* read while it ends */
+	struct cs_error ended;
+	r = cs_fleet_rows_parse(cs_strbuf_text(&text), text.len, ret, err);
+	if (cs_proc_await(&child, CHILD, deadline, &text, &ended) == 0)
+		return r;
+	if (r == 0)
+		cs_fleet_view_done(ret);
+	*err = ended;
+	return err->code;
 }

@@ -440,42 +440,50 @@ static int run(struct cs_publish_pass *pass, bool dry_run,
 	return 0;
 }
 
+static void pass_free(struct cs_publish_pass *pass)
+{
+	if (!pass)
+		return;
+	for (size_t i = 0; i < pass->n_clusters; i++) {
+		if (pass->listed[i])
+			cs_fleet_view_done(&pass->views[i]);
+	}
+	free(pass->views);
+	free(pass->listed);
+	cs_publish_record_done(&pass->record);
+	cs_publish_servers_done(&pass->servers);
+	cs_haproxy_servers_done(&pass->current);
+	cs_strbuf_done(&pass->template);
+	cs_strbuf_done(&pass->installed);
+	cs_strbuf_done(&pass->previous);
+	cs_strbuf_done(&pass->rendered);
+	free(pass);
+}
+
 int cs_publish_run(const struct cs_publish_site *site,
 	const struct cs_publish_ports *ports, bool dry_run, struct cs_publish_report *ret,
 	struct cs_error *err)
 {
-	struct cs_publish_report report = {0};
-	struct cs_publish_pass pass = {.site = site,
+	struct cs_publish_report report = {.pass = cs_calloc(1, sizeof *report.pass)};
+	struct cs_error why; /* also has what the pass gets over */
+
+	*report.pass = (struct cs_publish_pass){.site = site,
 		.ports = ports,
 		.spec = &site->clusters[site->asked]->haproxy,
-		.views = cs_calloc(site->n_clusters, sizeof *pass.views),
-		.listed = cs_calloc(site->n_clusters, sizeof *pass.listed),
+		.n_clusters = site->n_clusters,
+		.views = cs_calloc(site->n_clusters, sizeof *report.pass->views),
+		.listed = cs_calloc(site->n_clusters, sizeof *report.pass->listed),
 		.template = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.previous = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX)};
-	struct cs_error why; /* also has what the pass gets over */
-	int r = run(&pass, dry_run, &report, &why);
-
+	int r = run(report.pass, dry_run, &report, &why);
 	if (r == 0) {
 		*ret = report;
 	} else {
 		*err = why;
 		cs_publish_report_done(&report);
 	}
-	for (size_t i = 0; i < site->n_clusters; i++) {
-		if (pass.listed[i])
-			cs_fleet_view_done(&pass.views[i]);
-	}
-	free(pass.views);
-	free(pass.listed);
-	cs_publish_record_done(&pass.record);
-	cs_publish_servers_done(&pass.servers);
-	cs_haproxy_servers_done(&pass.current);
-	cs_strbuf_done(&pass.template);
-	cs_strbuf_done(&pass.installed);
-	cs_strbuf_done(&pass.previous);
-	cs_strbuf_done(&pass.rendered);
 	return r;
 }
 
@@ -488,6 +496,7 @@ void cs_publish_report_done(struct cs_publish_report *report)
 	cs_strings_done(&report->serving);
 	cs_strings_done(&report->drained);
 	free(report->diff);
+	pass_free(report->pass);
 	*report = (struct cs_publish_report){0};
 }
 

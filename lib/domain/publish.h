@@ -138,9 +138,10 @@ struct cs_publish_report {
 	int64_t *sessions;	   /* of each of them */
 	struct cs_publish_draining *draining;
 	size_t n_draining;
-	struct cs_strings drained; /* marked, and in no worker that could send to it */
-	bool open;		   /* something is not yet as it should be */
-	char *diff;		   /* of a dry run, "" when nothing would change */
+	struct cs_strings drained;    /* marked, and in no worker that could send to it */
+	bool open;		      /* something is not yet as it should be */
+	char *diff;		      /* of a dry run, "" when nothing would change */
+	struct cs_publish_pass *pass; /* all that it was made from; no longer of use */
 };
 
 /* One pass over all clusters of the site. With `dry_run` nothing is changed. The asked

@@ -21,6 +21,7 @@ struct cs_publish_pass {
 	struct cs_stamp reloaded; /* these two as the record has them or will */
 	char installing[CS_PUBLISH_HASH_SIZE];
 
+	size_t n_clusters;
 	struct cs_fleet_view *views; /* of each cluster, when listed */
 	bool *listed;
 	struct cs_publish_record record;

@@ -159,12 +159,14 @@ static void test_what_is_no_list_is_refused(void **state)
 static int ask(void (*work)(void *, struct cs_strbuf *), int64_t limit_ms,
 	struct cs_strbuf *ret, struct cs_error *err)
 {
+	struct cs_deadline deadline = cs_deadline_in(limit_ms);
 	struct cs_proc_child child;
 	int r = cs_proc_confine(work, (void *)"context", &child, err);
 
 	if (r == 0)
-		r = cs_proc_await(
-			&child, "the child", cs_deadline_in(limit_ms), ret, err);
+		r = cs_proc_hear(&child, "the child", deadline, ret, err);
+	if (r == 0)
+		r = cs_proc_await(&child, "the child", deadline, ret, err);
 	if (r == 0 || err->code != CS_E_CONFIG) {
 		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 		assert_int_equal(errno, ECHILD);
