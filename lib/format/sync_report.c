@@ -107,8 +107,14 @@ int cs_sync_report_parse(
 	CS_AUTO_JSON struct json_object *object = NULL;
 	struct cs_sync_report report = {0};
 
-	if (cs_json_parse_last_line(text, len, "the report", &object, err) < 0)
+	if (cs_json_parse_last_line(text, len, "the report", &object, err) < 0) {
+		if (len > 0 && cs_json_breaks_off(text, len))
+			return cs_error_set(err, CS_E_PROTOCOL,
+				"the report breaks off after %zu bytes; NRPE carries 64 "
+				"KiB, about 800 servers: call it by ssh instead",
+				len);
 		return err->code;
+	}
 	if (!read_report(object, &report)) {
 		cs_sync_report_done(&report);
 		return cs_error_set(err, CS_E_PROTOCOL,

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
@@ -126,15 +127,40 @@ def test_ssh(lb):
                       f"UserKnownHostsFile={folder}/known_hosts", "-p", str(port), "root@127.0.0.1", "haproxy_sync"])
 
 
-def test_nrpe(lb):
+def nrpe(lb, command):
+    """NRPE with this one command; the words that call it."""
     port = procs.free_port()
     (lb.dir / "nrpe.cfg").write_text(
         f"server_address=127.0.0.1\nserver_port={port}\nallowed_hosts=127.0.0.1\nnrpe_user=nobody\nnrpe_group=nogroup\n"
-        f"pid_file={lb.dir}/nrpe.pid\ncommand_timeout=60\ncommand[sync_web]={fixed_command(lb)}\n")
+        f"pid_file={lb.dir}/nrpe.pid\ncommand_timeout=60\ncommand[sync_web]={command}\n")
     spawn(lb, "nrpe", "/usr/sbin/nrpe", "-n", "-f", "-c", str(lb.dir / "nrpe.cfg"))
     balancer.procs_wait(lambda: listens(port), "nrpe listens")
-    goes_through(lb, ["/usr/lib/nagios/plugins/check_nrpe", "-n", "-H", "127.0.0.1", "-p", str(port), "-t", "60", "-c",
-                      "sync_web"])
+    return ["/usr/lib/nagios/plugins/check_nrpe", "-n", "-H", "127.0.0.1", "-p", str(port), "-t", "60", "-c", "sync_web"]
+
+
+def test_nrpe(lb):
+    goes_through(lb, nrpe(lb, fixed_command(lb)))
+
+
+def write_report(lb, servers):
+    ids = [str(uuid.UUID(int=n)) for n in range(servers)]
+    (lb.dir / "report").write_text(json.dumps({
+        "lb": "lb1", "list_taken": int(time.time() * 1000), "serving": ids, "sessions": dict.fromkeys(ids, 0),
+        "draining": [], "drained": []}, separators=(",", ":")) + "\n")
+    return (lb.dir / "report").read_text()
+
+
+def test_nrpe_carries_64_kib(lb):
+    """A report of 800 servers arrives whole; one that was cut off is named, and nothing is begun on its word."""
+    words = nrpe(lb, f"/bin/cat {lb.dir}/report")
+    whole = write_report(lb, 800)
+    assert subprocess.run(words, capture_output=True, text=True).stdout == whole
+    write_report(lb, 900)
+    lb.cloud.change_server(lb.add("web1").id, tags=["clusterscale:web"])
+    measure(lb)
+    done = scale(lb, words, "--create", "1")
+    assert done.returncode != 0 and "the report breaks off after 655" in done.stdout + done.stderr, done.stdout + done.stderr
+    assert len(lb.cloud.servers) == 1
 
 
 if __name__ == "__main__":
