@@ -256,8 +256,7 @@ static void check_flavor(struct doctor *doctor, const struct cs_nova_image *imag
 	struct cs_error err;
 	const char *id;
 
-	if (cs_fleet_flavor_id(fleet, &id, &err) < 0 ||
-		cs_nova_flavor_size(cs_fleet_nova(fleet), id, &size, &err) < 0) {
+	if (cs_fleet_flavor(fleet, &id, &size, &err) < 0) {
 		doctor_fault(doctor, "flavor", &err,
 			"openstack flavor list shows what there is");
 		return;

@@ -278,10 +278,11 @@ static int make_request(struct scale_program *program, bool take,
 {
 	const struct cs_server_spec *spec = &program->cluster->servers;
 	struct cs_fleet_address address;
+	struct cs_nova_size size;
 
 	if (scale_cloud(program, err) < 0 || scale_read_user_data(program, err) < 0 ||
 		cs_fleet_image_id(program->fleet, &ret->image_id, err) < 0 ||
-		cs_fleet_flavor_id(program->fleet, &ret->flavor_id, err) < 0 ||
+		cs_fleet_flavor(program->fleet, &ret->flavor_id, &size, err) < 0 ||
 		cs_fleet_group_id(program->fleet, &ret->group_id, err) < 0 ||
 		cs_fleet_network_ids(program->fleet, &ret->network_ids, err) < 0 ||
 		cs_fleet_address(program->fleet, take, &address, err) < 0)
@@ -303,8 +304,10 @@ static int port_prepare(void *context, int64_t servers, struct cs_error *err)
 	struct cs_server_request request;
 	const char *floating;
 
-	if (scale_check_commands(program, err) < 0 ||
-		make_request(program, false, &request, err) < 0 ||
+	if (scale_check_commands(program, err) < 0 || scale_cloud(program, err) < 0)
+		return err->code;
+	cs_fleet_look_ahead(program->fleet);
+	if (make_request(program, false, &request, err) < 0 ||
 		cs_fleet_floating_network_id(program->fleet, &floating, err) < 0)
 		return err->code;
 	if (cs_fleet_has_room(program->fleet, servers, err) < 0)

@@ -47,7 +47,7 @@ static struct cs_nova_call *begin_as(struct cs_nova *nova, const char *header,
 		.url = call->url,
 		.body = call->body ? cs_json_text(call->body) : NULL,
 		.headers = call->headers,
-		.changes = true};
+		.changes = strcmp(method, "GET") != 0};
 	call->sent = cs_keystone_begin(nova->session, &call->request);
 	return call;
 }
@@ -77,14 +77,44 @@ int cs_nova_end(
 	return 0;
 }
 
+void cs_nova_look_ahead(struct cs_nova *nova, bool on)
+{
+	nova->looks_ahead = on;
+}
+
+/* What was sent for it before, or NULL. */
+static struct cs_nova_call *take_ahead(struct cs_nova *nova, const char *url)
+{
+	for (size_t i = 0; i < nova->n_ahead; i++) {
+		struct cs_nova_call *call = nova->ahead[i];
+
+		if (strcmp(call->url, url) != 0)
+			continue;
+		nova->ahead[i] = nova->ahead[--nova->n_ahead];
+		return call;
+	}
+	return NULL;
+}
+
+static int send_ahead(struct cs_nova *nova, const char *url, struct cs_error *err)
+{
+	if (nova->n_ahead < CS_NOVA_AHEAD_MAX)
+		nova->ahead[nova->n_ahead++] =
+			cs_nova_begin(nova, "GET", cs_strdup(url), NULL);
+	return cs_error_set(err, CS_E_LOST, "GET %s: under way", url);
+}
+
 int cs_nova_fetch(struct cs_nova *nova, const char *url, struct cs_http_reply *reply,
 	struct cs_error *err)
 {
-	const struct cs_http_request request = {.method = "GET", .url = url};
-
-	if (cs_nova_send(nova, &request, reply, err) < 0)
+	if (nova->looks_ahead)
+		return send_ahead(nova, url, err);
+	CS_CLEANUP(call_free) struct cs_nova_call *call = take_ahead(nova, url);
+	if (!call)
+		call = cs_nova_begin(nova, "GET", cs_strdup(url), NULL);
+	if (cs_keystone_end(call->sent, reply, err) < 0)
 		return err->code;
-	return reply->status == 200 ? 0 : cs_http_fail(&request, reply, err);
+	return reply->status == 200 ? 0 : cs_http_fail(&call->request, reply, err);
 }
 
 int cs_nova_get(struct cs_nova *nova, const char *url, struct json_object **ret,
@@ -171,6 +201,12 @@ void cs_nova_close(struct cs_nova *nova)
 {
 	if (!nova)
 		return;
+	while (nova->n_ahead > 0) {
+		CS_CLEANUP(cs_http_reply_done) struct cs_http_reply reply = {0};
+		struct cs_error ignored;
+
+		(void)!cs_nova_end(nova->ahead[--nova->n_ahead], &reply, &ignored);
+	}
 	free(nova->base);
 	free(nova);
 }

@@ -143,8 +143,6 @@ int cs_nova_volume_goes(struct cs_nova *nova, const char *server_id,
  * CS_E_NOT_FOUND listing the names that are most like it. */
 int cs_nova_image_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-int cs_nova_flavor_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_nova_security_group_id(struct cs_nova *nova, const char *name_or_id, char **ret_id,
@@ -187,8 +185,13 @@ struct cs_nova_size {
 	int64_t vcpus, ram_mib;
 	int64_t disk_gib; /* 0: as much as the image needs */
 };
-int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
-	struct cs_nova_size *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* As the other names and ids, in one answer. */
+int cs_nova_flavor_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_nova_size *ret_size, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* While it is on, what only reads sends its first request and fails at once; the same
+ * call finds the answer under way afterwards. So that several wait together. */
+void cs_nova_look_ahead(struct cs_nova *nova, bool on) CS_NONNULL_ALL;
 
 /* Pure. CS_E_QUOTA names the limit that `servers` more would cross. */
 int cs_nova_limits_check(const struct cs_nova_limits *limits,

@@ -7,6 +7,7 @@
 #include "client/nova.h"
 #include "format/json.h"
 
+#define CS_NOVA_AHEAD_MAX 8
 #define CS_NOVA_HEADER_SIZE 48 /* "OpenStack-API-Version: compute 2.N" */
 
 struct cs_nova {
@@ -15,6 +16,9 @@ struct cs_nova {
 	int minor;		     /* of the microversion 2.N */
 	int newest;		     /* likewise, that the cloud offers */
 	char header[CS_NOVA_HEADER_SIZE];
+	bool looks_ahead;
+	struct cs_nova_call *ahead[CS_NOVA_AHEAD_MAX]; /* sent, and not yet asked for */
+	size_t n_ahead;
 };
 
 /* Sends what changes something, with the microversion. Takes `url`, and `body` (or NULL).

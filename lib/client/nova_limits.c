@@ -36,27 +36,6 @@ int cs_nova_limits(struct cs_nova *nova, struct cs_nova_limits *ret, struct cs_e
 	return 0;
 }
 
-/* https://docs.openstack.org/api-ref/compute/#show-flavor-details */
-int cs_nova_flavor_size(struct cs_nova *nova, const char *flavor_id,
-	struct cs_nova_size *ret, struct cs_error *err)
-{
-	CS_AUTO_JSON struct json_object *body = NULL;
-	CS_AUTO_FREE char *escaped = cs_http_escape(flavor_id);
-	CS_AUTO_FREE char *url = cs_asprintf("%s/flavors/%s", nova->base, escaped);
-	struct cs_nova_size size;
-
-	if (cs_nova_get(nova, url, &body, err) < 0)
-		return err->code;
-	struct json_object *flavor = cs_json_obj(body, "flavor");
-	if (!cs_json_int(flavor, "vcpus", &size.vcpus) ||
-		!cs_json_int(flavor, "ram", &size.ram_mib) ||
-		!cs_json_int(flavor, "disk", &size.disk_gib))
-		return cs_error_set(err, CS_E_PROTOCOL,
-			"GET %s: the answer has no 'vcpus', 'ram' or 'disk'", url);
-	*ret = size;
-	return 0;
-}
-
 int cs_nova_limits_check(const struct cs_nova_limits *limits,
 	const struct cs_nova_size *size, int64_t servers, struct cs_error *err)
 {

@@ -23,7 +23,9 @@ struct collection {
 #define NAME_MAX_COMPARED 64
 
 struct found {
-	char *id, *name, *address; /* the last of a port */
+	char *id, *name;
+	char *address;		  /* of a port */
+	struct cs_nova_size size; /* of a flavor */
 };
 
 static void take(struct json_object *object, struct found *ret)
@@ -34,6 +36,9 @@ static void take(struct json_object *object, struct found *ret)
 	if (fixed && json_object_array_length(fixed) > 0)
 		cs_strset(&ret->address,
 			cs_json_str(json_object_array_get_idx(fixed, 0), "ip_address"));
+	cs_json_int(object, "vcpus", &ret->size.vcpus);
+	cs_json_int(object, "ram", &ret->size.ram_mib);
+	cs_json_int(object, "disk", &ret->size.disk_gib);
 	cs_strset(&ret->id, cs_json_str(object, "id"));
 	cs_strset(&ret->name, name ? name : "");
 }
@@ -260,16 +265,51 @@ int cs_nova_image_id(
 	return r;
 }
 
-/* Flavor ids have no form of their own, and Nova has no filter for names. */
-int cs_nova_flavor_id(
-	struct cs_nova *nova, const char *name_or_id, char **ret_id, struct cs_error *err)
+/* Flavor ids have no form of their own, and Nova has no filter for names: the list of all
+ * tells both, and what is not on its one page is asked for by its id. */
+static int find_flavor(struct cs_nova *nova, const struct collection *where,
+	const char *name_or_id, struct found *ret, struct cs_error *err)
+{
+	CS_AUTO_JSON struct json_object *body = NULL;
+	struct json_object *list;
+
+	if (get_list(nova, where, where->all, &body, &list, err) < 0)
+		return err->code;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *flavor = json_object_array_get_idx(list, i);
+		const char *id = cs_json_str(flavor, "id");
+
+		if (id && strcmp(id, name_or_id) == 0) {
+			take(flavor, ret);
+			return 0;
+		}
+	}
+	int r = pick(list, where, name_or_id, ret, err);
+	if (r == CS_E_NOT_FOUND)
+		r = by_id(nova, where, name_or_id, ret, err);
+	return r == CS_E_NOT_FOUND ? none(nova, where, name_or_id, list, err) : r;
+}
+
+/* https://docs.openstack.org/api-ref/compute/#list-flavors-with-details */
+int cs_nova_flavor_find(struct cs_nova *nova, const char *name_or_id, char **ret_id,
+	struct cs_nova_size *ret_size, struct cs_error *err)
 {
 	struct collection flavors = {
 		"flavor", "flavors", "flavor", NULL, NULL, "/detail"};
+	struct found found = {0};
 
 	flavors.url = cs_asprintf("%s/flavors", nova->base);
-	int r = find_id(nova, &flavors, name_or_id, true, ret_id, err);
+	int r = find_flavor(nova, &flavors, name_or_id, &found, err);
+	if (r == 0 && found.size.vcpus <= 0)
+		r = cs_error_set(err, CS_E_PROTOCOL,
+			"GET %s/detail: flavor '%s' has no 'vcpus'", flavors.url,
+			name_or_id);
 	free(flavors.url);
+	if (r == 0) {
+		*ret_id = CS_TAKE(found.id);
+		*ret_size = found.size;
+	}
+	found_done(&found);
 	return r;
 }
 

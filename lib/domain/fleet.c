@@ -20,7 +20,7 @@ struct cs_fleet {
 	struct cs_strings network_ids;	       /* empty until asked for */
 	char *network_name;		       /* of the first network, likewise */
 	char *floating_network_id;	       /* likewise */
-	struct cs_nova_size size;	       /* of the flavor; 0: not asked for */
+	struct cs_nova_size size;	       /* of the flavor */
 	struct cs_nova_limits limits;	       /* since the last look; */
 	bool limited;			       /* false: not asked for, or in vain: */
 	struct cs_error limits_trouble;	       /* why */
@@ -186,13 +186,15 @@ int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret, struct cs_error 
 	return 0;
 }
 
-int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret, struct cs_error *err)
+int cs_fleet_flavor(struct cs_fleet *fleet, const char **ret_id,
+	struct cs_nova_size *ret_size, struct cs_error *err)
 {
 	if (!fleet->flavor_id &&
-		cs_nova_flavor_id(fleet->nova, fleet->cluster->servers.flavor,
-			&fleet->flavor_id, err) < 0)
+		cs_nova_flavor_find(fleet->nova, fleet->cluster->servers.flavor,
+			&fleet->flavor_id, &fleet->size, err) < 0)
 		return cs_error_prefix(err, "servers.flavor");
-	*ret = fleet->flavor_id;
+	*ret_id = fleet->flavor_id;
+	*ret_size = fleet->size;
 	return 0;
 }
 
@@ -238,27 +240,23 @@ int cs_fleet_address(struct cs_fleet *fleet, bool take, struct cs_fleet_address 
 }
 
 /* Asked for once for all servers that are created at once. */
-static bool find_limits(struct cs_fleet *fleet, const char *flavor_id)
+static bool find_limits(struct cs_fleet *fleet)
 {
-	struct cs_error *err = &fleet->limits_trouble;
-
-	if (fleet->limited)
-		return true;
-	if (fleet->size.vcpus == 0 &&
-		cs_nova_flavor_size(fleet->nova, flavor_id, &fleet->size, err) < 0)
-		return false;
-	return fleet->limited = cs_nova_limits(fleet->nova, &fleet->limits, err) == 0;
+	fleet->limited = fleet->limited || cs_nova_limits(fleet->nova, &fleet->limits,
+						   &fleet->limits_trouble) == 0;
+	return fleet->limited;
 }
 
 int cs_fleet_has_room(struct cs_fleet *fleet, int64_t servers, struct cs_error *err)
 {
-	const char *flavor_id = NULL;
+	struct cs_nova_size size;
+	const char *flavor_id;
 
-	if (cs_fleet_flavor_id(fleet, &flavor_id, err) < 0)
+	if (cs_fleet_flavor(fleet, &flavor_id, &size, err) < 0)
 		return err->code;
-	if (!find_limits(fleet, flavor_id))
+	if (!find_limits(fleet))
 		return 0;
-	return cs_nova_limits_check(&fleet->limits, &fleet->size, servers, err);
+	return cs_nova_limits_check(&fleet->limits, &size, servers, err);
 }
 
 int cs_fleet_tells_limits(const struct cs_fleet *fleet, struct cs_error *err)
@@ -266,6 +264,23 @@ int cs_fleet_tells_limits(const struct cs_fleet *fleet, struct cs_error *err)
 	if (!fleet->limited)
 		*err = fleet->limits_trouble;
 	return fleet->limited ? 0 : err->code;
+}
+
+void cs_fleet_look_ahead(struct cs_fleet *fleet)
+{
+	const struct cs_strings *networks;
+	struct cs_nova_size size;
+	struct cs_error ignored;
+	const char *id;
+
+	cs_nova_look_ahead(fleet->nova, true);
+	(void)!cs_fleet_image_id(fleet, &id, &ignored);
+	(void)!cs_fleet_flavor(fleet, &id, &size, &ignored);
+	(void)!cs_fleet_group_id(fleet, &id, &ignored);
+	(void)!cs_fleet_network_ids(fleet, &networks, &ignored);
+	(void)!cs_fleet_floating_network_id(fleet, &id, &ignored);
+	(void)find_limits(fleet);
+	cs_nova_look_ahead(fleet->nova, false);
 }
 
 int cs_fleet_network_ids(

@@ -78,11 +78,15 @@ int cs_fleet_tells_limits(
 int cs_fleet_endpoint(struct cs_fleet *fleet, const char *type, char **ret_url,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
+/* Asks for the configured names and the limits at once, as far as they are not known, so
+ * that the calls that want them do not wait one after the other. */
+void cs_fleet_look_ahead(struct cs_fleet *fleet) CS_NONNULL_ALL;
+
 /* The configured names resolved to ids (asked for on first use, then kept); borrowed. */
 int cs_fleet_image_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-int cs_fleet_flavor_id(struct cs_fleet *fleet, const char **ret,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+int cs_fleet_flavor(struct cs_fleet *fleet, const char **ret_id,
+	struct cs_nova_size *ret_size, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 int cs_fleet_group_id(struct cs_fleet *fleet, const char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL; /* NULL when there is none */
 /* Of floating addresses; NULL when there are to be none. */

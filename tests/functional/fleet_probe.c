@@ -50,9 +50,10 @@ static int create(struct cs_fleet *fleet, const char *name, const char *op,
 		.mark_cluster = cluster->name,
 		.mark_op = op};
 	CS_AUTO_FREE char *id = NULL;
+	struct cs_nova_size size;
 
 	if (cs_fleet_image_id(fleet, &request.image_id, err) < 0 ||
-		cs_fleet_flavor_id(fleet, &request.flavor_id, err) < 0 ||
+		cs_fleet_flavor(fleet, &request.flavor_id, &size, err) < 0 ||
 		cs_fleet_network_ids(fleet, &request.network_ids, err) < 0 ||
 		cs_nova_create_end(cs_nova_create_begin(cs_fleet_nova(fleet), &request),
 			&id, err) < 0)
