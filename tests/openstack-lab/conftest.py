@@ -25,21 +25,22 @@ def pytest_addoption(parser):
 
 
 class Figures:
-    """The rows of ./dev bench, printed together when all tests are done; one that falls short fails its test."""
+    """The rows of ./dev bench, printed together when all tests are done; one that falls short fails its test, but for
+    the short form, whose machine may be busy."""
 
-    def __init__(self, raw):
-        self.bench, self.text = Bench("lab", BUILD, raw), io.StringIO()
+    def __init__(self, raw, short):
+        self.bench, self.text, self.short = Bench("lab", BUILD, raw), io.StringIO(), short
 
     def bar(self, *row, **more):
         with contextlib.redirect_stdout(self.text):
             self.bench.bar(*row, **more)
-        assert self.bench.rows[-1], self.text.getvalue().splitlines()[-1]
+        assert self.bench.rows[-1] or self.short, self.text.getvalue().splitlines()[-1]
 
 
 @pytest.fixture(scope="session")
 def figures(request):
     with open(BUILD / "bench.jsonl", "w") as raw:
-        request.config.stash[FIGURES] = figures = Figures(raw)
+        request.config.stash[FIGURES] = figures = Figures(raw, request.config.getoption("--short"))
         yield figures
 
 
