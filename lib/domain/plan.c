@@ -300,13 +300,13 @@ void cs_plan_open(const struct cs_plan_input *in, struct cs_plan *ret)
 		plan_member(in, &members->items[i], ret);
 }
 
-bool cs_plan_has_open_work(const struct cs_plan *plan)
+size_t cs_plan_open_work(const struct cs_plan *plan)
 {
-	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].kind != CS_STEP_TAG)
-			return true;
-	}
-	return false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n; i++)
+		n += plan->steps[i].kind != CS_STEP_TAG;
+	return n;
 }
 
 bool cs_plan_has_own_work(const struct cs_plan *plan)
@@ -406,7 +406,7 @@ void cs_plan_count(
 {
 	const struct cs_journal *journal = in->journal;
 	const struct cs_members *members = &in->view->members;
-	struct cs_census census = {.open_work = cs_plan_has_open_work(plan)};
+	struct cs_census census = {.open_work = cs_plan_open_work(plan) > 0};
 
 	for (size_t i = 0; i < members->n; i++)
 		count_member(in, &members->items[i], &census);

@@ -99,8 +99,8 @@ struct cs_plan_input {
 /* The steps of open work, and repairs. */
 void cs_plan_open(const struct cs_plan_input *in, struct cs_plan *ret) CS_NONNULL_ALL;
 
-/* Anything in it that is not a repair? */
-bool cs_plan_has_open_work(const struct cs_plan *plan) CS_NONNULL_ALL;
+/* How many of its steps are not repairs. */
+size_t cs_plan_open_work(const struct cs_plan *plan) CS_NONNULL_ALL;
 
 /* Anything that this journal began, or a decision? The rest may wait for a person. */
 bool cs_plan_has_own_work(const struct cs_plan *plan) CS_NONNULL_ALL;

@@ -387,6 +387,17 @@ static int64_t tick_after(const struct cs_sight *sight, const struct cs_act *act
 	return tick_ms;
 }
 
+/* Where nothing more is decided, it is over with the last server that gets into service;
+ * else a pass without work is the last one. */
+static bool is_over(const struct run *run, const struct cs_sight *sight)
+{
+	size_t open = cs_plan_open_work(&sight->plan);
+
+	return !run->act.unsettled &&
+	       (open == 0 || (run->scale.finish_only && !run->act.trouble &&
+				     open == run->act.published_in_pass));
+}
+
 static enum pass pass(struct run *run)
 {
 	const struct cs_scale_ports *ports = run->scale.ports;
@@ -421,8 +432,7 @@ static enum pass pass(struct run *run)
 	/* As of now: ten creates of a slow cloud alone can take longer than OTHERS_MS. */
 	if (cs_plan_has_own_work(&sight.plan))
 		ports->now(ports->context, &run->busy);
-	return cs_plan_has_open_work(&sight.plan) || run->act.unsettled ? PASS_AGAIN
-									: PASS_CONVERGED;
+	return is_over(run, &sight) ? PASS_CONVERGED : PASS_AGAIN;
 }
 
 /* From list to list, whatever the pass took; slower and slower in trouble. */
@@ -440,7 +450,7 @@ static void wait_for_next_pass(struct run *run, int64_t *pass_ms)
 		ports->sleep(ports->context, *pass_ms - took_ms);
 }
 
-static bool is_over(const struct run *run, const struct cs_stamp *now)
+static bool is_late(const struct run *run, const struct cs_stamp *now)
 {
 	return cs_stamp_age_ms(&run->began, now) > run->scale.limit_ms ||
 	       cs_stamp_age_ms(&run->busy, now) > OTHERS_MS ||
@@ -458,7 +468,7 @@ static enum pass loop(struct run *run)
 	run->busy = run->calm = run->act.reminded = run->began;
 	for (;;) {
 		ports->now(ports->context, &pass_began);
-		if (is_over(run, &pass_began))
+		if (is_late(run, &pass_began))
 			return PASS_AGAIN;
 		run->act.looked = pass_began;
 		enum pass ended = pass(run);

@@ -267,6 +267,7 @@ static int record_published(
 
 	if (cs_act_append(act, &line, err) < 0)
 		return err->code;
+	act->published_in_pass++;
 	if (!step->op) {
 		cs_act_say(act, LOG_NOTICE, "server '%s' (%s, %s) is in service",
 			cs_act_name_of(step), step->server_id, step->member->address);
@@ -504,7 +505,7 @@ void cs_act_pass(struct cs_act *act, struct cs_sight *sight)
 	act->sight = sight;
 	act->stop = false;
 	act->trouble = false;
-	act->created_in_pass = 0;
+	act->created_in_pass = act->published_in_pass = 0;
 	act->recorded_members = false;
 	act->held = act->disproved = false;
 	act->unserved = NULL;

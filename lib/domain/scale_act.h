@@ -49,12 +49,13 @@ struct cs_act {
 	const struct cs_sight *sight;
 	bool stop; /* no further step of this pass may be taken */
 	size_t created_in_pass;
-	bool recorded_members;	 /* an intent of this pass has them */
-	bool held;		 /* no more creates in this pass */
-	bool disproved;		 /* a create, in this pass */
-	bool unsettled;		 /* ports->settle failed, in this pass */
-	struct cs_strings waits; /* what it leaves to be waited for */
-	struct cs_act_lb *lbs;	 /* NULL: not asked yet */
+	size_t published_in_pass; /* got into service */
+	bool recorded_members;	  /* an intent of this pass has them */
+	bool held;		  /* no more creates in this pass */
+	bool disproved;		  /* a create, in this pass */
+	bool unsettled;		  /* ports->settle failed, in this pass */
+	struct cs_strings waits;  /* what it leaves to be waited for */
+	struct cs_act_lb *lbs;	  /* NULL: not asked yet */
 	struct cs_act_request requests[CS_ACT_AT_ONCE]; /* the oldest first */
 	size_t n_requests;
 	const char *unserved; /* name of a server that answers, and is late because
