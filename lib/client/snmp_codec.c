@@ -131,6 +131,18 @@ int cs_snmp_community_check(const struct cs_secret *community, struct cs_error *
 		COMMUNITY_MAX);
 }
 
+static void keep_names(const struct cs_snmp_query *query, struct cs_snmp_packet *ret)
+{
+	for (size_t i = 0; i < query->n_objects; i++) {
+		struct cs_snmp_name *name = &ret->names[i];
+		size_t left = sizeof name->bytes;
+		u_char *end = asn_build_objid(name->bytes, &left, ASN_OBJECT_ID,
+			(oid *)query->objects[i].arcs, query->objects[i].n_arcs);
+
+		name->len = end ? (uint8_t)(end - name->bytes) : 0;
+	}
+}
+
 int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 	const struct cs_snmp_query *query, uint32_t wanted, struct cs_snmp_packet *ret,
 	struct cs_error *err)
@@ -160,6 +172,7 @@ int cs_snmp_packet_make(const struct cs_snmp_credential *credential,
 		return cs_error_set(err, CS_E_PROTOCOL,
 			"the SNMP library could not build the request: %s",
 			snmp_api_errstring(session.s_snmp_errno));
+	keep_names(query, ret);
 	return cs_snmp_packet_find_id(ret, err);
 }
 
@@ -231,26 +244,35 @@ struct sink {
 	struct cs_snmp_reply *reply;
 };
 
-/* False: not what was asked for. */
-static bool take_object(struct sink *sink, const struct binding *binding)
+/* False: there was none more to come. */
+static bool find_next(struct sink *sink)
 {
-	const struct cs_snmp_query *query = sink->query;
-
-	while (sink->next < query->n_objects &&
+	while (sink->next < sink->query->n_objects &&
 		!(sink->wanted & UINT32_C(1) << sink->next))
 		sink->next++;
-	if (sink->next == query->n_objects)
-		return false;
-	const struct cs_snmp_object *object = &query->objects[sink->next];
-	if (binding->name_len != object->n_arcs ||
-		memcmp(binding->name, object->arcs,
-			object->n_arcs * sizeof *object->arcs) != 0)
-		return false;
+	return sink->next < sink->query->n_objects;
+}
+
+static void take_next(struct sink *sink, const struct binding *binding)
+{
 	if (binding->is_number) {
 		sink->reply->values[sink->next] = binding->number;
 		sink->reply->present |= UINT32_C(1) << sink->next;
 	}
 	sink->next++;
+}
+
+/* False: not what was asked for. */
+static bool take_object(struct sink *sink, const struct binding *binding)
+{
+	if (!find_next(sink))
+		return false;
+	const struct cs_snmp_object *object = &sink->query->objects[sink->next];
+	if (binding->name_len != object->n_arcs ||
+		memcmp(binding->name, object->arcs,
+			object->n_arcs * sizeof *object->arcs) != 0)
+		return false;
+	take_next(sink, binding);
 	return true;
 }
 
@@ -304,30 +326,62 @@ static bool is_complete(struct sink *sink)
 	       !((sink->wanted & all) >> sink->next);
 }
 
-static bool read_binding(u_char **at, size_t *left, struct binding *ret)
+/* `left` bytes from the header of the value on. What is no number is noSuchObject,
+ * endOfMibView, or of a wrong type. */
+static bool read_value(u_char *value, size_t left, struct binding *ret)
 {
-	u_char *value;
-	size_t value_left;
 	long number = 0;
 
-	ret->name_len = MAX_OID_LEN;
-	*at = snmp_parse_var_op(
-		*at, ret->name, &ret->name_len, &ret->type, &value_left, &value, left);
-	if (!*at)
-		return false;
-	value_left = (size_t)(*at - value); /* with its header */
-	/* What is no number is noSuchObject, endOfMibView, or of a wrong type. */
 	if (ret->type == ASN_INTEGER)
-		value = asn_parse_int(
-			value, &value_left, &ret->type, &number, sizeof number);
+		value = asn_parse_int(value, &left, &ret->type, &number, sizeof number);
 	else if (is_numeric(ret->type))
 		value = asn_parse_unsigned_int(
-			value, &value_left, &ret->type, (u_long *)&number, sizeof number);
+			value, &left, &ret->type, (u_long *)&number, sizeof number);
 	ret->is_number = value && take_number(ret->type, number, &ret->number);
 	return value != NULL;
 }
 
-static bool read_bindings(struct message *message, struct sink *sink)
+static bool read_binding(u_char **at, size_t *left, struct binding *ret)
+{
+	u_char *value;
+	size_t value_left;
+
+	ret->name_len = MAX_OID_LEN;
+	*at = snmp_parse_var_op(
+		*at, ret->name, &ret->name_len, &ret->type, &value_left, &value, left);
+	return *at && read_value(value, (size_t)(*at - value), ret);
+}
+
+/* A number behind the name of the next object: half of what a reply costs is to decode
+ * its names. False: it is something else, or encoded in another way. */
+static bool read_expected(
+	u_char **at, size_t *left, const struct cs_snmp_packet *asked, struct sink *sink)
+{
+	const struct cs_snmp_name *name;
+	struct binding binding;
+	u_char *start = *at;
+
+	if (sink->query->column_arcs || !find_next(sink))
+		return false;
+	name = &asked->names[sink->next];
+	if (*left < 2 || start[0] != (ASN_SEQUENCE | ASN_CONSTRUCTOR) ||
+		start[1] >= ASN_LONG_LEN || start[1] > *left - 2 ||
+		start[1] <= name->len || name->len == 0 ||
+		memcmp(start + 2, name->bytes, name->len) != 0)
+		return false;
+	u_char *value = start + 2 + name->len;
+	binding.type = *value;
+	if (!is_numeric(binding.type) ||
+		!read_value(value, start[1] - (size_t)name->len, &binding))
+		return false;
+	take_next(sink, &binding);
+	*at = start + 2 + start[1];
+	*left -= 2 + (size_t)start[1];
+	return true;
+}
+
+static bool read_bindings(
+	struct message *message, const struct cs_snmp_packet *asked, struct sink *sink)
 {
 	struct binding binding;
 	u_char type, *at = asn_parse_sequence(message->at, &message->left, &type,
@@ -336,6 +390,8 @@ static bool read_bindings(struct message *message, struct sink *sink)
 	if (!at)
 		return false;
 	while (message->left > 0) {
+		if (read_expected(&at, &message->left, asked, sink))
+			continue;
 		if (!read_binding(&at, &message->left, &binding) ||
 			!take_binding(sink, &binding))
 			return false;
@@ -362,7 +418,7 @@ static enum cs_snmp_outcome check_community(
 
 enum cs_snmp_outcome cs_snmp_reply_read(const uint8_t *bytes, size_t len,
 	const struct cs_snmp_credential *credential, const struct cs_snmp_query *query,
-	uint32_t wanted, struct cs_snmp_reply *ret)
+	uint32_t wanted, const struct cs_snmp_packet *asked, struct cs_snmp_reply *ret)
 {
 	struct sink sink = {query, wanted, 0, ret};
 	struct message message;
@@ -388,7 +444,8 @@ enum cs_snmp_outcome cs_snmp_reply_read(const uint8_t *bytes, size_t len,
 	ret->error_index = (int)index;
 	if (status)
 		return CS_SNMP_ERROR_STATUS;
-	return read_bindings(&message, &sink) ? CS_SNMP_ANSWERED : CS_SNMP_MALFORMED;
+	return read_bindings(&message, asked, &sink) ? CS_SNMP_ANSWERED
+						     : CS_SNMP_MALFORMED;
 }
 
 enum cs_snmp_outcome cs_snmp_pdu_read(const void *of, const struct cs_snmp_query *query,

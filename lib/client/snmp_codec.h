@@ -7,6 +7,7 @@
 #include "client/snmp.h"
 
 #define CS_SNMP_PACKET_MAX 1472
+#define CS_SNMP_NAME_MAX 31
 
 /* An encoded request whose four bytes of request id, in v3 of message id (network order),
  * may be overwritten. Carries the community: to be zeroed after use. */
@@ -14,6 +15,11 @@ struct cs_snmp_packet {
 	uint8_t bytes[CS_SNMP_PACKET_MAX];
 	size_t len;
 	size_t id_offset;
+	/* The objects' names as a reply to it has them; not in v3. */
+	struct cs_snmp_name {
+		uint8_t len; /* 0: too long to be kept */
+		uint8_t bytes[CS_SNMP_NAME_MAX];
+	} names[CS_SNMP_OBJECTS_MAX];
 };
 
 /* CS_E_CONFIG for one that does not fit. */
@@ -41,11 +47,12 @@ struct cs_snmp_reply {
 	struct cs_snmp_rows rows;
 };
 
-/* Reads a reply of v1 or v2c to such a packet: CS_SNMP_ANSWERED, CS_SNMP_ERROR_STATUS,
- * or why it is not taken. */
+/* Reads a reply of v1 or v2c to the packet that was `asked`: CS_SNMP_ANSWERED,
+ * CS_SNMP_ERROR_STATUS, or why it is not taken. */
 enum cs_snmp_outcome cs_snmp_reply_read(const uint8_t *bytes, size_t len,
 	const struct cs_snmp_credential *credential, const struct cs_snmp_query *query,
-	uint32_t wanted, struct cs_snmp_reply *ret) CS_NONNULL_ALL;
+	uint32_t wanted, const struct cs_snmp_packet *asked,
+	struct cs_snmp_reply *ret) CS_NONNULL_ALL;
 
 /* Of an error-status. */
 const char *cs_snmp_status_text(int error_status);

@@ -128,8 +128,8 @@ static void take_answer(
 	int detail = 0;
 
 	if (way->credential->version != CS_SNMP_V3) {
-		outcome = cs_snmp_reply_read(
-			bytes, len, way->credential, ex->query, way->wanted, &reply);
+		outcome = cs_snmp_reply_read(bytes, len, way->credential, ex->query,
+			way->wanted, &way->packet, &reply);
 		detail = reply.error_status;
 	} else if (cs_snmp_usm_take(way->credential, ex->query, way->wanted,
 			   &ex->engines[index], bytes, len, &outcome, &detail,

@@ -112,17 +112,20 @@ static void prove_seal(void)
 		abort();
 }
 
+static struct cs_snmp_packet asked, nameless;
+
 static void prepare(void)
 {
-	struct cs_snmp_packet packet;
 	struct cs_error err;
 
 	community.community = cs_secret_new("public");
 	nobody = (struct cs_snmp_credential){.version = CS_SNMP_V3, .user = "fuzz"};
 	/* Making a request is also what silences the library. */
-	if (cs_snmp_packet_make(&community, &get, 3, &packet, &err) < 0 ||
+	if (cs_snmp_packet_make(&community, &get, 3, &asked, &err) < 0 ||
 		cs_snmp_usm_open(&err) < 0)
 		abort();
+	nameless = asked;
+	memset(nameless.names, 0, sizeof nameless.names);
 	somebody = (struct cs_snmp_credential){.version = CS_SNMP_V3,
 		.user = "fuzz",
 		.level = CS_SNMP_AUTH_PRIV,
@@ -161,7 +164,7 @@ static void take_v3(const uint8_t *data, size_t size, bool known)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct cs_snmp_head head;
-	struct cs_snmp_reply reply;
+	struct cs_snmp_reply reply, slowly;
 
 	if (!community.community)
 		prepare();
@@ -175,11 +178,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	community.version = head.version;
-	if (cs_snmp_reply_read(data, size, &community, &get, 3, &reply) ==
-			CS_SNMP_ANSWERED &&
-		(reply.present >> 2 || reply.error_status))
+	enum cs_snmp_outcome outcome =
+		cs_snmp_reply_read(data, size, &community, &get, 3, &asked, &reply);
+	if (outcome == CS_SNMP_ANSWERED && (reply.present >> 2 || reply.error_status))
 		abort();
-	(void)cs_snmp_reply_read(data, size, &community, &rows, 1, &reply);
+	if (outcome != cs_snmp_reply_read(
+			       data, size, &community, &get, 3, &nameless, &slowly) ||
+		memcmp(&reply, &slowly, sizeof reply) != 0)
+		abort();
+	(void)cs_snmp_reply_read(data, size, &community, &rows, 1, &asked, &reply);
 	if (reply.rows.n > CS_SNMP_OBJECTS_MAX || reply.present >> reply.rows.n)
 		abort();
 	return 0;

@@ -37,7 +37,10 @@ static enum cs_snmp_outcome decode_as(const struct cs_snmp_query *query,
 {
 	CS_CLEANUP(cs_secret_freep) struct cs_secret *secret = cs_secret_new("public");
 	const struct cs_snmp_credential credential = {.community = secret};
+	struct cs_snmp_packet asked, nameless;
+	struct cs_snmp_reply same;
 	struct cs_snmp_head head;
+	struct cs_error err;
 
 	/* An exact copy, so that a sanitizer sees a read past its end. */
 	CS_AUTO_FREE uint8_t *copy = cs_calloc(1, len);
@@ -45,7 +48,17 @@ static enum cs_snmp_outcome decode_as(const struct cs_snmp_query *query,
 	if (!cs_snmp_head_read(copy, len, &head))
 		return CS_SNMP_MALFORMED;
 	assert_int_equal(head.id, 0x4badf00d);
-	return cs_snmp_reply_read(copy, len, &credential, query, 3, reply);
+	assert_int_equal(cs_snmp_packet_make(&credential, query, 3, &asked, &err), 0);
+	enum cs_snmp_outcome outcome =
+		cs_snmp_reply_read(copy, len, &credential, query, 3, &asked, reply);
+	/* However it was read. */
+	nameless = asked;
+	memset(nameless.names, 0, sizeof nameless.names);
+	assert_int_equal(
+		cs_snmp_reply_read(copy, len, &credential, query, 3, &nameless, &same),
+		outcome);
+	assert_memory_equal(&same, reply, sizeof same);
+	return outcome;
 }
 
 static enum cs_snmp_outcome decode(
