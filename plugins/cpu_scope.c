@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@
 /* What a cluster configures, for servers given by hand. */
 #define ADHOC_TIMEOUT_MS 3000
 #define ADHOC_MIN_SPAN_MS 10000
+#define HOST_LINE_MIN 10 /* bytes; most are longer */
 #define ADHOC_MAX_SPAN_MS 180000
 #define ADHOC_GRACE_MS 90000
 
@@ -37,7 +39,12 @@ static const char *first_word(char *line)
 static int read_hosts(const char *path, struct cs_strings *ret, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(HOSTS_FILE_MAX);
+	struct stat st;
 
+	/* Before the first of them: its names alone are a large table. */
+	if (stat(path, &st) == 0 && st.st_size <= HOSTS_FILE_MAX)
+		cs_expect_tables(
+			(size_t)st.st_size / HOST_LINE_MIN * CPU_BYTES_PER_SERVER);
 	if (cs_file_read(path, &text, err) < 0)
 		return err->code;
 	for (char *rest = text.data, *line; (line = strsep(&rest, "\n"));) {
@@ -93,7 +100,6 @@ static int scope_from_hosts(const struct cpu_source *source, struct cs_deadline 
 	if (ret->names.n == 0)
 		return cs_error_set(
 			err, CS_E_USAGE, "%s holds no hosts", source->hosts_file);
-	cs_expect_tables(ret->names.n * CPU_BYTES_PER_SERVER);
 	if (refuse_doubles(&ret->names, err) < 0)
 		return err->code;
 	ret->n = ret->names.n;

@@ -3,7 +3,8 @@
  *
  *     ID SAMPLE [SAMPLE]      newer first; SAMPLE is wall_ms boot_ms boot_id uptime cpus
  *                             and the counters, separated by single blanks
- *     ID host-resources wall_ms boot_ms boot_id cpus permille */
+ *     ID host-resources wall_ms boot_ms boot_id cpus permille
+ *     # told N                the first one: how many there are of the second kind */
 #include <config.h>
 #include "domain/samples.h"
 
@@ -126,7 +127,22 @@ static bool take_sample(char **at, struct cs_cpu_sample *ret)
 
 static const char told_word[] = "host-resources ";
 
-/* Without its end; ends the id in it with a NUL, and id and texts stay in it. */
+#define TOLD_HEADER "# told %010zu"
+
+/* Past the numbers behind a stamp. */
+static bool skip_counters(char **at)
+{
+	size_t blanks = 0;
+	char *end = *at;
+
+	while (*end && (*end != ' ' || ++blanks < 2 + CS_CPU_COUNTER_COUNT))
+		end++;
+	*at = *end ? end + 1 : end;
+	return *end || blanks == 1 + CS_CPU_COUNTER_COUNT;
+}
+
+/* Without its end; ends the id in it with a NUL, and id and texts stay in it. Of a sample
+ * of ucd only the newer one's stamp is read, the rest by complete(). */
 static bool parse_line(char *line, struct cs_baseline *ret)
 {
 	char *at = line;
@@ -139,18 +155,32 @@ static bool parse_line(char *line, struct cs_baseline *ret)
 		return take_told(&at, &ret->newer) && !*at;
 	}
 	ret->newer_text.at = at;
-	if (!take_sample(&at, &ret->newer))
+	if (!take_stamp(&at, &ret->newer.at) || !skip_counters(&at))
 		return false;
 	ret->has_older = *at;
 	/* A blank, if another one follows, is of neither. */
 	ret->newer_text.len = (size_t)(at - ret->newer_text.at) - ret->has_older;
-	if (!*at)
-		return true;
-	ret->older_text.at = at;
-	if (!take_sample(&at, &ret->older) || *at)
-		return false;
-	ret->older_text.len = (size_t)(at - ret->older_text.at);
+	if (ret->has_older)
+		ret->older_text = (struct cs_sample_text){at, strlen(at)};
 	return true;
+}
+
+/* False: it is none. */
+static bool read_text(const struct cs_sample_text *text, struct cs_cpu_sample *ret)
+{
+	char *at = (char *)text->at;
+
+	if (!at)
+		return true; /* it was never text, or is read already */
+	return take_sample(&at, ret) &&
+	       (size_t)(at - text->at) <= text->len + (at[-1] == ' ');
+}
+
+static bool complete(struct cs_baseline *baseline)
+{
+	return read_text(&baseline->newer_text, &baseline->newer) &&
+	       (!baseline->has_older ||
+		       read_text(&baseline->older_text, &baseline->older));
 }
 
 static int compare_ids(const void *one, const void *two)
@@ -172,7 +202,7 @@ void cs_samples_parse(const char *text, struct cs_samples *ret)
 
 	for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
 		CS_AUTO_FREE char *line = cs_strndup(text, (size_t)(end - text));
-		if (parse_line(line, &found))
+		if (parse_line(line, &found) && complete(&found))
 			add(ret, &found);
 	}
 	sort(ret);
@@ -261,13 +291,15 @@ const struct cs_baseline *cs_samples_find(
 enum cs_cpu_verdict cs_samples_load_of(
 	const struct cs_baseline *baseline, struct cs_cpu_load *ret)
 {
-	if (baseline->newer.source != CS_CPU_UCD) {
-		*ret = cs_cpu_load_told(&baseline->newer);
+	struct cs_baseline whole = *baseline;
+
+	if (whole.newer.source != CS_CPU_UCD) {
+		*ret = cs_cpu_load_told(&whole.newer);
 		return CS_CPU_LOAD;
 	}
-	if (!baseline->has_older)
+	if (!whole.has_older || !complete(&whole))
 		return CS_CPU_FIRST;
-	return cs_cpu_load_between(&baseline->older, &baseline->newer, ret);
+	return cs_cpu_load_between(&whole.older, &whole.newer, ret);
 }
 
 static void set_newer(struct cs_baseline *baseline, const struct cs_cpu_sample *now)
@@ -285,7 +317,8 @@ bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sampl
 		return false;
 	}
 	int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, &now->at);
-	if (within(age_ms, spans)) {
+	if (within(age_ms, spans) &&
+		read_text(&baseline->newer_text, &baseline->newer)) {
 		*ret_base = baseline->older = baseline->newer;
 		baseline->older_text = baseline->newer_text;
 		baseline->has_older = true;
@@ -294,6 +327,8 @@ bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sampl
 	}
 	/* Young. A little in the future is a run at the same time that came first. */
 	if (age_ms < spans.min_ms && age_ms > -spans.min_ms) {
+		baseline->has_older = baseline->has_older &&
+				      read_text(&baseline->older_text, &baseline->older);
 		*ret_base = baseline->older;
 		return baseline->has_older &&
 		       within(cs_stamp_age_ms(&baseline->older.at, &now->at), spans);
@@ -353,14 +388,18 @@ static bool is_told(const char *line)
 
 static void load(const char *dir, bool told_only, struct cs_samples *ret)
 {
-	char line[CS_SAMPLES_LINE_SIZE];
+	char line[CS_SAMPLES_LINE_SIZE], none_told[32];
 	struct cs_baseline found;
 	FILE *old = open_old(dir);
 
 	if (!old)
 		return;
+	snprintf(none_told, sizeof none_told, TOLD_HEADER, (size_t)0);
 	while (next_line(old, line)) {
-		if ((!told_only || is_told(line)) && parse_line(line, &found))
+		if (told_only && strcmp(line, none_told) == 0)
+			break;
+		if ((!told_only || is_told(line)) && parse_line(line, &found) &&
+			complete(&found))
 			add(ret, &found);
 	}
 	fclose(old);
@@ -385,6 +424,7 @@ int cs_samples_pass_open(
 	*ret = (struct cs_samples_pass){0};
 	if (cs_file_new_open(path, 0640, &ret->new, err) < 0)
 		return err->code;
+	fprintf(ret->new.stream, TOLD_HEADER "\n", (size_t)0);
 	ret->old = open_old(dir);
 	return 0;
 }
@@ -403,11 +443,15 @@ void cs_samples_pass_keep(
 {
 	char line[CS_SAMPLES_LINE_SIZE];
 
+	pass->told += baseline->newer.source != CS_CPU_UCD;
 	fwrite_unlocked(line, 1, cs_baseline_render(baseline, line), pass->new.stream);
 }
 
 int cs_samples_pass_commit(struct cs_samples_pass *pass, struct cs_error *err)
 {
+	/* What fails here, the commit sees. */
+	if (pass->told > 0 && fseeko(pass->new.stream, 0, SEEK_SET) == 0)
+		fprintf(pass->new.stream, TOLD_HEADER "\n", pass->told);
 	return cs_file_new_commit(&pass->new, err);
 }
 

@@ -24,6 +24,8 @@ struct cs_sample_text {
 struct cs_baseline {
 	char *id; /* without blanks: a server id, host:port */
 	struct cs_cpu_sample newer, older;
+	/* In a pass: as the file has them; their counters are read when they are needed.
+	 */
 	struct cs_sample_text newer_text, older_text;
 	bool has_older;
 };
@@ -80,6 +82,7 @@ struct cs_samples_pass {
 	FILE *old; /* NULL: there is none */
 	struct cs_file_new new;
 	char line[CS_SAMPLES_LINE_SIZE];
+	size_t told; /* kept, of other sources than ucd */
 };
 int cs_samples_pass_open(const char *dir, struct cs_samples_pass *ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
