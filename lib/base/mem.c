@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define TOUCH_MIN (256 << 10)
-#define EXPECT_MIN (2 << 20) /* a large page */
+#define EXPECT_MIN (256 << 10)
+#define LARGE_PAGE (2 << 20)
 
 static void die_on_stderr(void)
 {
@@ -45,18 +46,6 @@ static void advise(void *table, size_t size_bytes, int advice)
 		madvise((void *)start, (uintptr_t)table + size_bytes - start, advice);
 }
 
-void cs_expect_tables(size_t bytes)
-{
-	if (bytes < EXPECT_MIN)
-		return;
-	mallopt(M_MMAP_THRESHOLD, INT_MAX);
-	mallopt(M_TRIM_THRESHOLD, INT_MAX);
-	void *room = malloc(bytes);
-	if (room)
-		advise(room, bytes, MADV_HUGEPAGE);
-	free(room);
-}
-
 /* Pages of large tables one by one, at the first touch of each, cost more than what is
  * done with them. */
 static void touch(void *table, size_t size_bytes)
@@ -68,6 +57,20 @@ static void touch(void *table, size_t size_bytes)
 	(void)table;
 	(void)size_bytes;
 #endif
+}
+
+void cs_expect_tables(size_t bytes)
+{
+	if (bytes < EXPECT_MIN)
+		return;
+	mallopt(M_MMAP_THRESHOLD, INT_MAX);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	void *room = malloc(bytes);
+	if (room && bytes >= LARGE_PAGE)
+		advise(room, bytes, MADV_HUGEPAGE);
+	else if (room)
+		touch(room, bytes);
+	free(room);
 }
 
 void *cs_calloc(size_t count, size_t size_bytes)
