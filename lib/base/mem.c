@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define TOUCH_MIN (256 << 10)
+#define TOUCH_MIN (64 << 10)
 #define EXPECT_MIN (256 << 10)
 #define LARGE_PAGE (2 << 20)
 

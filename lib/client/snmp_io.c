@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/mem.h"
+
 #define SEND_ERRORS_MAX 8
 /* Larger than any reply that is taken: what is longer does not fit and is malformed. */
 #define DATAGRAM_MAX 2048
@@ -150,11 +152,13 @@ static void take_errors(int fd, const struct cs_snmp_events *events)
 void cs_snmp_drain(int fd, bool errors, struct cs_deadline deadline,
 	const struct cs_snmp_events *events)
 {
-	static uint8_t bytes[CS_SNMP_BATCH][DATAGRAM_MAX];
+	static uint8_t(*bytes)[DATAGRAM_MAX]; /* kept */
 	union cs_snmp_address from[CS_SNMP_BATCH];
 	struct iovec parts[CS_SNMP_BATCH];
 	struct mmsghdr messages[CS_SNMP_BATCH];
 
+	if (!bytes)
+		bytes = cs_calloc(CS_SNMP_BATCH, DATAGRAM_MAX);
 	for (size_t i = 0; i < CS_SNMP_BATCH; i++) {
 		parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
 		messages[i].msg_hdr = (struct msghdr){
