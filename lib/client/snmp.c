@@ -28,8 +28,9 @@
 /* While answers are on their way, they are read in batches, not one by one. */
 #define GATHER_US 300
 /* So many may be on their way at first: they fit into a default receive buffer, however
- * long a busy machine lets us sleep. Ever more may be when the first answers take long,
- * because the agents are far away; later, when nobody answers, because some are dead. */
+ * long a busy machine lets us sleep. Ever more may be when answers take long, because the
+ * agents are far away and answer no faster than they are asked; else when nobody answers,
+ * because some are dead. */
 #define WINDOW 256
 #define FAR_MS 5
 
@@ -276,7 +277,8 @@ static void make_room(struct cs_snmp_exchange *ex)
 	int64_t silence_ms = ex->window == WINDOW ? FAR_MS : 0;
 	if (ex->fastest_ms >= 0)
 		silence_ms = RETRY_FLOOR_MS;
-	if (ex->n_flying < n_flying || ex->now_ms < heard_ms + silence_ms)
+	bool far = ex->fastest_ms >= FAR_MS;
+	if (!far && (ex->n_flying < n_flying || ex->now_ms < heard_ms + silence_ms))
 		return;
 	ex->window += WINDOW;
 	ex->widened_ms = ex->now_ms;
