@@ -75,8 +75,16 @@ void cs_expect_tables(size_t bytes)
 
 void *cs_calloc(size_t count, size_t size_bytes)
 {
-	void *table = check(calloc(count ? count : 1, size_bytes ? size_bytes : 1));
+	size_t bytes;
 
+	if (!__builtin_mul_overflow(count, size_bytes, &bytes) && bytes >= TOUCH_MIN &&
+		bytes < LARGE_PAGE) {
+		/* calloc() would mostly have cleared it page by page already. */
+		void *table = check(malloc(bytes));
+		touch(table, bytes);
+		return memset(table, 0, bytes);
+	}
+	void *table = check(calloc(count ? count : 1, size_bytes ? size_bytes : 1));
 	touch(table, count * size_bytes);
 	return table;
 }
