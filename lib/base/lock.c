@@ -49,7 +49,9 @@ static void write_who(int fd, const char *purpose)
 	int len = snprintf(text, sizeof text, "%ld %lld %lld %s %s\n", (long)getpid(),
 		(long long)now.wall_ms, (long long)now.boot_ms,
 		now.boot_id[0] ? now.boot_id : "-", purpose);
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len)
+	/* Only the first line counts, and to cut off the rest of an older one takes the
+	 * file system a millisecond. */
+	if (pwrite(fd, text, (size_t)len, 0) != len)
 		return; /* the lock holds without its text */
 }
 

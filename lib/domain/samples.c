@@ -317,8 +317,7 @@ bool cs_baseline_advance(struct cs_baseline *baseline, const struct cs_cpu_sampl
 		return false;
 	}
 	int64_t age_ms = cs_stamp_age_ms(&baseline->newer.at, &now->at);
-	if (within(age_ms, spans) &&
-		read_text(&baseline->newer_text, &baseline->newer)) {
+	if (within(age_ms, spans) && read_text(&baseline->newer_text, &baseline->newer)) {
 		*ret_base = baseline->older = baseline->newer;
 		baseline->older_text = baseline->newer_text;
 		baseline->has_older = true;
@@ -354,12 +353,14 @@ static char *path_in(const char *dir)
 /* One at a time. */
 static FILE *open_old(const char *dir)
 {
-	static char buffer[CS_FILE_BUFFER];
+	static char *buffer; /* kept */
 	CS_AUTO_FREE char *path = path_in(dir);
 	FILE *old = fopen(path, "re");
 
+	if (!buffer)
+		buffer = cs_calloc(1, CS_FILE_BUFFER);
 	if (old)
-		setvbuf(old, buffer, _IOFBF, sizeof buffer);
+		setvbuf(old, buffer, _IOFBF, CS_FILE_BUFFER);
 	return old;
 }
 
