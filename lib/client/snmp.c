@@ -29,10 +29,11 @@
 #define GATHER_US 300
 /* So many may be on their way at first: they fit into a default receive buffer, however
  * long a busy machine lets us sleep. Ever more may be when answers take long, because the
- * agents are far away and answer no faster than they are asked; else when nobody answers,
- * because some are dead. */
+ * agents are far away and answer no faster than they are asked, as far as bursts of
+ * theirs still fit; else when nobody answers, because some are dead. */
 #define WINDOW 256
 #define FAR_MS 5
+#define FAR_WINDOW (16 * WINDOW)
 
 /* A burst of more than 250 requests overflows the buffer of one snmpd: measured. */
 #define IN_FLIGHT_MAX 64
@@ -277,7 +278,7 @@ static void make_room(struct cs_snmp_exchange *ex)
 	int64_t silence_ms = ex->window == WINDOW ? FAR_MS : 0;
 	if (ex->fastest_ms >= 0)
 		silence_ms = RETRY_FLOOR_MS;
-	bool far = ex->fastest_ms >= FAR_MS;
+	bool far = ex->fastest_ms >= FAR_MS && ex->window < FAR_WINDOW;
 	if (!far && (ex->n_flying < n_flying || ex->now_ms < heard_ms + silence_ms))
 		return;
 	ex->window += WINDOW;
