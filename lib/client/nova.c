@@ -17,16 +17,6 @@
 #define PAGES_MAX 1000
 #define SERVERS_MAX 100000
 
-int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
-	struct cs_http_reply *reply, struct cs_error *err)
-{
-	const char *const headers[] = {*nova->header ? nova->header : NULL, NULL};
-	struct cs_http_request whole = *request;
-
-	whole.headers = headers;
-	return cs_keystone_send(nova->session, &whole, reply, err);
-}
-
 struct cs_nova_call {
 	char *url;
 	struct json_object *body;

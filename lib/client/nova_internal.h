@@ -30,10 +30,6 @@ struct cs_nova_call *cs_nova_begin(struct cs_nova *nova, const char *method,
 int cs_nova_end(struct cs_nova_call *take_call, struct cs_http_reply *reply,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Sends `request` with the microversion; otherwise as cs_keystone_send(). */
-int cs_nova_send(struct cs_nova *nova, const struct cs_http_request *request,
-	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-
 /* The collection of images at the Image service; owned by the caller. */
 int cs_nova_images_url(struct cs_nova *nova, char **ret,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
