@@ -331,9 +331,3 @@ int cs_keystone_end(struct cs_keystone_call *take_call, struct cs_http_reply *re
 		"Keystone?",
 		session->credentials->source, session->base);
 }
-
-int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
-	struct cs_http_reply *reply, struct cs_error *err)
-{
-	return cs_keystone_end(cs_keystone_begin(session, request), reply, err);
-}

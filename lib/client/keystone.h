@@ -91,14 +91,10 @@ const char *cs_keystone_region(const struct cs_keystone *session) CS_NONNULL_ALL
 int cs_keystone_endpoint(struct cs_keystone *session, const char *type, char **ret_url,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Sends `request` (its token is set here). 401 renews the token and sends it once more;
- * a second one is CS_E_AUTH. A success under another API version than the header
- * OpenStack-API-Version of the request asks for is CS_E_PROTOCOL. Other answers as
- * cs_http_send(). */
-int cs_keystone_send(struct cs_keystone *session, const struct cs_http_request *request,
-	struct cs_http_reply *reply, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
-
-/* Its two halves, as those of cs_http_send(). */
+/* Sends `request` (its token is set here), in two halves as those of cs_http_send(). 401
+ * renews the token and sends it once more; a second one is CS_E_AUTH. A success under
+ * another API version than the header OpenStack-API-Version of the request asks for is
+ * CS_E_PROTOCOL. Other answers as cs_http_send(). */
 struct cs_keystone_call;
 struct cs_keystone_call *cs_keystone_begin(struct cs_keystone *session,
 	const struct cs_http_request *request) CS_MUST_CHECK CS_NONNULL_ALL;

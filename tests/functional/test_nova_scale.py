@@ -71,6 +71,15 @@ def test_a_create_asks_for_what_is_configured(lab, user_data):
     assert lab.cloud.flavors[asked["flavorRef"]].name == "m1.small"
 
 
+def test_what_creates_need_to_know_is_asked_for_once_and_together(lab):
+    needed = r"/(images|flavors/detail|networks|limits)(\?|$)"
+    lab.cloud.inject(method="GET", path=needed, action="delay", count=100, delay=1)
+    assert lab.run("--create", "2")[0] == 0
+    asked = lab.cloud.requests("GET", r"/(images|flavors|networks|limits)")
+    assert len(asked) == 4 and all(re.search(needed, r["path"]) for r in asked), [r["path"] for r in asked]
+    assert max(r["time"] for r in asked) < min(r["time"] + r["seconds"] for r in asked)
+
+
 @pytest.mark.parametrize("size, why", [
     (None, "cannot read {}: No such file or directory"),
     (49150, "{} is larger than the limit of 49149 bytes; Nova takes no more: let it fetch the rest")])
