@@ -687,6 +687,18 @@ static void test_nothing_to_do(void **state)
 	assert_true(said("between scale-down-at"));
 }
 
+/* The list that shows it ACTIVE is the last one: nobody decides anything after it. */
+static void test_an_order_ends_with_its_last_server(void **state)
+{
+	(void)state;
+	begin_world(2);
+	world.build_lists = 3;
+	world.open_probes = 0;
+	assert_int_equal(order(CS_SCALE_CREATE, 1, NULL), CS_SCALE_CONVERGED);
+	assert_int_equal(world.creates, 1);
+	assert_int_equal(world.lists, 1 + 3 + 1);
+}
+
 static void test_scale_up(void **state)
 {
 	(void)state;
@@ -1593,6 +1605,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_an_order_ends_with_its_last_server),
 		cmocka_unit_test(test_scale_up),
 		cmocka_unit_test(test_one_measurement_one_action),
 		cmocka_unit_test(test_scale_down_drains_first),
