@@ -155,10 +155,26 @@ static int pipe_open(struct pipe_pair *ret, struct cs_error *err)
 		-1, -1     \
 	}
 
+/* Ours, and `setting` in front of it. */
+static char **environment_with(const char *setting)
+{
+	size_t n = 0, at = 0;
+
+	while (environ[n])
+		n++;
+	char **ret = cs_calloc(n + 2, sizeof *ret);
+	if (setting)
+		ret[at++] = (char *)setting;
+	memcpy(ret + at, environ, n * sizeof *ret);
+	return ret;
+}
+
 /* What its child is to be like. Nothing of ours is copied for it (vfork), which counts
  * for a process of some size. */
-static int spawn(char *const argv[], int in, int out, int err, pid_t *ret_pid)
+static int spawn(
+	char *const argv[], const char *setting, int in, int out, int err, pid_t *ret_pid)
 {
+	CS_AUTO_FREE char **environment = environment_with(setting);
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	sigset_t all, none;
@@ -178,13 +194,15 @@ static int spawn(char *const argv[], int in, int out, int err, pid_t *ret_pid)
 	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO);
 	posix_spawn_file_actions_addclosefrom_np(&files, 3);
-	int errnum = posix_spawnp(ret_pid, argv[0], &files, &attributes, argv, environ);
+	int errnum =
+		posix_spawnp(ret_pid, argv[0], &files, &attributes, argv, environment);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
 	return errnum;
 }
 
-int cs_proc_start(char *const argv[], struct cs_proc *ret, struct cs_error *err)
+int cs_proc_start(char *const argv[], const char *setting, struct cs_proc *ret,
+	struct cs_error *err)
 {
 	CS_CLEANUP(pipe_done) struct pipe_pair in = PIPE_NONE;
 	CS_CLEANUP(pipe_done) struct pipe_pair out = PIPE_NONE;
@@ -196,7 +214,7 @@ int cs_proc_start(char *const argv[], struct cs_proc *ret, struct cs_error *err)
 		return err->code;
 	if (fcntl(in.write, F_SETFL, O_NONBLOCK) < 0)
 		return cs_error_set_errno(err, errno, "cannot make a pipe");
-	int errnum = spawn(argv, in.read, out.write, errors.write, &pid);
+	int errnum = spawn(argv, setting, in.read, out.write, errors.write, &pid);
 	if (errnum != 0) {
 		cs_error_set_errno(err, errnum, "cannot start %s", argv[0]);
 		err->code = CS_E_NOT_FOUND;
@@ -260,7 +278,7 @@ int cs_proc_run(char *const argv[], struct cs_deadline deadline,
 	struct cs_proc proc;
 
 	*ret = (struct cs_proc_result){0};
-	if (cs_proc_start(argv, &proc, err) < 0)
+	if (cs_proc_start(argv, NULL, &proc, err) < 0)
 		return err->code;
 	return cs_proc_finish(&proc, deadline, ret, err);
 }

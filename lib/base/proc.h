@@ -36,8 +36,9 @@ struct cs_proc {
 	const char *input; /* what it has not been given yet */
 	size_t input_len;
 };
-int cs_proc_start(char *const argv[], struct cs_proc *ret,
-	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+/* `setting`: "NAME=VALUE" for its environment, or NULL. */
+int cs_proc_start(char *const argv[], const char *setting, struct cs_proc *ret,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 3, 4);
 
 /* Gives it `text`, borrowed until it is finished: as much as it takes now, the rest then.
  * What it does not want is dropped. */

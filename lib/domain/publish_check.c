@@ -80,17 +80,7 @@ static void trial_done(struct trial *trial)
 /* Half of what a check costs are the pages of its heap, one by one; large ones are soon
  * there. Not for a HAProxy that is to serve. Source: GNU C Library manual, Memory
  * Allocation Tunables. */
-static int start_haproxy(char *const argv[], struct cs_proc *ret, struct cs_error *err)
-{
-	bool is_free = !getenv("GLIBC_TUNABLES");
-
-	if (is_free)
-		setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1);
-	int r = cs_proc_start(argv, ret, err);
-	if (is_free)
-		unsetenv("GLIBC_TUNABLES");
-	return r;
-}
+static const char large_pages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
 
 static int begin_trial(const struct cs_publish_world *world, const struct cs_strbuf *text,
 	struct trial *trial, struct cs_error *err)
@@ -103,7 +93,7 @@ static int begin_trial(const struct cs_publish_world *world, const struct cs_str
 	if (cs_file_replace_lightly(trial->path, cs_strbuf_text(text), text->len,
 		    CS_PUBLISH_CANDIDATE_MODE, err) < 0)
 		return err->code;
-	return start_haproxy(argv, &trial->proc, err);
+	return cs_proc_start(argv, large_pages, &trial->proc, err);
 }
 
 void cs_publish_check_early(struct cs_publish_world *world)
@@ -112,7 +102,8 @@ void cs_publish_check_early(struct cs_publish_world *world)
 		(char *)"-c", (char *)"-f", (char *)"/dev/stdin", NULL};
 	struct cs_error ignored; /* the check proper will say it */
 
-	if (!world->early.name && start_haproxy(argv, &world->early, &ignored) < 0)
+	if (!world->early.name &&
+		cs_proc_start(argv, large_pages, &world->early, &ignored) < 0)
 		world->early = (struct cs_proc){.name = argv[0]};
 }
 

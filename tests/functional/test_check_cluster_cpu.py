@@ -377,7 +377,7 @@ def test_which_source_an_agent_has_is_remembered(plugin):
         first, agent.requests[:] = len(agent.requests), []
         plugin.check(agents=[agent])
         again, agent.requests[:] = len(agent.requests), []
-        assert " host-resources " in plugin.samples.read_text()
+        assert re.match(r"# told 0000000001\n\S+ host-resources ", plugin.samples.read_text())
         agent.objects = cpu(idle=1)
         done = plugin.check("-t", "2", agents=[agent])
         assert f"{agent.name}: warming: first sample\n" in done.stdout
@@ -554,7 +554,8 @@ def test_runs_at_the_same_time_keep_each_others_samples(plugin):
                                  stdout=subprocess.PIPE, text=True) for agent in agents]
         outputs = [run.communicate(timeout=60)[0] for run in runs]
     assert all("load 20.0 % of 1 server (1 sampled)" in output for output in outputs)
-    lines = plugin.samples.read_text().splitlines()
+    head, *lines = plugin.samples.read_text().splitlines()
+    assert head == "# told 0000000000"
     assert sorted(line.split()[0] for line in lines) == sorted(agent.name for agent in agents)
     assert all(len(line.split()) == 29 for line in lines), "every run kept its new sample beside the old one"
 

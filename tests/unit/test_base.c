@@ -390,7 +390,7 @@ static void test_proc_gets_its_input(void **state)
 		struct cs_proc proc;
 		struct cs_error err;
 
-		assert_int_equal(cs_proc_start(argv, &proc, &err), 0);
+		assert_int_equal(cs_proc_start(argv, NULL, &proc, &err), 0);
 		cs_proc_feed(&proc, text, len);
 		assert_int_equal(
 			cs_proc_finish(&proc, cs_deadline_in(5000), &result, &err), 0);
@@ -409,7 +409,7 @@ static void test_proc_ends_one_that_waits(void **state)
 	struct cs_error err;
 
 	(void)state;
-	assert_int_equal(cs_proc_start(argv, &proc, &err), 0);
+	assert_int_equal(cs_proc_start(argv, NULL, &proc, &err), 0);
 	pid_t pid = proc.pid;
 	assert_int_equal(kill(pid, 0), 0);
 	cs_proc_end(&proc);
