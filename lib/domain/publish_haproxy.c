@@ -99,6 +99,12 @@ int cs_publish_ask_procs(const struct cs_publish_pass *pass, bool wait,
 	}
 }
 
+static void expose_marked(struct cs_publish_pass *pass)
+{
+	for (size_t i = 0; i < pass->servers.n; i++)
+		pass->servers.items[i].exposed |= pass->servers.items[i].marked;
+}
+
 static int look_at_old(struct cs_publish_pass *pass, int64_t pid, struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf reply = CS_STRBUF(REPLY_MAX);
@@ -111,10 +117,19 @@ static int look_at_old(struct cs_publish_pass *pass, int64_t pid, struct cs_erro
 			pass, pass->spec->master_socket, command, &reply, err);
 
 		/* What the master has handed to one that ends may stay without an answer:
-		 * seen once in some thousand times. */
+		 * seen once in some thousand times, and once twice in a row. */
 		if (r == CS_E_TIMEOUT && !silent) {
 			silent = true;
 			continue;
+		}
+		if (r == CS_E_TIMEOUT) {
+			expose_marked(pass);
+			cs_publish_say(pass, LOG_WARNING,
+				"HAProxy's old worker %d does not answer; no server "
+				"counts as drained until it does or has ended, or "
+				"drain-timeout has passed",
+				(int)pid);
+			return 0;
 		}
 		if (r < 0 && r != CS_E_LOST)
 			return r;
@@ -130,12 +145,6 @@ static int look_at_old(struct cs_publish_pass *pass, int64_t pid, struct cs_erro
 	}
 	cs_publish_servers_observe_old(&pass->servers, &old);
 	return 0;
-}
-
-static void expose_marked(struct cs_publish_pass *pass)
-{
-	for (size_t i = 0; i < pass->servers.n; i++)
-		pass->servers.items[i].exposed |= pass->servers.items[i].marked;
 }
 
 static bool is_master_of(const struct cs_haproxy_procs *procs, int64_t pid)

@@ -12,7 +12,8 @@
 #include "domain/publish_check.h"
 
 #define LIST_LIMIT_MS 15000
-#define ASK_LIMIT_MS 15000 /* `wait 10s` is among what is asked */
+#define ASK_LIMIT_MS 15000    /* `wait 10s` is among what is asked */
+#define ASK_OLD_LIMIT_MS 3000 /* an old worker, which may have fallen asleep */
 #define PROBE_LIMIT_MS 1000
 #define COMMAND_LIMIT_MS 20000
 
@@ -119,9 +120,10 @@ static int world_ask(void *context, const char *socket_path, const char *command
 	struct cs_strbuf *ret, struct cs_error *err)
 {
 	const struct cs_publish_world *world = context;
+	int64_t limit_ms = *command == '@' ? ASK_OLD_LIMIT_MS : ASK_LIMIT_MS;
 
 	return cs_haproxy_ask(socket_path, command,
-		cs_deadline_within(world->deadline, ASK_LIMIT_MS), ret, err);
+		cs_deadline_within(world->deadline, limit_ms), ret, err);
 }
 
 static int world_run(void *context, const struct cs_strings *argv, struct cs_error *err)

@@ -64,7 +64,8 @@ struct fake {
 	bool reload_fails, reload_loses_servers, refuses_to_add;
 	bool rejects;		    /* every file, when it is checked */
 	bool old_ends;		    /* while it is asked */
-	bool old_is_silent;	    /* and ends */
+	bool old_is_silent;	    /* and ends, */
+	bool old_sleeps;	    /* and does not */
 	const char *reloads_before; /* the next order to a server that begins so */
 	bool allow_empty;
 	const char *version;
@@ -407,7 +408,7 @@ static int port_ask(void *context, const char *socket_path, const char *command,
 	if (goes_wrong(fake, err))
 		return err->code;
 	if (fake->old_is_silent && fake->old.pid && strncmp(command, "@!", 2) == 0) {
-		fake->old.pid = 0;
+		fake->old.pid = fake->old_sleeps ? fake->old.pid : 0;
 		return cs_error_set(err, CS_E_TIMEOUT, "no whole answer in time");
 	}
 	answer(fake, socket_path, command, ret);
@@ -679,6 +680,19 @@ static void test_a_worker_that_ends_without_an_answer_keeps_nothing(void **state
 	set_up(&fake, 0);
 	load(&fake);
 	fake.old_is_silent = true;
+	assert_pass(&fake, "serving id1 id3, draining, drained id2");
+}
+
+static void test_a_worker_that_sleeps_keeps_it_until_it_has_ended(void **state)
+{
+	struct fake fake;
+
+	(void)state;
+	set_up(&fake, 0);
+	load(&fake);
+	fake.old_is_silent = fake.old_sleeps = true;
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	fake.old.pid = 0;
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
 
@@ -1373,6 +1387,7 @@ int main(void)
 		cmocka_unit_test(test_sticky_clients_of_an_old_worker_keep_a_server),
 		cmocka_unit_test(test_a_worker_that_ends_without_an_answer_keeps_nothing),
 		cmocka_unit_test(test_a_worker_that_was_never_told_keeps_it_too),
+		cmocka_unit_test(test_a_worker_that_sleeps_keeps_it_until_it_has_ended),
 		cmocka_unit_test(test_only_our_own_drain_is_undone),
 		cmocka_unit_test(test_a_server_may_go_meanwhile),
 		cmocka_unit_test(test_overdue_sessions_are_shut),
