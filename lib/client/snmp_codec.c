@@ -366,17 +366,18 @@ static bool read_expected(
 	name = &asked->names[sink->next];
 	if (*left < 2 || start[0] != (ASN_SEQUENCE | ASN_CONSTRUCTOR) ||
 		start[1] >= ASN_LONG_LEN || start[1] > *left - 2 ||
-		start[1] <= name->len || name->len == 0 ||
+		start[1] < name->len + 2 || name->len == 0 ||
 		memcmp(start + 2, name->bytes, name->len) != 0)
 		return false;
-	u_char *value = start + 2 + name->len;
-	binding.type = *value;
-	if (!is_numeric(binding.type) ||
-		!read_value(value, start[1] - (size_t)name->len, &binding))
+	u_char *value = start + 2 + name->len, *end = start + 2 + start[1];
+	binding.type = value[0];
+	/* Behind a value that ends before its binding the library goes on at once. */
+	if (!is_numeric(binding.type) || value + 2 + value[1] != end ||
+		!read_value(value, (size_t)(end - value), &binding))
 		return false;
 	take_next(sink, &binding);
-	*at = start + 2 + start[1];
-	*left -= 2 + (size_t)start[1];
+	*at = end;
+	*left -= (size_t)(end - start);
 	return true;
 }
 
