@@ -16,8 +16,8 @@
 extern void (*cs_out_of_memory)(void);
 
 /* Says that about so many bytes will be needed, in large tables: then they come in large
- * pages, as the pages of such tables cost more, one by one, than what is done with them;
- * and what is freed is used again. Takes nothing yet. */
+ * pages, or all at once when they are less than one, as the pages of such tables cost
+ * more, one by one, than what is done with them; and what is freed is used again. */
 void cs_expect_tables(size_t bytes);
 
 void *cs_calloc(size_t count, size_t size_bytes) CS_MUST_CHECK;
