@@ -96,11 +96,23 @@ static int load_record(struct cs_publish_pass *pass, struct cs_error *err)
 	return 0;
 }
 
+int cs_publish_write_record(const struct cs_publish_pass *pass, struct cs_error *err)
+{
+	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(RECORD_MAX);
+	const char *path = pass->site->record_path;
+
+	if (pass->dry_run)
+		return 0;
+	cs_publish_record_write(&pass->record, &text);
+	if (cs_strbuf_check(&text, path, err) < 0)
+		return err->code;
+	return pass->ports->write(pass->ports->context, path, &text, RECORD_MODE, err);
+}
+
 int cs_publish_save_record(
 	struct cs_publish_pass *pass, const char *applied, struct cs_error *err)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(RECORD_MAX);
-	struct cs_publish_record next = {0};
+	struct cs_publish_record next = {.unanswered = pass->record.unanswered};
 
 	cs_publish_servers_record(&pass->servers, applied, &pass->record, &next);
 	next.reloaded = pass->reloaded;
@@ -108,13 +120,7 @@ int cs_publish_save_record(
 	bool same = cs_publish_record_same(&pass->record, &next);
 	cs_publish_record_done(&pass->record);
 	pass->record = next;
-	if (same)
-		return 0;
-	cs_publish_record_write(&pass->record, &text);
-	if (cs_strbuf_check(&text, pass->site->record_path, err) < 0)
-		return err->code;
-	return pass->ports->write(
-		pass->ports->context, pass->site->record_path, &text, RECORD_MODE, err);
+	return same ? 0 : cs_publish_write_record(pass, err);
 }
 
 /* Ports of members that are about to get their first line. */
@@ -430,11 +436,11 @@ static int change(struct cs_publish_pass *pass, struct cs_error *err)
 	return cs_publish_count(pass, err);
 }
 
-static int run(struct cs_publish_pass *pass, bool dry_run,
-	struct cs_publish_report *report, struct cs_error *err)
+static int run(struct cs_publish_pass *pass, struct cs_publish_report *report,
+	struct cs_error *err)
 {
 	if (observe(pass, err) < 0 ||
-		(dry_run ? dry(pass, report, err) : change(pass, err)) < 0)
+		(pass->dry_run ? dry(pass, report, err) : change(pass, err)) < 0)
 		return err->code;
 	report_servers(pass, report);
 	return 0;
@@ -469,6 +475,7 @@ int cs_publish_run(const struct cs_publish_site *site,
 
 	*report.pass = (struct cs_publish_pass){.site = site,
 		.ports = ports,
+		.dry_run = dry_run,
 		.spec = &site->clusters[site->asked]->haproxy,
 		.n_clusters = site->n_clusters,
 		.views = cs_calloc(site->n_clusters, sizeof *report.pass->views),
@@ -477,7 +484,7 @@ int cs_publish_run(const struct cs_publish_site *site,
 		.installed = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.previous = CS_STRBUF(CS_PUBLISH_CONFIG_MAX),
 		.rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX)};
-	int r = run(report.pass, dry_run, &report, &why);
+	int r = run(report.pass, &report, &why);
 	if (r == 0) {
 		*ret = report;
 	} else {

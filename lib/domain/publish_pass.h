@@ -20,6 +20,7 @@ struct cs_publish_pass {
 	int64_t now_wall_ms;
 	struct cs_stamp reloaded; /* these two as the record has them or will */
 	char installing[CS_PUBLISH_HASH_SIZE];
+	bool dry_run;
 
 	size_t n_clusters;
 	struct cs_fleet_view *views; /* of each cluster, when listed */
@@ -93,7 +94,11 @@ int cs_publish_ask_info(const struct cs_publish_pass *pass, struct cs_haproxy_in
 int cs_publish_ask_procs(const struct cs_publish_pass *pass, bool wait,
 	struct cs_haproxy_procs *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Writes the record when anything in it changed. `applied`: the hash that was proved to
+/* Writes pass->record, but for a dry run. */
+int cs_publish_write_record(const struct cs_publish_pass *pass,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* The same when the servers or their file changed. `applied`: the hash that was proved to
  * be running, or NULL for the rest only. */
 int cs_publish_save_record(struct cs_publish_pass *pass, const char *applied,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL(1, 3);

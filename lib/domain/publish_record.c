@@ -68,6 +68,19 @@ static void read_reloaded(struct json_object *object, struct cs_stamp *ret)
 		snprintf(ret->boot_id, sizeof ret->boot_id, "%s", boot_id);
 }
 
+/* Missing or odd: a question or two more. */
+static void read_unanswered(struct json_object *object, struct cs_publish_unanswered *ret)
+{
+	struct json_object *pids = cs_json_arr(object, "pids");
+	size_t n = pids ? json_object_array_length(pids) : 0;
+
+	if (!cs_json_int(object, "current", &ret->current))
+		return;
+	for (size_t i = 0; i < n && ret->n < CS_PUBLISH_UNANSWERED_MAX; i++)
+		ret->pids[ret->n++] =
+			json_object_get_int64(json_object_array_get_idx(pids, i));
+}
+
 int cs_publish_record_parse(
 	const char *text, size_t len, struct cs_publish_record *ret, struct cs_error *err)
 {
@@ -89,6 +102,7 @@ int cs_publish_record_parse(
 	snprintf(record.installing, sizeof record.installing, "%s",
 		installing ? installing : "");
 	read_reloaded(cs_json_obj(object, "reloaded"), &record.reloaded);
+	read_unanswered(cs_json_obj(object, "unanswered"), &record.unanswered);
 	*ret = record;
 	record = (struct cs_publish_record){0};
 	return 0;
@@ -112,6 +126,20 @@ static void add_entry(struct cs_strbuf *ret, const struct cs_publish_entry *entr
 		ret, entry->drained_by_us ? ",\"drained\":true}" : ",\"drained\":false}");
 }
 
+static void add_unanswered(
+	struct cs_strbuf *ret, const struct cs_publish_unanswered *unanswered)
+{
+	if (unanswered->n == 0)
+		return;
+	cs_strbuf_add(ret, ",\"unanswered\":{\"current\":");
+	cs_strbuf_add_int(ret, unanswered->current);
+	for (size_t i = 0; i < unanswered->n; i++) {
+		cs_strbuf_add(ret, i == 0 ? ",\"pids\":[" : ",");
+		cs_strbuf_add_int(ret, unanswered->pids[i]);
+	}
+	cs_strbuf_add(ret, "]}");
+}
+
 void cs_publish_record_write(
 	const struct cs_publish_record *record, struct cs_strbuf *ret)
 {
@@ -126,6 +154,7 @@ void cs_publish_record_write(
 		add_member(ret, ",\"boot_id\":", record->reloaded.boot_id);
 		cs_strbuf_add(ret, "}");
 	}
+	add_unanswered(ret, &record->unanswered);
 	cs_strbuf_add(ret, ",\"servers\":[");
 	for (size_t i = 0; i < record->n; i++) {
 		if (i > 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What haproxy_sync knows of its last passes over one configuration file: the hash of the
  * text that was proved to be running, when it last reloaded, and per server the name it
- * was given, whether it has a line, and whether it was us who set it to drain. One JSON
- * object, replaced as a whole; a missing one is an empty one. For publish.c alone. */
+ * was given, whether it has a line, and whether it was us who set it to drain, and which
+ * old workers owe an answer. One JSON object, replaced as a whole; a missing one is an
+ * empty one. For publish.c alone. */
 #ifndef CS_DOMAIN_PUBLISH_RECORD_H
 #define CS_DOMAIN_PUBLISH_RECORD_H
 
@@ -16,12 +17,24 @@
 
 #define CS_PUBLISH_HASH_SIZE 17
 
+/* HAProxy's master serves ten connections at once. One whose question a worker does not
+ * answer stays taken until that worker answers or the master reloads, whether or not who
+ * asked still waits for it (measured on 2.6.12). */
+#define CS_PUBLISH_UNANSWERED_MAX 5
+
 struct cs_publish_entry {
 	char *cluster, *id, *name;
 	char *endpoint; /* "" when it has none */
 	char *options;	/* behind it on the line */
 	bool has_line;
 	bool drained_by_us;
+};
+
+/* Old workers by their process ids, once for each question that is without an answer. */
+struct cs_publish_unanswered {
+	int64_t current; /* worker of then: another one since, and they count no more */
+	int64_t pids[CS_PUBLISH_UNANSWERED_MAX]; /* the rest is 0 */
+	size_t n;
 };
 
 /* Owned by the caller. */
@@ -31,6 +44,7 @@ struct cs_publish_record {
 	 * file and not applied it is of a pass that died, anything else is a person's. */
 	char installing[CS_PUBLISH_HASH_SIZE];
 	struct cs_stamp reloaded; /* all 0 when never */
+	struct cs_publish_unanswered unanswered;
 	struct cs_publish_entry *entries;
 	size_t n;
 };

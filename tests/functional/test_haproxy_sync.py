@@ -2,7 +2,9 @@
 """haproxy_sync against a simulated cloud and a real HAProxy: exact output, exit status, and what HAProxy then does."""
 import fcntl
 import json
+import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -596,12 +598,12 @@ def test_a_file_that_failed_is_not_tried_again_at_once(lb):
     good = lb.template.read_text()
     lb.template.write_text(good.replace("global\n", "global\n" + pidfile))
     assert lb.sync().returncode == 2
-    worker = lb.workers()
+    worker = lb.workers()[0]
     done = lb.sync()
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(rf"haproxy_sync: this configuration was tried \d s ago and taken back \(it is kept as {lb.config}.failed\); "
                         r"it is tried again in 2\d\d s \(to try at once, when the cause is mended: remove that file\)\n", done.stderr)
-    assert lb.config.read_text() == text and lb.workers() == worker
+    assert lb.config.read_text() == text and lb.workers()[0] == worker
     (lb.dir / "nowhere").mkdir()
     (lb.dir / "nowhere").chmod(0o777)
     (lb.dir / "haproxy.cfg.failed").unlink()
@@ -781,6 +783,32 @@ def test_the_drain_timeout_ends_the_wait_for_old_workers_too(lb):
     lb.mark(two, seconds_ago=301)
     expect(lb.sync(), 0, lb.report([one], drained=[two]), stderr=(
         "haproxy_sync: server 'web2': drain-timeout has passed; sessions in old workers that will end with it: 1\n"))
+
+
+def test_an_old_worker_that_hangs_does_not_make_the_master_deaf(lb):
+    """Its master serves ten connections at once, and a question without an answer keeps one of them."""
+    one, two = up(lb)
+    held = lb.hold(two)
+    lb.reload()
+    hung, = lb.workers()[1]
+    lb.mark(two)
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        for n in range(3):
+            done = lb.sync()
+            assert (done.returncode, json.loads(done.stdout)["draining"]) == (1, [{"id": two.id, "sessions": 0}])
+            assert set(done.stderr.splitlines()) == {
+                f"haproxy_sync: HAProxy's old worker {hung} does not answer; no server counts as drained until it has "
+                "ended, or drain-timeout has passed"}
+            assert json.loads(next(lb.dir.glob("sync/*.applied")).read_text())["unanswered"]["pids"] == [hung, hung]
+            assert lb.workers()[1] == [hung]
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    lb.webs[two.id].released.set()
+    assert b"200 OK" in held.answer()
+    held.sock.close()
+    lb.old_workers_gone()
+    expect(lb.settle(), 0, lb.report([one], drained=[two]))
 
 
 def test_ipv6_addresses_stand_in_brackets(lb):

@@ -62,10 +62,11 @@ struct fake {
 	char staged[4096];
 	char state_loaded[4096];
 	bool reload_fails, reload_loses_servers, refuses_to_add;
-	bool rejects;		    /* every file, when it is checked */
-	bool old_ends;		    /* while it is asked */
-	bool old_is_silent;	    /* and ends, */
-	bool old_sleeps;	    /* and does not */
+	bool rejects;	    /* every file, when it is checked */
+	bool old_ends;	    /* while it is asked */
+	bool old_is_silent; /* and ends, */
+	bool old_sleeps;    /* and does not */
+	int old_asked;
 	const char *reloads_before; /* the next order to a server that begins so */
 	bool allow_empty;
 	const char *version;
@@ -408,6 +409,7 @@ static int port_ask(void *context, const char *socket_path, const char *command,
 	if (goes_wrong(fake, err))
 		return err->code;
 	if (fake->old_is_silent && fake->old.pid && strncmp(command, "@!", 2) == 0) {
+		fake->old_asked++;
 		fake->old.pid = fake->old_sleeps ? fake->old.pid : 0;
 		return cs_error_set(err, CS_E_TIMEOUT, "no whole answer in time");
 	}
@@ -692,6 +694,12 @@ static void test_a_worker_that_sleeps_keeps_it_until_it_has_ended(void **state)
 	load(&fake);
 	fake.old_is_silent = fake.old_sleeps = true;
 	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	fake.old_asked = 0;
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	assert_int_equal(fake.old_asked, 0);
+	load(&fake); /* frees the master's connections */
+	assert_pass(&fake, "serving id1 id3, draining id2:0, drained");
+	assert_int_equal(fake.old_asked, 2);
 	fake.old.pid = 0;
 	assert_pass(&fake, "serving id1 id3, draining, drained id2");
 }
@@ -1335,8 +1343,9 @@ static void test_report_is_the_agreed_line(void **state)
 static void test_a_record_is_read_as_it_was_written(void **state)
 {
 	CS_CLEANUP(cs_publish_record_done)
-	struct cs_publish_record record = {
-		.applied = "00ff", .reloaded = {.wall_ms = 12, .boot_ms = -3}};
+	struct cs_publish_record record = {.applied = "00ff",
+		.reloaded = {.wall_ms = 12, .boot_ms = -3},
+		.unanswered = {.current = 7, .pids = {5, 6}, .n = 2}};
 	CS_CLEANUP(cs_publish_record_done) struct cs_publish_record again = {0};
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf text = CS_STRBUF(4096);
 	struct cs_error err;
@@ -1359,6 +1368,9 @@ static void test_a_record_is_read_as_it_was_written(void **state)
 	assert_true(cs_publish_record_same(&record, &again));
 	assert_int_equal(again.reloaded.boot_ms, -3);
 	assert_string_equal(again.reloaded.boot_id, "boot");
+	assert_int_equal(again.unanswered.current, 7);
+	assert_int_equal(again.unanswered.n, 2);
+	assert_int_equal(again.unanswered.pids[1], 6);
 }
 
 static void test_a_damaged_record_stops_the_pass(void **state)
