@@ -247,8 +247,7 @@ static int install(struct cs_publish_pass *pass, struct cs_error *err)
 static int reload(struct cs_publish_pass *pass, const char *why, struct cs_error *err)
 {
 	cs_publish_say(pass, LOG_INFO, "Reload haproxy: %s", why);
-	if (cs_publish_reload(pass, err) < 0 || cs_publish_look(pass, err) < 0 ||
-		cs_publish_check_running(pass, err) < 0)
+	if (cs_publish_reload(pass, err) < 0 || cs_publish_check_running(pass, err) < 0)
 		return put_back(pass, err);
 	forget_state(pass);
 	return 0;

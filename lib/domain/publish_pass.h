@@ -121,8 +121,8 @@ int cs_publish_runtime(struct cs_publish_pass *pass,
 	const struct cs_publish_change *change,
 	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 
-/* Orders a reload and waits until it is proved: another process behind the stats socket,
- * the master back again. */
+/* Orders a reload, waits until it is proved (another process behind the stats socket, the
+ * master back again) and looks at the new servers. */
 int cs_publish_reload(
 	struct cs_publish_pass *pass, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

@@ -114,7 +114,9 @@ int cs_publish_reload(struct cs_publish_pass *pass, struct cs_error *err)
 		if (await_master(pass, &before.failed, err) < 0)
 			return err->code;
 	}
-	if (order_reload(pass, err) < 0 || await_worker(pass, &before, err) < 0)
+	/* The master comes back while the new worker tells of its servers. */
+	if (order_reload(pass, err) < 0 || await_worker(pass, &before, err) < 0 ||
+		cs_publish_look(pass, err) < 0)
 		return err->code;
 	return await_master(pass, &failed, err);
 }
