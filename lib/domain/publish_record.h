@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What haproxy_sync knows of its last passes over one configuration file: the hash of the
  * text that was proved to be running, when it last reloaded, and per server the name it
- * was given, whether it has a line, and whether it was us who set it to drain, and which
+ * was given, whether it has a line, and whether it was us who set it to drain; and which
  * old workers owe an answer. One JSON object, replaced as a whole; a missing one is an
  * empty one. For publish.c alone. */
 #ifndef CS_DOMAIN_PUBLISH_RECORD_H
@@ -17,9 +17,9 @@
 
 #define CS_PUBLISH_HASH_SIZE 17
 
-/* HAProxy's master serves ten connections at once. One whose question a worker does not
- * answer stays taken until that worker answers or the master reloads, whether or not who
- * asked still waits for it (measured on 2.6.12). */
+/* HAProxy's master serves ten connections at once. One with a question that a worker does
+ * not answer stays taken until that worker answers or ends, or the master reloads,
+ * whether or not who asked still waits for it (measured on 2.6.12). */
 #define CS_PUBLISH_UNANSWERED_MAX 5
 
 struct cs_publish_entry {
@@ -32,8 +32,8 @@ struct cs_publish_entry {
 
 /* Old workers by their process ids, once for each question that is without an answer. */
 struct cs_publish_unanswered {
-	int64_t current; /* worker of then: another one since, and they count no more */
-	int64_t pids[CS_PUBLISH_UNANSWERED_MAX]; /* the rest is 0 */
+	int64_t current; /* worker of then; with another one they count no more */
+	int64_t pids[CS_PUBLISH_UNANSWERED_MAX];
 	size_t n;
 };
 
