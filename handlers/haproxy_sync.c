@@ -146,6 +146,12 @@ static int publish(const struct cs_config *config, const struct cs_cluster *clus
 	return cs_publish_run(&site, &ports, values->dry_run, ret, err);
 }
 
+static enum exit_status say_good(const struct cs_config *config)
+{
+	printf("%s: good\n", config->path);
+	return EXIT_CONVERGED;
+}
+
 static const char *own_name(char ret[HOST_NAME_MAX + 1])
 {
 	snprintf(ret, HOST_NAME_MAX + 1, "localhost");
@@ -154,8 +160,8 @@ static const char *own_name(char ret[HOST_NAME_MAX + 1])
 }
 
 /* Changes nothing, asks no cloud and waits for nobody. */
-static enum exit_status show_status(
-	const struct cs_config *config, const struct cs_cluster *cluster)
+static enum exit_status show(const struct cs_config *config,
+	const struct cs_cluster *cluster, const struct values *values)
 {
 	CS_CLEANUP(cs_publish_site_close)
 	struct cs_publish_site site = {.lock = CS_LOCK_NONE};
@@ -170,6 +176,10 @@ static enum exit_status show_status(
 		.deadline = cs_deadline_in(RUN_LIMIT_MS),
 		.say = say};
 	struct cs_publish_ports ports = cs_publish_world_ports(&world);
+	if (values->check_config)
+		return cs_publish_check_template(&site, &ports, &err) < 0
+			       ? fail(&err)
+			       : say_good(config);
 	if (cs_publish_status(&site, &ports, &status, &err) < 0)
 		return fail(&err);
 	CS_AUTO_FREE char *text = cs_lb_status_text(&status, own_name(lb));
@@ -208,12 +218,10 @@ static enum exit_status run(const struct values *values)
 		return fail(&err);
 	if (root && cluster && check_root_files(config, cluster, &err) < 0)
 		return fail(&err);
-	if (values->check_config) {
-		printf("%s: good\n", config->path);
-		return EXIT_CONVERGED;
-	}
-	if (values->status)
-		return show_status(config, cluster);
+	if (values->check_config && !cluster)
+		return say_good(config);
+	if (values->check_config || values->status)
+		return show(config, cluster, values);
 	if (publish(config, cluster, values, &report, &err) < 0)
 		return fail(&err);
 	return finish(&report);

@@ -188,16 +188,6 @@ static int render(struct cs_publish_pass *pass, struct cs_error *err)
 	return r;
 }
 
-static int read_template(struct cs_publish_pass *pass, struct cs_error *err)
-{
-	int r = cs_publish_read_template(
-		pass->spec->template_path, pass->ports, &pass->template, err);
-
-	if (r == CS_E_NOT_FOUND)
-		err->code = CS_E_CONFIG;
-	return r < 0 ? (int)err->code : 0;
-}
-
 static void find_sticky(struct cs_publish_pass *pass)
 {
 	struct cs_haproxy_outline outline;
@@ -220,7 +210,9 @@ static int observe(struct cs_publish_pass *pass, struct cs_error *err)
 	const struct cs_publish_ports *ports = pass->ports;
 	CS_CLEANUP(cs_haproxy_names_done) struct cs_haproxy_names taken = {0};
 
-	if (load_record(pass, err) < 0 || read_template(pass, err) < 0 ||
+	if (load_record(pass, err) < 0 ||
+		cs_publish_read_template(
+			pass->spec->template_path, ports, &pass->template, err) < 0 ||
 		ports->read(ports->context, pass->site->config_path, &pass->installed,
 			err) < 0 ||
 		cs_publish_look(pass, err) < 0 || list_clusters(pass, err) < 0)

@@ -121,7 +121,14 @@ int cs_publish_site_look(const struct cs_config *config, const struct cs_cluster
 	struct cs_publish_site *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 void cs_publish_site_close(struct cs_publish_site *site) CS_NONNULL_ALL;
 
-/* Appends HAProxy's template to `ret`; CS_E_NOT_FOUND says where to begin. */
+/* CS_E_CONFIG when there is no template, or no place in it for the servers of a cluster:
+ * every pass would end with it. Asks neither cloud nor HAProxy. */
+int cs_publish_check_template(const struct cs_publish_site *site,
+	const struct cs_publish_ports *ports,
+	struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
+
+/* Appends HAProxy's template to `ret`; CS_E_CONFIG when there is none, and where to
+ * begin. */
 int cs_publish_read_template(const char *path, const struct cs_publish_ports *ports,
 	struct cs_strbuf *ret, struct cs_error *err) CS_MUST_CHECK CS_NONNULL_ALL;
 

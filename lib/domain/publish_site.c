@@ -9,6 +9,8 @@
 
 #include "base/deadline.h"
 #include "base/trust.h"
+#include "domain/publish_pass.h"
+#include "format/haproxy_config.h"
 
 /* The backup holds what the configuration holds, passwords included. */
 #define STATE_DIR_MODE 0700
@@ -185,10 +187,33 @@ int cs_publish_read_template(const char *path, const struct cs_publish_ports *po
 {
 	int r = ports->read(ports->context, path, ret, err);
 
-	if (r == CS_E_NOT_FOUND)
-		cs_error_advise(err,
-			"correct haproxy: template, or begin with the example: cp "
-			"" CS_DOCDIR "/haproxy.cfg.template %s",
-			path);
-	return r;
+	if (r != CS_E_NOT_FOUND)
+		return r;
+	cs_error_advise(err,
+		"correct haproxy: template, or begin with the example: cp "
+		"" CS_DOCDIR "/haproxy.cfg.template %s",
+		path);
+	err->code = CS_E_CONFIG;
+	return err->code;
+}
+
+int cs_publish_check_template(const struct cs_publish_site *site,
+	const struct cs_publish_ports *ports, struct cs_error *err)
+{
+	const char *path = site->clusters[site->asked]->haproxy.template_path;
+	CS_CLEANUP(cs_strbuf_done)
+	struct cs_strbuf template = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
+	CS_CLEANUP(cs_strbuf_done)
+	struct cs_strbuf rendered = CS_STRBUF(CS_PUBLISH_CONFIG_MAX);
+	CS_AUTO_FREE struct cs_haproxy_group *groups =
+		cs_calloc(site->n_clusters, sizeof *groups);
+
+	for (size_t i = 0; i < site->n_clusters; i++) {
+		groups[i].cluster = site->clusters[i]->name;
+		groups[i].backend = site->clusters[i]->haproxy.backend;
+	}
+	if (cs_publish_read_template(path, ports, &template, err) < 0)
+		return err->code;
+	return cs_haproxy_render(cs_strbuf_text(&template), template.len, path, groups,
+		site->n_clusters, &rendered, err);
 }

@@ -992,6 +992,18 @@ def test_usage_errors_and_help(lb):
     expect(run("-f", lb.yaml, "--check-config"), 0, stdout=f"{lb.yaml}: good\n")
     expect(run("-f", lb.yaml, "-n", "wbe", "--check-config"), 3,
            stderr=run("-f", lb.yaml, "-n", "wbe").stderr)
+    template = lb.template.read_text()
+    lb.template.write_text(template.replace("# clusterscale: servers web", "# clusterscale: server web"))
+    expect(run("-f", lb.yaml, "--check-config"), 0, stdout=f"{lb.yaml}: good\n")
+    done = lb.sync("--check-config")
+    assert (done.returncode, done.stdout) == (3, "") and done.stderr.startswith(f"haproxy_sync: {lb.template}:17: ")
+    lb.template.unlink()
+    done = lb.sync("--check-config")
+    assert done.returncode == 3 and re.fullmatch(
+        rf"haproxy_sync: cannot read {lb.template}: No such file or directory; correct haproxy: template, or begin with the "
+        rf"example: cp /\S+/haproxy.cfg.template {lb.template}\n", done.stderr)
+    lb.template.write_text(template)
+    expect(lb.sync("--check-config"), 0, stdout=f"{lb.yaml}: good\n")
     done = run("-f", "/nonexistent.yaml", "--check-config")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(
