@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/user.h"
 #include "nova_scale.h"
 
 /* 0 or the errno that execve(2) would give for the program. */
@@ -57,10 +58,12 @@ int scale_check_command(const struct scale_program *program,
 	int errnum = why_not_executable(name);
 	if (errnum == 0)
 		return 0;
+	CS_AUTO_FREE char *user = cs_user_name(geteuid());
 	return cs_error_set(err, CS_E_CONFIG,
-		"%s: load-balancers.%s.sync: uid %u cannot run %s: %s; correct the path, "
+		"%s: load-balancers.%s.sync: user %s cannot run %s: %s; correct the "
+		"path, "
 		"install the program, or let this user execute it",
-		program->path, lb->name, (unsigned)geteuid(), name, strerror(errnum));
+		program->path, lb->name, user, name, strerror(errnum));
 }
 
 int scale_check_commands(const struct scale_program *program, struct cs_error *err)

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/user.h"
 #include "nova_scale_doctor.h"
 
 #define FILE_MAX_BYTES (64 << 10)
@@ -166,9 +167,10 @@ void doctor_check_plugin(struct doctor *doctor)
 	struct cs_error err;
 
 	if (access(path, X_OK) < 0) {
+		CS_AUTO_FREE char *user = cs_user_name(geteuid());
+
 		cs_error_set(&err, CS_E_NOT_FOUND,
-			"uid %u cannot run %s: nothing is measured", (unsigned)geteuid(),
-			path);
+			"user %s cannot run %s: nothing is measured", user, path);
 		doctor_fault(doctor, "plugin", &err,
 			"install it there, where this program looks for it");
 		return;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/strbuf.h"
+#include "base/user.h"
 #include "domain/lb_ask.h"
 #include "domain/snmp_port.h"
 #include "format/json.h"
@@ -136,8 +137,9 @@ static int check_sudo(const struct cs_load_balancer *lb, struct cs_error *err)
 	if (result.exit_status == 0)
 		return 0;
 	const char *said = cs_strbuf_text(&result.err);
+	CS_AUTO_FREE char *user = cs_user_name(geteuid());
 	return cs_error_set(err, CS_E_FORBIDDEN,
-		"sudo does not let uid %u run its sync (%.*s)", (unsigned)geteuid(),
+		"sudo does not let user %s run its sync (%.*s)", user,
 		(int)strcspn(said, "\n"), *said ? said : "it says not why");
 }
 
@@ -146,18 +148,14 @@ static void check_status(
 	struct doctor *doctor, const struct cs_load_balancer *lb, const char *what)
 {
 	CS_CLEANUP(cs_lb_status_done) struct cs_lb_status status = {0};
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf command = CS_STRBUF(400);
 	struct cs_error err;
 
-	for (size_t i = 0; i < lb->status.n; i++)
-		cs_strbuf_addf(&command, " %s", lb->status.items[i]);
 	if (lb->status.n == 0) {
 		doctor_say(DOCTOR_NOTE, what,
 			"can be called; HAProxy's sockets and rights are not looked at: "
 			"give it a status: command");
 	} else if (cs_lb_ask(lb, cs_deadline_in(ASK_MS), &status, &err) < 0) {
-		doctor_fault(doctor, what, &err, "mend it there; to try it:%s",
-			cs_strbuf_text(&command));
+		doctor_fault(doctor, what, &err, NULL);
 	} else if (status.failed) {
 		cs_error_set(&err, CS_E_VERIFY,
 			"HAProxy refused a configuration: CONFIG.failed lies there");
@@ -190,10 +188,7 @@ void doctor_check_lbs(struct doctor *doctor)
 		if (scale_check_command(doctor->program, lb, &err) < 0)
 			doctor_fault(doctor, what, &err, NULL);
 		else if (check_sudo(lb, &err) < 0)
-			doctor_fault(doctor, what, &err,
-				"install -m 440 " CS_DOCDIR "/sudoers.d/clusterscale "
-				"/etc/sudoers.d/clusterscale, with this user, cluster "
-				"and path in it");
+			doctor_fault(doctor, what, &err, CS_LB_SUDOERS);
 		else
 			check_status(doctor, lb, what);
 	}

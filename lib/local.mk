@@ -19,6 +19,7 @@ lib_libclusterscale_a_SOURCES += lib/base/sorted.c lib/base/sorted.h
 lib_libclusterscale_a_SOURCES += lib/base/stamp.c lib/base/stamp.h
 lib_libclusterscale_a_SOURCES += lib/base/strbuf.c lib/base/strbuf.h
 lib_libclusterscale_a_SOURCES += lib/base/trust.c lib/base/trust.h
+lib_libclusterscale_a_SOURCES += lib/base/user.c lib/base/user.h
 lib_libclusterscale_a_SOURCES += lib/base/zone.c lib/base/zone.h
 
 lib_libclusterscale_a_SOURCES += lib/format/cron.c lib/format/cron.h

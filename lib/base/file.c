@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/magic.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/user.h"
 
 void cs_closep(int *fd)
 {
@@ -42,11 +42,14 @@ static int open_for_read(const char *path, struct cs_error *err)
 	cs_error_set_errno(err, errno, "cannot read %s", path);
 	if (err->sys_errno == ENOENT)
 		err->code = CS_E_NOT_FOUND;
-	if (err->sys_errno == EACCES)
+	if (err->sys_errno == EACCES) {
+		CS_AUTO_FREE char *user = cs_user_name(geteuid());
+
 		cs_error_advise(err,
 			"run this as a user who may read it (sudo -u USER ...), or give "
-			"uid %u the right to (chgrp, chmod g+r)",
-			(unsigned)geteuid());
+			"user %s the right to (chgrp, chmod g+r)",
+			user);
+	}
 	return err->code;
 }
 
@@ -375,16 +378,32 @@ int cs_file_append(const char *path, const char *lines, struct cs_error *err)
 	return 0;
 }
 
+/* Another user's state is that user's; a folder in the way is to be handed over, and what
+ * is missing in an open one to be made. */
 static int advise_on_folder(const char *path, int errnum, struct cs_error *err)
 {
-	const struct passwd *user = getpwuid(geteuid());
-	CS_AUTO_FREE char *number = cs_asprintf("%u", (unsigned)geteuid());
+	CS_AUTO_FREE char *user = cs_user_name(geteuid());
+	const char *to_chown = user + (*user == '#'); /* which is for sudo alone */
+	CS_AUTO_FREE char *parent = cs_strdup(path);
+	char *slash = strrchr(parent, '/');
+	struct stat st;
 
 	cs_error_set_errno(err, errnum, "cannot make the folder %s", path);
-	if (errnum == EACCES || errnum == EPERM)
-		return cs_error_advise(err, "as root type: install -d -o %s -m 750 %s",
-			user ? user->pw_name : number, path);
-	return err->code;
+	if (!slash || (errnum != EACCES && errnum != EPERM))
+		return err->code;
+	slash[slash == parent] = '\0';
+	if (stat(parent, &st) == 0 && st.st_uid != 0 && st.st_uid != geteuid()) {
+		CS_AUTO_FREE char *owner = cs_user_name(st.st_uid);
+
+		return cs_error_advise(err,
+			"%s belongs to user %s; run this as: sudo -u %s ...", parent,
+			owner, owner);
+	}
+	if (faccessat(AT_FDCWD, parent, X_OK, AT_EACCESS) < 0)
+		return cs_error_advise(
+			err, "as root type: chown %s %s", to_chown, parent);
+	return cs_error_advise(
+		err, "as root type: install -d -o %s -m 750 %s", to_chown, path);
 }
 
 static int make_folders(const char *path, mode_t mode, struct cs_error *err)
@@ -407,12 +426,10 @@ static int check_owner(const char *path, const struct stat *st, struct cs_error 
 {
 	if (st->st_uid == geteuid())
 		return 0;
-	const struct passwd *owner = getpwuid(st->st_uid);
-	CS_AUTO_FREE char *number = cs_asprintf("#%u", (unsigned)st->st_uid);
-	const char *name = owner ? owner->pw_name : number;
+	CS_AUTO_FREE char *owner = cs_user_name(st->st_uid);
 	return cs_error_set(err, CS_E_REFUSED,
 		"the state folder %s belongs to user %s; run this as: sudo -u %s ...",
-		path, name, name);
+		path, owner, owner);
 }
 
 /* A folder that root makes within another user's state would lock that user out. */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/user.h"
 
 #define LINKS_MAX 40 /* as the kernel */
 
@@ -44,14 +44,6 @@ static int refuse(const struct walk *walk, const char *here, const char *why,
 		other ? ")" : "", why, remedy);
 }
 
-/* Owned by the caller. */
-static char *name_of(uid_t uid)
-{
-	const struct passwd *user = getpwuid(uid);
-
-	return user ? cs_strdup(user->pw_name) : cs_asprintf("#%u", (unsigned)uid);
-}
-
 /* The last folder before a socket. */
 static bool is_for_sockets(const struct walk *walk, const struct stat *st)
 {
@@ -64,7 +56,7 @@ static int check_owner(const struct walk *walk, const char *here, const struct s
 {
 	if (st->st_uid == 0 || is_for_sockets(walk, st))
 		return 0;
-	CS_AUTO_FREE char *owner = name_of(st->st_uid);
+	CS_AUTO_FREE char *owner = cs_user_name(st->st_uid);
 	CS_AUTO_FREE char *why = cs_asprintf("belongs to user %s", owner);
 	CS_AUTO_FREE char *remedy = cs_asprintf("type: chown -h root %s", here);
 	return refuse(walk, here, why, remedy, err);
@@ -224,7 +216,7 @@ int cs_trust_check_peer(int fd, const char *path, struct cs_error *err)
 		return cs_error_set_errno(err, errno, "who listens on %s?", path);
 	if (peer.uid == 0 || (stat(dirname(folder), &st) == 0 && st.st_uid == peer.uid))
 		return 0;
-	CS_AUTO_FREE char *user = name_of(peer.uid);
+	CS_AUTO_FREE char *user = cs_user_name(peer.uid);
 	return cs_error_set(err, CS_E_REFUSED,
 		"it is user %s (process %d) who listens on %s, and this runs as root, "
 		"which believes only root there and the owner of the folder; find out "

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/user.h"
 
 #define FILE_MAX 65536
 #define VARIABLE_MAX 64
@@ -333,11 +334,14 @@ static int read_file(
 		file->len = public.len;
 		memcpy(file->text, cs_strbuf_text(&public), file->len);
 	}
-	if (r == CS_E_NOT_FOUND && kind == CS_CLOUDS_MAIN)
+	if (r == CS_E_NOT_FOUND && kind == CS_CLOUDS_MAIN) {
+		CS_AUTO_FREE char *group = cs_group_name(getegid());
+
 		cs_error_advise(err,
 			"correct clouds-file, or begin with the example: "
-			"install -m 640 " CS_DOCDIR "/clouds.yaml %s",
-			file->path);
+			"install -g %s -m 640 " CS_DOCDIR "/clouds.yaml %s",
+			group + (*group == '#'), file->path);
+	}
 	if (r < 0 && r != CS_E_REFUSED)
 		err->code = CS_E_CONFIG;
 	return r < 0 ? (int)err->code : 0;

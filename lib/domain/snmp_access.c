@@ -4,8 +4,10 @@
 #include "domain/snmp_access.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/user.h"
 #include "domain/snmp_port.h"
 
 void cs_snmp_access_done(struct cs_snmp_access *access)
@@ -22,9 +24,13 @@ static int read_secret(const char *key, const char *path, const char *what,
 	if (!path)
 		return cs_error_set(
 			err, CS_E_CONFIG, "no %s: the key %s is missing", what, key);
-	if (cs_secret_from_file(path, ret, err) == CS_E_NOT_FOUND)
-		cs_error_advise(err, "write the %s into it (mode 0640), or correct %s",
-			what, key);
+	if (cs_secret_from_file(path, ret, err) == CS_E_NOT_FOUND) {
+		CS_AUTO_FREE char *group = cs_group_name(getegid());
+
+		cs_error_advise(err,
+			"write the %s into it (mode 0640, group %s), or correct %s", what,
+			group, key);
+	}
 	return *ret ? 0 : err->code;
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """check_cluster_cpu under test: running it, and agents whose load it must find."""
+import grp
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import time
 from snmp_agent import Agent, cpu
 
 PROGRAM = pathlib.Path(os.environ.get("top_builddir", "build")) / "plugins" / "check_cluster_cpu"
+GROUP = grp.getgrgid(os.getegid()).gr_name
 SPAN_S = 60  # between the baselines that the tests write and now
 PER_CPU = SPAN_S * 100  # ticks in that time
 

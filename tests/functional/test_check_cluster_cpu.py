@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "fakes"))
 import snmp_agent  # noqa: E402
-from cpu_plugin import PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
+from cpu_plugin import GROUP, PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
 from snmp_agent import Agent, cpu  # noqa: E402
 
 
@@ -682,7 +682,7 @@ def test_the_time_out_ends_it_with_a_line(plugin):
     (["-H", "a", "-C", "x", "positional"], "unexpected argument 'positional'; see --help"),
     (["-C", "x", "--hosts", "/nonexistent"], "cannot read /nonexistent: No such file or directory"),
     (["-H", "a", "--community-file", "/nonexistent"], "cannot read /nonexistent: No such file or directory; write the "
-     "read community of snmpd into it (mode 0640), or correct community-file"),
+     "read community of snmpd into it (mode 0640, group " + GROUP + "), or correct community-file"),
     (["-H", "a", "-C", "x" * 256], "the SNMP community has 256 bytes, at most 255 are possible"),
 ])
 def test_usage_errors_are_unknown_and_say_what_to_do(plugin, arguments, message):

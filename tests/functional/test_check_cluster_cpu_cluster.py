@@ -15,7 +15,7 @@ import pytest
 TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "fakes"), str(TESTS / "demo")]
 import procs  # noqa: E402
-from cpu_plugin import PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
+from cpu_plugin import GROUP, PER_CPU, PROGRAM, Plugin, busy  # noqa: E402
 from simcloud import SimCloud  # noqa: E402
 from snmp_agent import COUNTERS, cpu  # noqa: E402
 from snmpd import Snmpd  # noqa: E402
@@ -561,7 +561,7 @@ def test_a_damaged_journal_needs_a_person(cluster):
     (("      snmp:", "      #"), "cluster 'web': cpu: snmp: no read community of snmpd: the key "
      "community-file is missing"),
     (("/community,", "/nonexistent,"), "cluster 'web': cpu: snmp: cannot read {folder}/nonexistent: No such file or directory; "
-     "write the read community of snmpd into it (mode 0640), or correct community-file"),
+     "write the read community of snmpd into it (mode 0640, group " + GROUP + "), or correct community-file"),
     (("  web:", "  api:"), "{folder}/clusterscale.yaml has no cluster 'web'; it has: api"),
 ])
 @pytest.mark.parametrize("options", [[], ["--check-config"]])

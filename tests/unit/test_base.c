@@ -260,6 +260,45 @@ static _Noreturn void swap(const char *own, const char *target, const char *next
 	}
 }
 
+/* What `user` is told who may not make a folder in `parent`. */
+static char *told(uid_t user, const char *parent)
+{
+	CS_AUTO_FREE char *path = cs_asprintf("%s/web", parent);
+	struct cs_error err;
+
+	assert_int_equal(seteuid(user), 0);
+	int r = cs_state_dir_open(path, 0750, &err);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_not_equal(r, 0);
+	return cs_strdup(strstr(err.message, "denied"));
+}
+
+static void test_who_may_not_make_the_state_folder_is_told_what_to_do(void **state)
+{
+	CS_AUTO_FREE char *parent = in_folder("states");
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* only root becomes somebody else */
+	assert_int_equal(chmod(folder, 0755), 0);
+	assert_int_equal(mkdir(parent, 0755), 0);
+	CS_AUTO_FREE char *missing = told(2, parent);
+	CS_AUTO_FREE char *to_make = cs_asprintf(
+		"denied; as root type: install -d -o bin -m 750 %s/web", parent);
+	assert_string_equal(missing, to_make);
+	assert_int_equal(chmod(parent, 0700), 0);
+	CS_AUTO_FREE char *closed = told(2, parent);
+	CS_AUTO_FREE char *to_hand_over =
+		cs_asprintf("denied; as root type: chown bin %s", parent);
+	assert_string_equal(closed, to_hand_over);
+	assert_int_equal(chown(parent, 1, 1), 0);
+	CS_AUTO_FREE char *foreign = told(2, parent);
+	CS_AUTO_FREE char *to_leave = cs_asprintf("denied; %s belongs to user daemon; "
+						  "run this as: sudo -u daemon ...",
+		parent);
+	assert_string_equal(foreign, to_leave);
+}
+
 static void test_own_files_are_looked_at_after_the_open(void **state)
 {
 	CS_AUTO_FREE char *target = in_folder("aim"), *own = in_folder("swapped");
@@ -469,6 +508,8 @@ int main(void)
 		cmocka_unit_test(test_secret_file_of_others_is_refused),
 		cmocka_unit_test(test_lock_names_its_holder),
 		cmocka_unit_test(test_proc_reports_output_and_status),
+		cmocka_unit_test(
+			test_who_may_not_make_the_state_folder_is_told_what_to_do),
 		cmocka_unit_test(test_proc_says_when_it_cannot_start),
 		cmocka_unit_test(test_proc_gets_its_input),
 		cmocka_unit_test(test_proc_ends_one_that_waits),

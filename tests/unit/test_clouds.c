@@ -365,7 +365,7 @@ static void test_the_search_takes_the_named_file_or_none(void **state)
 	assert_int_equal(cs_clouds_find("/nowhere", "my", &given, &err), CS_E_CONFIG);
 	assert_non_null(strstr(err.message,
 		"cannot read /nowhere: No such file or directory; correct clouds-file, "
-		"or begin with the example: install -m 640 "));
+		"or begin with the example: install -g "));
 	unsetenv("OS_CLIENT_CONFIG_FILE");
 	chmod(path, 0644);
 	assert_int_equal(cs_clouds_find(path, "my", &given, &err), CS_E_REFUSED);
