@@ -14,6 +14,7 @@
 #include "base/proc.h"
 #include "client/probe.h"
 #include "domain/history.h"
+#include "domain/lb_ask.h"
 #include "format/haproxy_line.h"
 #include "nova_scale.h"
 
@@ -442,17 +443,6 @@ static int port_probe(void *context, const char *address, struct cs_error *err)
 		(long long)haproxy->port, probe.why);
 }
 
-/* What a failed command said last, on stderr or else on stdout. */
-static const char *last_words(struct cs_proc_result *result)
-{
-	struct cs_strbuf *said = result->err.len ? &result->err : &result->out;
-
-	while (said->len > 0 && said->data[said->len - 1] == '\n')
-		said->data[--said->len] = '\0';
-	const char *line = strrchr(cs_strbuf_text(said), '\n');
-	return line ? line + 1 : cs_strbuf_text(said);
-}
-
 /* 1: drains are not over. Everything else has not brought it in line; and sudo and ssh
  * have exit statuses of their own, so that 0 and 1 count only with a report. */
 static int read_report(
@@ -465,7 +455,7 @@ static int read_report(
 		return 0;
 	bool silent = result->err.len == 0 && (parse.code || result->out.len == 0);
 	cs_error_set(err, CS_E_REMOTE, "its sync ended with %d: %s", result->exit_status,
-		!silent	     ? last_words(result)
+		!silent	     ? cs_lb_last_words(result)
 		: parse.code ? parse.message
 			     : "it said nothing");
 	err->remote_status = result->exit_status;
@@ -475,7 +465,6 @@ static int read_report(
 static int port_sync(void *context, const struct cs_load_balancer *lb,
 	struct cs_sync_report *ret, struct cs_error *err)
 {
-	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf command = CS_STRBUF(400);
 	struct cs_proc_result result;
 	int rc = cs_proc_run(lb->sync.items, cs_deadline_in(SYNC_MS), &result, err);
 
@@ -483,11 +472,7 @@ static int port_sync(void *context, const struct cs_load_balancer *lb,
 	if (rc == 0)
 		rc = read_report(&result, ret, err);
 	cs_proc_result_done(&result);
-	if (rc == 0)
-		return 0;
-	for (size_t i = 0; i < lb->sync.n; i++)
-		cs_strbuf_addf(&command, " %s", lb->sync.items[i]);
-	return cs_error_advise(err, "to try it:%s", cs_strbuf_text(&command));
+	return rc == 0 ? 0 : cs_lb_advise(&lb->sync, err);
 }
 
 static void port_evidence(void *context, struct cs_plan_evidence *ret)

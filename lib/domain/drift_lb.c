@@ -198,8 +198,7 @@ void cs_drift_compare_lbs(const struct cs_drift_input *in, struct cs_drift *ret)
 		if (lb->status)
 			compare_lb(in, lb, ret);
 		else if (lb->asked)
-			cs_drift_add(ret, CS_SEVERITY_UNKNOWN, "unreachable",
-				"try its status command by hand",
+			cs_drift_add(ret, CS_SEVERITY_UNKNOWN, "unreachable", "",
 				"%s cannot be looked at: %s", lb->name, lb->trouble);
 		else
 			cs_drift_add(ret, CS_SEVERITY_OK, "not-looked-at", "",

@@ -231,7 +231,7 @@ def test_snmp_port_of_a_group_and_of_a_server(doctor):
 def test_load_balancer(doctor):
     lb = doctor.lab.dir / "lb1"
     (lb / "fail").touch()
-    doctor.fault("load balancer lb1", "stats.sock: Permission denied", f"mend it there; to try it: {lb}/status")
+    doctor.fault("load balancer lb1", "stats.sock: Permission denied", f"to try it: {lb}/status")
     (lb / "fail").unlink()
     (lb / "failed").touch()
     doctor.fault("load balancer lb1", "HAProxy refused a configuration", "correct the template")
@@ -247,7 +247,7 @@ def test_sudo_would_refuse(doctor):
     fake.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$*\" >{fake}.said\necho 'sudo: a password is required' >&2; exit 1\n")
     fake.chmod(0o755)
     doctor.change(f"sync: [{doctor.lab.dir}/lb1/sync, -n, web]", f"sync: [{fake}, -n, /x/haproxy_sync, -n, web]")
-    doctor.fault("load balancer lb1", "sudo does not let uid", "(sudo: a password is required)",
+    doctor.fault("load balancer lb1", "sudo does not let user", "(sudo: a password is required)",
                  "/sudoers.d/clusterscale /etc/sudoers.d/clusterscale")
     assert pathlib.Path(f"{fake}.said").read_text() == "-n -l /x/haproxy_sync -n web\n"
 
