@@ -16,9 +16,12 @@ static const char *last_reason(const struct cs_decision *d)
 static int order_up(const struct cs_policy_input *in, int64_t n, struct cs_decision *d,
 	struct cs_error *err)
 {
+	size_t before = d->reasons.n;
+
+	/* Of several limits the first one: max, which no waiting moves. */
 	if (cs_policy_limit_creates(in, n, d) < n)
 		return cs_error_set(err, CS_E_REFUSED, "cannot create %lld: %s",
-			(long long)n, last_reason(d));
+			(long long)n, d->reasons.items[before]);
 	d->direction = CS_DIRECTION_UP;
 	d->create = n;
 	d->desired += n;

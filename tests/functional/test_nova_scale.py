@@ -129,6 +129,13 @@ def test_to_goes_both_ways(lab):
     lab.check_settled(3)
 
 
+def test_max_is_named_before_the_budgets(make_lab):
+    lab = make_lab(creates=1)
+    lab.add(3)
+    assert lab.run("--to", "9")[::2] == (3, "nova_scale: cannot create 6: max 5 and 3 exist: room for 2 (9 -> 5 servers)\n")
+    assert lab.run("--to", "5")[2].startswith("nova_scale: cannot create 2: creates-per-")
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--create", "4"], "cannot create 4: max 5 and 3 exist: room for 2 (7 -> 5 servers)"),
     (["--to", "6"], "cannot create 3: max 5 and 3 exist: room for 2 (6 -> 5 servers)"),
