@@ -251,6 +251,17 @@ static int reconcile(struct scale_program *program)
 
 /* Fired. */
 
+static bool is_state(const char *word)
+{
+	static const char *const states[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+	for (size_t i = 0; i < CS_ARRAY_SIZE(states); i++) {
+		if (strcmp(word, states[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int fired_child(struct scale_program *program)
 {
 	const struct scale_values *values = &program->values;
@@ -263,6 +274,13 @@ static int fired_child(struct scale_program *program)
 	scale_say(program, LOG_INFO, "fired: state '%s', type '%s', attempt '%s'",
 		values->state, values->state_type ? values->state_type : "",
 		values->attempt ? values->attempt : "");
+	if (!is_state(values->state))
+		scale_say(program, LOG_WARNING,
+			"state '%s' is none of OK, WARNING, CRITICAL and UNKNOWN, so "
+			"that "
+			"nothing is scaled; is the core's macro for the state of the "
+			"service right?",
+			values->state);
 	int outcome = reconcile(program);
 	scale_say(program, LOG_INFO, "ended with exit status %d", outcome);
 	return outcome;

@@ -71,6 +71,8 @@ def test_other_states_only_finish_open_work(lab, state):
     lab.settle()
     assert lab.creates() == []
     lab.check_settled(1)
+    warned = f"state '{state}' is none of OK, WARNING, CRITICAL and UNKNOWN, so that nothing is scaled; is the core's macro"
+    assert (warned in lab.log()) == (state not in ("OK", "UNKNOWN"))
 
 
 def test_what_the_core_passes_is_only_text(lab):
