@@ -26,8 +26,8 @@ static int cannot_connect(const char *path, int errnum, struct cs_error *err)
 		hint = "; is HAProxy running, and is this the path in its configuration "
 		       "('stats socket', or -S for the master)?";
 	else if (errnum == ECONNREFUSED)
-		hint = "; HAProxy is not running or just reloading; see "
-		       "systemctl status haproxy";
+		hint = "; HAProxy is not running, is just reloading, or was started "
+		       "without this socket; see systemctl status haproxy";
 	else if (refused)
 		hint = "; the user who runs this must be in the group of the socket "
 		       "(Debian: haproxy)";

@@ -354,8 +354,12 @@ static int check_addresses(const struct cs_cluster *cluster, const struct contex
 
 static int check_policy(const struct cs_cluster *cluster, const struct context *at)
 {
-	if (cluster->min > cluster->max)
-		return refuse(at, "size", "max", "expected at least size.min");
+	if (cluster->min > cluster->max) {
+		CS_AUTO_FREE char *why = cs_asprintf("%lld is less than size.min, %lld",
+			(long long)cluster->max, (long long)cluster->min);
+
+		return refuse(at, "size", "max", why);
+	}
 	if (cluster->policy.scale_down_at_permille >=
 		cluster->policy.scale_up_at_permille)
 		return refuse(at, "policy", "scale-down-at",

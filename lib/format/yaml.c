@@ -63,10 +63,16 @@ static int next_event(struct reader *reader)
 		return cs_error_set(reader->err, CS_E_CONFIG,
 			"%s: not UTF-8 text at byte %zu: %s", reader->path,
 			parser->problem_offset, parser->problem);
-	return cs_error_set(reader->err, CS_E_CONFIG, "%s:%d: not valid YAML: %s%s",
+	cs_error_set(reader->err, CS_E_CONFIG, "%s:%d: not valid YAML: %s%s",
 		reader->path, line_of(parser->problem_mark),
 		parser->problem ? parser->problem : "unknown problem",
 		is_at_tab(parser) ? " (a tab: indent with spaces)" : "");
+	/* The mistake is often there: a bracket that is not closed, another indent. */
+	if (parser->context &&
+		line_of(parser->context_mark) != line_of(parser->problem_mark))
+		return cs_error_advise(reader->err, "%s that begins in line %d",
+			parser->context, line_of(parser->context_mark));
+	return reader->err->code;
 }
 
 static int add_node(

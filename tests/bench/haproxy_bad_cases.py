@@ -247,8 +247,8 @@ def _(lb):
     path = lb.dir / "dead.sock"
     nobody_behind(path)
     with other_socket(lb, path):
-        yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
-                  "reloading; see systemctl status haproxy")
+        yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running, is just "
+                  "reloading, or was started without this socket; see systemctl status haproxy")
     path.unlink()
 
 
@@ -259,8 +259,8 @@ def _(lb):
     nobody_behind(path)
     lb.mark(lb.cloud_servers[1])
     with other_socket(lb, path, "master"):
-        yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running or just "
-                  "reloading; see systemctl status haproxy")
+        yield 2, (f"cannot connect to HAProxy's socket {path}: Connection refused; HAProxy is not running, is just "
+                  "reloading, or was started without this socket; see systemctl status haproxy")
     lb.unmark(lb.cloud_servers[1])
     path.unlink()
 

@@ -224,7 +224,7 @@ static void test_keys_must_agree(void **state)
 		    "    size:\n"
 		    "      min: 3\n"
 		    "      max: 2\n",
-		"c.yaml:7: key 'clusters.web.size.max': expected at least size.min");
+		"c.yaml:7: key 'clusters.web.size.max': 2 is less than size.min, 3");
 	refuse_text(LEAST "    policy: {scale-up-at: 5}\n",
 		"c.yaml:6: key 'clusters.web.policy.scale-down-at': expected less than "
 		"policy.scale-up-at");

@@ -93,7 +93,8 @@ static void test_what_is_refused_says_where_and_why(void **state)
 	refuse("[a]: 1\n", CS_E_CONFIG, "f:1: a key must be plain text");
 	refuse("a: \"x\\0y\"\n", CS_E_CONFIG, "f:1: a NUL character inside a value");
 	refuse("a: [1\n", CS_E_CONFIG,
-		"f:2: not valid YAML: did not find expected ',' or ']'");
+		"f:2: not valid YAML: did not find expected ',' or ']'; while parsing a "
+		"flow sequence that begins in line 1");
 	refuse("a: \xff\n", CS_E_CONFIG,
 		"f: not UTF-8 text at byte 3: invalid leading UTF-8 octet");
 }
