@@ -44,7 +44,7 @@ static const struct cs_option options[] = {
 		.help = "the backend may be left without any server"},
 	{"status", 0, NULL, CS_OPTION_FLAG, AT(status),
 		.help = "show what HAProxy and its file have, change nothing"},
-	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done"},
+	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done, as on a terminal"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
 		.help = "read the configuration, say what is wrong with it"},
 	CS_OPTIONS_COMMON, {0}};
@@ -247,7 +247,7 @@ int main(int argc, char **argv)
 		r = cs_error_set(&err, CS_E_USAGE,
 			"a cluster's name is needed (-n NAME); see --help");
 	cs_proc_clean_inheritance();
-	verbose = values.verbose;
+	verbose = values.verbose || isatty(STDOUT_FILENO);
 	cs_log_open(PROGRAM, values.cluster ? values.cluster : "-", false);
 	r = r < 0 ? (int)fail(&err) : (int)run(&values);
 	if (fflush(stdout) != 0)

@@ -14,6 +14,7 @@ import pytest
 pytest.register_assert_rewrite("balancer")
 import balancer  # noqa: E402
 from balancer import expect, lb  # noqa: E402, F401 (a fixture)
+from terminal import open_pty, read_to_end  # noqa: E402
 
 
 def found(lb, *servers):
@@ -978,6 +979,18 @@ def test_two_clusters_share_one_file(lb):
 
 
 # --- the command line
+
+def test_on_a_terminal_it_says_what_it_does(lb):
+    one = lb.add("web1")
+    lb.start()
+    outside, inside = open_pty()
+    child = subprocess.Popen([lb.dir / "haproxy_sync", "-n", "web", "-f", lb.yaml], stdin=subprocess.DEVNULL, stdout=inside,
+                             stderr=inside, cwd="/", **balancer.UNPRIVILEGED)
+    os.close(inside)
+    lines = read_to_end(outside).splitlines()
+    assert (child.wait(), lines[0]) == (0, f"Found matched server web1 {lb.address(one)}, add to haproxy")
+    assert lines[1].startswith("Reload haproxy: ") and json.loads(lines[-1])["serving"] == [one.id]
+
 
 def test_usage_errors_and_help(lb):
     program = lb.dir / "haproxy_sync"
