@@ -44,7 +44,8 @@ static const struct cs_option options[] = {
 		.help = "the backend may be left without any server"},
 	{"status", 0, NULL, CS_OPTION_FLAG, AT(status),
 		.help = "show what HAProxy and its file have, change nothing"},
-	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose), .help = "say what is done, as on a terminal"},
+	{"verbose", 'v', NULL, CS_OPTION_FLAG, AT(verbose),
+		.help = "say what is done, as on a terminal"},
 	{"check-config", 0, NULL, CS_OPTION_FLAG, AT(check_config),
 		.help = "read the configuration, say what is wrong with it"},
 	CS_OPTIONS_COMMON, {0}};

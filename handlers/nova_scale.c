@@ -277,9 +277,8 @@ static int fired_child(struct scale_program *program)
 	if (!is_state(values->state))
 		scale_say(program, LOG_WARNING,
 			"state '%s' is none of OK, WARNING, CRITICAL and UNKNOWN, so "
-			"that "
-			"nothing is scaled; is the core's macro for the state of the "
-			"service right?",
+			"that nothing is scaled; is the core's macro for the state of "
+			"the service right?",
 			values->state);
 	int outcome = reconcile(program);
 	scale_say(program, LOG_INFO, "ended with exit status %d", outcome);

@@ -61,8 +61,7 @@ int scale_check_command(const struct scale_program *program,
 	CS_AUTO_FREE char *user = cs_user_name(geteuid());
 	return cs_error_set(err, CS_E_CONFIG,
 		"%s: load-balancers.%s.sync: user %s cannot run %s: %s; correct the "
-		"path, "
-		"install the program, or let this user execute it",
+		"path, install the program, or let this user execute it",
 		program->path, lb->name, user, name, strerror(errnum));
 }
 

@@ -400,8 +400,10 @@ static int advise_on_folder(const char *path, int errnum, struct cs_error *err)
 			owner, owner);
 	}
 	if (faccessat(AT_FDCWD, parent, X_OK, AT_EACCESS) < 0)
-		return cs_error_advise(
-			err, "as root type: chown %s %s", to_chown, parent);
+		return cs_error_advise(err,
+			"%s is closed to user %s; if it is for clusterscale alone, as "
+			"root type: chown %s %s; else choose another state-dir",
+			parent, user, to_chown, parent);
 	return cs_error_advise(
 		err, "as root type: install -d -o %s -m 750 %s", to_chown, path);
 }

@@ -289,7 +289,10 @@ static void test_who_may_not_make_the_state_folder_is_told_what_to_do(void **sta
 	assert_int_equal(chmod(parent, 0700), 0);
 	CS_AUTO_FREE char *closed = told(2, parent);
 	CS_AUTO_FREE char *to_hand_over =
-		cs_asprintf("denied; as root type: chown bin %s", parent);
+		cs_asprintf("denied; %s is closed to user bin; if it is for clusterscale "
+			    "alone, as root type: chown bin %s; else choose another "
+			    "state-dir",
+			parent, parent);
 	assert_string_equal(closed, to_hand_over);
 	assert_int_equal(chown(parent, 1, 1), 0);
 	CS_AUTO_FREE char *foreign = told(2, parent);
