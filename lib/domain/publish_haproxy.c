@@ -77,7 +77,6 @@ static int ask_procs(const struct cs_publish_pass *pass, struct cs_haproxy_procs
 	struct cs_error *err)
 {
 	CS_CLEANUP(cs_strbuf_done) struct cs_strbuf reply = CS_STRBUF(REPLY_MAX);
-
 	int r = cs_publish_ask(pass, pass->spec->master_socket, "show proc", &reply, err);
 
 	if (r == CS_E_TIMEOUT)
@@ -154,10 +153,8 @@ static int ask_old(struct cs_publish_pass *pass, const struct cs_haproxy_procs *
 	while (may_ask_old(unanswered, pid)) {
 		int r = cs_publish_ask(
 			pass, pass->spec->master_socket, command, reply, err);
-		if (r != CS_E_TIMEOUT) {
-			forget_unanswered(unanswered, pid);
+		if (r != CS_E_TIMEOUT)
 			return r;
-		}
 		unanswered->current = procs->current;
 		unanswered->pids[unanswered->n++] = pid;
 	}
@@ -218,6 +215,7 @@ static int look_at_old(struct cs_publish_pass *pass, const struct cs_haproxy_pro
 			return cs_error_prefix(err, "HAProxy's old worker %d", (int)pid);
 		}
 	}
+	forget_unanswered(&pass->record.unanswered, pid);
 	cs_publish_servers_observe_old(&pass->servers, &old);
 	return 0;
 }
